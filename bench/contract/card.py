@@ -1,0 +1,57 @@
+"""The card of a method: what it is, where it comes from, what its paper claims."""
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+SLUG = re.compile(r"[a-z0-9]+(?:[-.][a-z0-9]+)*")
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One sentence of what the paper says of its method, in our words, in a form that can be held against records.
+
+    `metric` names a score or a cost of the suite. With `versus` the claim is that the method is better than that
+    method (a slug) at the same operating point; without it the claim is that the method keeps the level of the
+    suite's baseline. `paper_value` is the paper's own figure, on the paper's model and hardware, for people to read.
+    """
+
+    text: str
+    source: str
+    metric: str
+    versus: str | None = None
+    relation: Literal["better", "same"] = "better"
+    paper_value: str | None = None
+
+    def __post_init__(self) -> None:
+        if not self.source.strip():
+            raise ValueError(f"claim {self.text!r} has no source: name the section, table or abstract that says it")
+
+
+@dataclass(frozen=True)
+class Card:
+    """What the leaderboard says of a method before any number.
+
+    slug: unique name, lower case, e.g. "attention-drop". suite: slug of the suite that it runs in.
+    title, paper: the method's name for people, and the citation (authors, year); url: http(s) address of the paper.
+    control: True for what anyone would try first. stochastic: True if its result depends on the seed, so that
+    it is run with several. notes: where our version differs from the paper or its code, and why.
+    """
+
+    slug: str
+    suite: str
+    title: str
+    paper: str
+    url: str | None = None
+    control: bool = False
+    stochastic: bool = False
+    claims: tuple[Claim, ...] = ()
+    notes: str = ""
+
+    def __post_init__(self) -> None:
+        if not SLUG.fullmatch(self.slug):
+            raise ValueError(f"card slug {self.slug!r}: use lower-case words joined by '-'")
+        if self.url is not None and not self.url.startswith(("https://", "http://")):
+            raise ValueError(f"card {self.slug}: url {self.url!r} must start with https:// or http://")
+        if not self.control and not self.claims:
+            raise ValueError(f"card {self.slug}: a method that is not a control states at least one claim of its paper")

@@ -1,0 +1,51 @@
+"""Operating points: named, fixed budgets. The numbers are data in suite.toml; the runner enforces them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+class OverBudget(Exception):
+    """A limit of the operating point was passed: the record says which one, the figure and the limit."""
+
+    def __init__(self, limit: str, value: float, allowed: float) -> None:
+        super().__init__(f"{limit}: {value:.6g} is over the limit of {allowed:.6g}")
+        self.limit, self.value, self.allowed = limit, value, allowed
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Fixed budget of one operating point.
+
+    result: upper limits on figures of the result, by the name that the suite gives the figure
+        (e.g. {"stored_ratio": 0.5}).
+    build_seconds, build_memory_bytes: limits on getting there (wall time; peak process memory above the level
+        before the build).
+    supplies: how much of each metered supply of the task may be drawn (e.g. {"calibration_tokens": 32768}).
+    A limit that is absent does not bind.
+    """
+
+    result: Mapping[str, float] = field(default_factory=dict)
+    build_seconds: float | None = None
+    build_memory_bytes: float | None = None
+    supplies: Mapping[str, int] = field(default_factory=dict)
+
+    def check_result(self, figures: Mapping[str, float]) -> None:
+        """Raise OverBudget for the first figure over its limit; KeyError if a limited figure was not measured."""
+        for name, allowed in self.result.items():
+            if figures[name] > allowed:
+                raise OverBudget(name, figures[name], allowed)
+
+    def met_by(self, figures: Mapping[str, float]) -> bool:
+        """Whether every limited figure is within its limit."""
+        return all(figures[name] <= allowed for name, allowed in self.result.items())
+
+
+@dataclass(frozen=True)
+class OperatingPoint:
+    """A named budget of a suite. `settings` are for the suite alone (e.g. which problem, which preconditioner)."""
+
+    name: str
+    title: str
+    limits: Limits
+    settings: Mapping[str, Any] = field(default_factory=dict)

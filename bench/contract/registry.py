@@ -1,0 +1,154 @@
+"""Finds methods and suites: every module under methods/ and suites/, and what others register by entry point.
+
+Adding one edits no central file. A module that cannot be imported is a problem that is reported by name; the rest work.
+"""
+
+import difflib
+import importlib
+import pkgutil
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import entry_points
+from pathlib import Path
+from types import MappingProxyType, ModuleType
+from typing import Any
+
+from bench.contract.limits import Limits, OperatingPoint
+from bench.contract.method import Method
+from bench.contract.suite import Metric, Suite, SuiteInfo
+
+
+class UnknownName(LookupError):
+    """A suite, method, variant, point or scale that does not exist; the message names the nearest one."""
+
+    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+        known = sorted(known)
+        near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
+        hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known) or 'none'}"
+        super().__init__(f"unknown {kind} {name!r}; {hint}")
+
+
+class SlugTaken(ValueError):
+    """Two cards, or two suites, carry the same slug."""
+
+
+@dataclass(frozen=True)
+class Registry:
+    """All methods (class by slug) and suites (instance by slug) that could be loaded, and what could not."""
+
+    methods: Mapping[str, type[Method[Any]]]
+    suites: Mapping[str, Suite[Any]]
+    problems: tuple[str, ...]
+
+    def method(self, slug: str) -> type[Method[Any]]:
+        if slug not in self.methods:
+            raise UnknownName("method", slug, self.methods)
+        return self.methods[slug]
+
+    def suite(self, slug: str) -> Suite[Any]:
+        if slug not in self.suites:
+            raise UnknownName("suite", slug, self.suites)
+        return self.suites[slug]
+
+    def point(self, suite: str, name: str) -> OperatingPoint:
+        points = self.suite(suite).info.points
+        if name not in points:
+            raise UnknownName(f"operating point of {suite}", name, points)
+        return points[name]
+
+    def methods_of(self, suite: str) -> dict[str, type[Method[Any]]]:
+        return {slug: cls for slug, cls in sorted(self.methods.items()) if cls.card.suite == suite}
+
+
+def family(method: type[Method[Any]]) -> str:
+    """The folder that the method's file lies in, e.g. "layer-dropping"."""
+    return method.__module__.split(".")[-2].replace("_", "-") if "." in method.__module__ else "external"
+
+
+def configured(method: type[Method[Any]], variant: str) -> Method[Any]:
+    """An instance of the method with the settings of one of its variants."""
+    if variant not in method.variants:
+        raise UnknownName(f"variant of {method.card.slug}", variant, method.variants)
+    return method(**method.variants[variant])
+
+
+@cache
+def load() -> Registry:
+    """The registry of this process."""
+    problems: list[str] = []
+    modules = [*_modules("methods", problems), *_modules("suites", problems)]
+    modules += _entry_modules(problems)
+    methods: dict[str, type[Method[Any]]] = {}
+    suites: dict[str, Suite[Any]] = {}
+    for module in modules:
+        for cls in _defined_in(module):
+            if issubclass(cls, Method) and "card" in vars(cls):
+                _claim(methods, cls.card.slug, cls)
+            elif issubclass(cls, Suite):
+                cls.info = read_suite_info(Path(str(module.__file__)).with_name("suite.toml"))
+                _claim(suites, cls.info.slug, cls())
+    return Registry(MappingProxyType(methods), MappingProxyType(suites), tuple(problems))
+
+
+def read_suite_info(path: Path) -> SuiteInfo:
+    """Read a suite.toml."""
+    with path.open("rb") as file:
+        data = tomllib.load(file)
+    points = {name: _point(name, point) for name, point in data.pop("points").items()}
+    scores = {name: Metric(name, **metric) for name, metric in data.pop("scores").items()}
+    costs = {name: Metric(name, **metric) for name, metric in data.pop("costs").items()}
+    if sum(metric.primary for metric in scores.values()) != 1:
+        raise ValueError(f"{path}: exactly one score must be primary")
+    return SuiteInfo(points=points, scores=scores, costs=costs, folder=path.parent, **data)
+
+
+def _point(name: str, data: dict[str, Any]) -> OperatingPoint:
+    build = data.get("build", {})
+    limits = Limits(
+        result=data.get("limits", {}),
+        build_seconds=build.pop("seconds", None),
+        build_memory_bytes=build.pop("memory_bytes", None),
+        supplies=build,
+    )
+    return OperatingPoint(name, data["title"], limits, data.get("settings", {}))
+
+
+def _modules(package_name: str, problems: list[str]) -> Iterator[ModuleType]:
+    package = importlib.import_module(package_name)
+    for found in pkgutil.walk_packages(package.__path__, package_name + ".", onerror=lambda name: None):
+        leaf = found.name.rsplit(".", 1)[-1]
+        if leaf.startswith("_") or found.ispkg:
+            continue
+        if package_name == "suites" and leaf != "suite":
+            continue
+        try:
+            yield importlib.import_module(found.name)
+        except Exception as error:  # any author's module may fail in any way; it must not take the others along
+            problems.append(f"{found.name} could not be imported: {type(error).__name__}: {error}")
+
+
+def _entry_modules(problems: list[str]) -> Iterator[ModuleType]:
+    for entry in [*entry_points(group="effbench.methods"), *entry_points(group="effbench.suites")]:
+        try:
+            yield importlib.import_module(entry.module)
+        except Exception as error:  # as above
+            problems.append(f"entry point {entry.value} could not be imported: {type(error).__name__}: {error}")
+
+
+def _defined_in(module: ModuleType) -> Iterator[type]:
+    for value in vars(module).values():
+        if isinstance(value, type) and value.__module__ == module.__name__:
+            yield value
+
+
+def _claim(table: dict[str, Any], slug: str, thing: Any) -> None:
+    if slug in table:
+        first = table[slug] if isinstance(table[slug], type) else type(table[slug])
+        second = thing if isinstance(thing, type) else type(thing)
+        raise SlugTaken(
+            f"slug {slug!r} is taken: {first.__module__}.{first.__qualname__} and "
+            f"{second.__module__}.{second.__qualname__}; rename one of them"
+        )
+    table[slug] = thing
