@@ -35,7 +35,9 @@ class Card:
     slug: unique name, lower case, e.g. "attention-drop". suite: slug of the suite that it runs in.
     title, paper: the method's name for people, and the citation (authors, year); url: http(s) address of the paper.
     control: True for what anyone would try first. stochastic: True if its result depends on the seed, so that
-    it is run with several. notes: where our version differs from the paper or its code, and why.
+    it is run with several.
+    speed_realised: False if no kernel, ours or a library's, turns the saving into time here: the site then shows
+    "not realised" in place of a speed. notes: where our version differs from the paper or its code, and why.
     """
 
     slug: str
@@ -45,6 +47,7 @@ class Card:
     url: str | None = None
     control: bool = False
     stochastic: bool = False
+    speed_realised: bool = True
     claims: tuple[Claim, ...] = ()
     notes: str = ""
 

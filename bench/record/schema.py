@@ -6,6 +6,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 SCHEMA_VERSION = 1
+"""The value of Record.schema_version that this code writes and reads."""
 
 Status = Literal["ok", "over_budget", "failed", "timeout", "out_of_memory", "unsupported"]
 
@@ -69,7 +70,7 @@ class Record(_Strict):
     environment): a record whose key is not today's is stale. figures: exact figures of the result by name;
     memory: named peaks in bytes."""
 
-    schema_version: Literal[1] = SCHEMA_VERSION
+    schema_version: Literal[1] = 1
     id: str
     key: str
     suite: str

@@ -1,0 +1,258 @@
+"""The `effbench` command."""
+
+import argparse
+import json
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from bench.contract import MissingAsset
+from bench.contract.registry import Registry, SlugTaken, UnknownName, family, load
+from bench.record import store
+from bench.record.environment import NoSuchDevice
+
+ROOT = Path(__file__).resolve().parents[1]
+INTERRUPTED = 130
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Entry point; exits with 0, 1 (something did not work), 2 (bad input) or 130 (interrupted)."""
+    arguments = _parser().parse_args(argv)
+    try:
+        arguments.command(arguments)
+    except (UnknownName, SlugTaken, NoSuchDevice, store.ResultsNotWritable, MissingAsset) as error:
+        print(f"effbench: {error}", file=sys.stderr)
+        sys.exit(2)
+    except BrokenPipeError:  # the reader (head, less) has seen enough
+        sys.stderr.close()
+        sys.exit(1)
+
+
+def list_command(arguments: argparse.Namespace) -> None:
+    registry = _registry()
+    if arguments.suite:
+        registry.suite(arguments.suite)
+    rows = [
+        _describe(registry, slug)
+        for slug in sorted(registry.methods)
+        if arguments.suite in (None, registry.methods[slug].card.suite)
+    ]
+    if arguments.json:
+        _print_json(rows)
+        return
+    for name, suite in sorted(registry.suites.items()):
+        if arguments.suite not in (None, name):
+            continue
+        print(f"{name}: {suite.info.title}\n  points: {', '.join(suite.info.points)}")
+        for row in rows:
+            if row["suite"] == name:
+                print(f"  {row['slug']:<26}{'control' if row['control'] else row['family']:<22}{row['title']}")
+
+
+def show_command(arguments: argparse.Namespace) -> None:
+    registry = _registry()
+    method = registry.method(arguments.method)
+    row = _describe(registry, arguments.method)
+    row["summary"] = (method.__doc__ or "").strip()
+    row["variants"] = {name: dict(settings) for name, settings in method.variants.items()}
+    row["claims"] = [vars(claim) for claim in method.card.claims]
+    row["notes"] = method.card.notes
+    row["source"] = str(Path(str(sys.modules[method.__module__].__file__)))
+    if arguments.json:
+        _print_json(row)
+        return
+    print(f"{row['title']} ({row['slug']}), suite {row['suite']}, {'control' if row['control'] else row['family']}")
+    print(f"{row['paper']}{'  ' + row['url'] if row['url'] else ''}\n\n{row['summary']}\n")
+    for claim in method.card.claims:
+        print(f"claim: {claim.text} [{claim.source}]")
+    print(f"variants: {', '.join(method.variants)}\nfile: {row['source']}")
+
+
+def run_command(arguments: argparse.Namespace) -> None:
+    from bench.run.plan import make_plan
+    from bench.run.runner import run_plan
+
+    registry = _registry()
+    jobs = [
+        job
+        for suite in arguments.suite or sorted(registry.suites)
+        for job in make_plan(
+            registry,
+            suite=suite,
+            methods=arguments.method,
+            points=arguments.point,
+            seeds=arguments.seed,
+            scale=arguments.scale,
+            base=arguments.base,
+            device=arguments.device,
+        )
+    ]
+    if arguments.dry_run:
+        print(*(job.label for job in jobs), sep="\n")
+        return
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # being told to stop is like Ctrl-C: tidy up
+    try:
+        records = run_plan(registry, jobs, arguments.results, again=arguments.again, timeout=arguments.timeout)
+    except KeyboardInterrupt:
+        print(
+            f"\nstopped; every finished record is in {arguments.results}, the same command continues where it stopped",
+            file=sys.stderr,
+        )
+        sys.exit(INTERRUPTED)
+    print(f"{len(records)} new records in {arguments.results}")
+
+
+def records_command(arguments: argparse.Namespace) -> None:
+    from bench.analyse.summary import costs, quality
+    from bench.record.schema import Record
+
+    if arguments.schema:
+        _print_json(Record.model_json_schema())
+        return
+    records, broken = store.read_all(arguments.results)
+    for problem in broken:
+        print(f"effbench: broken record {problem}", file=sys.stderr)
+    wanted = ("suite", "method", "point", "scale", "hardware", "status")
+    rows = []
+    for record in records:
+        if any(getattr(arguments, name) not in (None, getattr(record, name)) for name in wanted):
+            continue
+        row = record.model_dump(mode="json", include=set(_RECORD_FIELDS))
+        row["quality"] = {name: vars(estimate) for name, estimate in quality(record).items()}
+        row["cost"] = {name: vars(cost) for name, cost in costs(record).items()}
+        rows.append(row)
+    if arguments.json:
+        _print_json(rows)
+        return
+    for row in rows:
+        name = row["method"] + ("" if row["variant"] == "default" else f":{row['variant']}")
+        scores = "  ".join(f"{score}={estimate['value']:.4g}" for score, estimate in row["quality"].items())
+        print(
+            f"{row['suite']}  {row['point']:<14}{name:<28}{row['seed']}  {row['status']:<12}{row['reason'] or scores}"
+        )
+
+
+def site_command(arguments: argparse.Namespace) -> None:
+    from bench.publish.site import build_site
+
+    records, broken = [], []
+    for folder in arguments.results or [ROOT / "results"]:
+        good, bad = store.read_all(folder)
+        records += good
+        broken += bad
+    for problem in broken:
+        print(f"effbench: broken record {problem}", file=sys.stderr)
+    index = build_site(records, broken, _registry(), arguments.output)
+    print(f"{len(records)} records; the leaderboard is at {index.resolve()}")
+
+
+_RECORD_FIELDS = (
+    "id", "suite", "method", "variant", "point", "scale", "base", "seed", "hardware", "status", "reason", "started",
+    "seconds", "command", "hyperparameters",
+)  # fmt: skip
+
+
+def _describe(registry: Registry, slug: str) -> dict[str, Any]:
+    method = registry.method(slug)
+    card = method.card
+    return {
+        "slug": slug,
+        "suite": card.suite,
+        "family": family(method),
+        "control": card.control,
+        "title": card.title,
+        "paper": card.paper,
+        "url": card.url,
+        "stochastic": card.stochastic,
+    }
+
+
+def _registry() -> Registry:
+    registry = load()
+    for problem in registry.problems:
+        print(f"effbench: {problem}", file=sys.stderr)
+    return registry
+
+
+def _print_json(value: Any) -> None:
+    print(json.dumps(value, indent=1, default=str))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="effbench", description="Benchmark efficient model methods and render the leaderboard."
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def add(name: str, function: Any, summary: str, examples: str) -> argparse.ArgumentParser:
+        command = commands.add_parser(
+            name, help=summary, description=summary, epilog="examples:\n" + examples,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )  # fmt: skip
+        command.set_defaults(command=function)
+        return command
+
+    def add_results(command: argparse.ArgumentParser) -> None:
+        command.add_argument("--results", type=Path, default=ROOT / "results", metavar="DIR", help="records folder")
+
+    command = add(
+        "list", list_command, "List suites and methods.",
+        "  effbench list\n  effbench list --suite lm-compression --json",
+    )  # fmt: skip
+    command.add_argument("--suite", help="only this suite")
+    command.add_argument("--json", action="store_true", help="machine-readable")
+
+    command = add(
+        "show", show_command, "Show a method: paper, summary, claims, variants, file.",
+        "  effbench show flap\n  effbench show attention-drop --json",
+    )  # fmt: skip
+    command.add_argument("method", metavar="METHOD")
+    command.add_argument("--json", action="store_true", help="machine-readable")
+
+    command = add(
+        "run", run_command,
+        "Run methods at operating points and store a record of each run. What is recorded already, with the same "
+        "inputs, is not run again; a stopped run continues with the same command.",
+        "  effbench run --scale tiny                                   everything, seconds a run, toy weights\n"
+        "  effbench run --suite lm-compression --point size-75         one operating point, all methods\n"
+        "  effbench run --suite lm-compression --method flap --method attention-drop:mlp\n"
+        "  effbench run --suite operator-data --method skr --seed 1 --again\n"
+        "  effbench run --scale full --base Qwen/Qwen2.5-0.5B --device cuda --suite lm-compression",
+    )  # fmt: skip
+    command.add_argument("--suite", action="append", default=[], help="suite to run; repeat for more (default: all)")
+    command.add_argument("--method", action="append", default=[], metavar="SLUG[:VARIANT]", help="repeat for more")
+    command.add_argument("--point", action="append", default=[], help="operating point; repeat for more")
+    command.add_argument("--seed", action="append", default=[], type=int, help="repeat for more")
+    command.add_argument("--scale", default="embedded", help="tiny, embedded (default) or full")
+    command.add_argument("--base", help="base model; at full scale any hub id")
+    command.add_argument("--device", default="cpu", help="cpu (default) or cuda")
+    command.add_argument("--timeout", type=float, metavar="SECONDS", help="per run, instead of the suite's")
+    command.add_argument("--again", action="store_true", help="run even what is recorded already")
+    command.add_argument("--dry-run", action="store_true", help="print the plan, run nothing")
+    add_results(command)
+
+    command = add(
+        "records", records_command, "List records with their scores.",
+        "  effbench records --suite operator-data\n  effbench records --method flap --json\n"
+        "  effbench records --schema        JSON Schema of the stored records",
+    )  # fmt: skip
+    for name in ("suite", "method", "point", "scale", "hardware", "status"):
+        command.add_argument(f"--{name}", help=f"only this {name}")
+    command.add_argument("--json", action="store_true", help="machine-readable, with quality and cost")
+    command.add_argument("--schema", action="store_true", help="print the JSON Schema and stop")
+    add_results(command)
+
+    command = add(
+        "site", site_command, "Render the leaderboard as static HTML.",
+        "  effbench site --output build/site\n"
+        "  effbench site --results results --results build/demo/results --output build/site",
+    )  # fmt: skip
+    command.add_argument("--output", type=Path, required=True, metavar="DIR")
+    command.add_argument("--results", type=Path, action="append", metavar="DIR", help="records folder; repeat for more")
+    return parser
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,143 @@
+"""Where a run happens: hardware class, machine facts, library versions, commit. Provenance of every record."""
+
+import os
+import platform
+import re
+import subprocess
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import psutil
+
+from bench.record.schema import Environment
+
+LIBRARIES = ("torch", "torchao", "transformers", "tokenizers", "lm-eval", "numpy", "scipy", "datasets")
+"""Libraries whose versions can change a result; a new version makes a record stale."""
+
+
+class NoSuchDevice(RuntimeError):
+    """A device was asked for that this machine does not have."""
+
+
+def check_device(device: str) -> None:
+    """Raise NoSuchDevice, with what to do, if `device` ("cpu", "cuda", "cuda:1") can't be used here."""
+    import torch
+
+    if device == "cpu":
+        return
+    if not device.startswith("cuda"):
+        raise NoSuchDevice(f"device {device!r} is not known; use 'cpu' or 'cuda'")
+    if not torch.cuda.is_available():
+        raise NoSuchDevice(
+            f"device {device!r} was asked for, but torch {torch.__version__} sees no CUDA device here; run with "
+            "--device cpu, or install a CUDA build of torch and check nvidia-smi"
+        )
+
+
+def hardware_class(device: str = "cpu") -> str:
+    """The class whose times may stand in one ranking, e.g. "cpu-amd-epyc-2-cores", "nvidia-h100-80gb-hbm3"."""
+    if device.startswith("cuda"):
+        import torch
+
+        return _slug(torch.cuda.get_device_name(device))
+    return f"cpu-{_slug(cpu_model())}-{usable_cores()}-cores"
+
+
+def cpu_model() -> str:
+    """The processor's name as the system gives it."""
+    try:
+        names = re.findall(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    except OSError:
+        names = []
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def usable_cores() -> int:
+    """Cores that this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def library_versions() -> dict[str, str]:
+    """Installed versions of LIBRARIES; absent ones are left out."""
+    found = {}
+    for name in LIBRARIES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def commit(root: Path) -> tuple[str | None, bool | None]:
+    """(commit, dirty) of the checkout at root; (None, None) outside of one. Files under results/ and build/ don't count
+    as dirt: a run writes them."""
+    try:
+        head = _git(root, "rev-parse", "HEAD")
+        changes = _git(root, "status", "--porcelain", "--", ".", ":(exclude)results", ":(exclude)build")
+    except (OSError, subprocess.CalledProcessError):
+        return None, None
+    return head, bool(changes)
+
+
+def collect(device: str, root: Path, threads: int) -> Environment:
+    """All facts of the environment that can be read without root."""
+    head, dirty = commit(root)
+    gpu, facts = _gpu_facts(device) if device.startswith("cuda") else (None, _cpu_facts())
+    return Environment(
+        hardware=hardware_class(device),
+        cpu=cpu_model(),
+        cores=usable_cores(),
+        threads=threads,
+        memory_bytes=psutil.virtual_memory().total,
+        gpu=gpu,
+        device=facts,
+        platform=platform.platform(),
+        python=platform.python_version(),
+        versions=library_versions(),
+        commit=head,
+        dirty=dirty,
+    )
+
+
+def _cpu_facts() -> dict[str, str]:
+    facts = {"load_1min": f"{os.getloadavg()[0]:.2f}"}
+    governor = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
+    if governor.exists():
+        facts["governor"] = governor.read_text().strip()
+    frequency = psutil.cpu_freq()
+    if frequency is not None:
+        facts["mhz"] = f"{frequency.current:.0f}"
+    return facts
+
+
+def _gpu_facts(device: str) -> tuple[str, dict[str, str]]:
+    import torch
+
+    properties = torch.cuda.get_device_properties(device)
+    facts = {"memory_bytes": str(properties.total_memory), "cuda": str(torch.version.cuda)}
+    query = (
+        "driver_version,clocks.sm,clocks.mem,power.limit,clocks_throttle_reasons.active,"
+        "ecc.mode.current,mig.mode.current"
+    )
+    try:
+        line = subprocess.run(
+            ["nvidia-smi", f"--query-gpu={query}", "--format=csv,noheader"],
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=20,
+        ).stdout.splitlines()[torch.device(device).index or 0]
+        facts |= dict(zip(query.split(","), (field.strip() for field in line.split(",")), strict=True))
+    except (OSError, subprocess.SubprocessError, IndexError, ValueError):
+        facts["nvidia-smi"] = "not readable"
+    return properties.name, facts
+
+
+def _git(root: Path, *arguments: str) -> str:
+    done = subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, text=True, check=True, timeout=30)
+    return done.stdout.strip()
+
+
+def _slug(name: str) -> str:
+    name = re.sub(r"\((r|tm)\)|\bprocessor\b|\bcpu\b|\d+-core", " ", name.lower())
+    return re.sub(r"[^a-z0-9]+", "-", name).strip("-")

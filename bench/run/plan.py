@@ -1,0 +1,136 @@
+"""The plan: suite x method x operating point x seed, and which of it is still to be done."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from bench import measure
+from bench.contract import SCALES
+from bench.contract.registry import Registry, UnknownName, configured
+from bench.record.environment import hardware_class, library_versions
+from bench.record.schema import SCHEMA_VERSION, Record
+
+STOCHASTIC_SEEDS = (0, 1, 2)
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run to be done."""
+
+    suite: str
+    method: str
+    variant: str
+    point: str
+    scale: str
+    base: str
+    seed: int
+    device: str
+
+    @property
+    def label(self) -> str:
+        variant = "" if self.variant == "default" else f":{self.variant}"
+        return f"{self.method}{variant} at {self.point}, seed {self.seed}"
+
+    @property
+    def command(self) -> str:
+        """The command that reproduces the run."""
+        return (
+            f"effbench run --suite {self.suite} --method {self.method}:{self.variant} --point {self.point} "
+            f"--scale {self.scale} --base {self.base} --seed {self.seed} --device {self.device} --again"
+        )
+
+
+def make_plan(
+    registry: Registry,
+    *,
+    suite: str,
+    methods: Sequence[str] = (),
+    points: Sequence[str] = (),
+    seeds: Sequence[int] = (),
+    scale: str = "embedded",
+    base: str | None = None,
+    device: str = "cpu",
+) -> list[Job]:
+    """Jobs of one suite, point by point, the baseline first. Empty selections mean all; without seeds a method that
+    declares itself stochastic gets STOCHASTIC_SEEDS, the others seed 0.
+
+    methods are slugs, or slug:variant. Raises UnknownName, naming the nearest, for anything that does not exist.
+    """
+    info = registry.suite(suite).info
+    if scale not in SCALES:
+        raise UnknownName("scale", scale, SCALES)
+    known_bases = info.bases[scale]
+    if base is None:
+        base = known_bases[0]
+    elif scale != "full" and base not in known_bases:  # at full scale any hub id will do
+        raise UnknownName(f"base of {suite} at scale {scale}", base, known_bases)
+    chosen = [registry.point(suite, name).name for name in points] or list(info.points)
+    configurations = [pair for name in methods for pair in _configurations(registry, suite, name)] or [
+        (slug, variant) for slug, cls in registry.methods_of(suite).items() for variant in cls.variants
+    ]
+    configurations.sort(key=lambda pair: pair[0] != info.baseline)
+    jobs = []
+    for point in chosen:
+        for slug, variant in configurations:
+            default = STOCHASTIC_SEEDS if registry.method(slug).card.stochastic else STOCHASTIC_SEEDS[:1]
+            for seed in seeds or default:
+                jobs.append(Job(suite, slug, variant, point, scale, base, seed, device))
+    return list(dict.fromkeys(jobs))
+
+
+def hyperparameters(registry: Registry, job: Job) -> dict[str, Any]:
+    """The fields of the configured method."""
+    method = configured(registry.method(job.method), job.variant)
+    return {field.name: getattr(method, field.name) for field in fields(method)}  # type: ignore[arg-type]
+
+
+def key(registry: Registry, job: Job) -> str:
+    """Hash of everything that goes into a run: a record with another key is stale."""
+    suite = registry.suite(job.suite)
+    method = registry.method(job.method)
+    point = suite.info.points[job.point]
+    module = Path(str(__import__(method.__module__, fromlist=["_"]).__file__))
+    inputs = {
+        "schema": SCHEMA_VERSION,
+        "instruments": measure.VERSION,
+        "suite": _hash_files(path for path in suite.info.folder.rglob("*") if path.suffix in (".py", ".yaml")),
+        "suite_settings": [suite.info.version, suite.info.baseline, suite.info.settings, suite.info.timing[job.scale]],
+        "point": [point.limits.result, point.limits.build_seconds, point.limits.build_memory_bytes],
+        "point_settings": [point.limits.supplies, point.settings],
+        "method": _hash_files([module, *module.parent.glob("_*.py")]),
+        "hyperparameters": hyperparameters(registry, job),
+        "job": asdict(job),
+        "hardware": hardware_class(job.device),
+        "versions": library_versions(),
+    }
+    return hashlib.sha256(json.dumps(inputs, sort_keys=True, default=repr).encode()).hexdigest()[:32]
+
+
+def outstanding(registry: Registry, jobs: Iterable[Job], records: Iterable[Record]) -> list[Job]:
+    """The jobs that no record with today's key answers. A run that was stopped from outside (timeout, out of memory,
+    failure) counts as answered: it is a result, and `--again` repeats it."""
+    done = {record.key for record in records}
+    return [job for job in jobs if key(registry, job) not in done]
+
+
+def _configurations(registry: Registry, suite: str, name: str) -> list[tuple[str, str]]:
+    slug, _, variant = name.partition(":")
+    method = registry.methods_of(suite).get(slug)
+    if method is None:
+        registry.method(slug)  # says so, with the nearest, if it does not exist at all
+        other = registry.method(slug).card.suite
+        raise UnknownName(f"method of suite {suite} (it belongs to {other})", slug, registry.methods_of(suite))
+    if variant:
+        configured(method, variant)
+        return [(slug, variant)]
+    return [(slug, each) for each in method.variants]
+
+
+def _hash_files(paths: Iterable[Path]) -> str:
+    digest = hashlib.sha256()
+    for path in sorted(paths):
+        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()

@@ -1,0 +1,61 @@
+"""What a person sees while a plan runs: what runs, what is left, and an estimate of how long."""
+
+import statistics
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as Bar
+
+from bench.record.schema import Record
+from bench.run.plan import Job
+
+
+class Progress:
+    """A progress bar on a terminal, one line per finished run elsewhere (logs, CI)."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        self.console = console or Console(stderr=True)
+
+    def start(self, todo: Sequence[Job], skipped: int, history: Sequence[Record]) -> None:
+        self._left = list(todo)
+        self._spent: dict[str, list[float]] = {}
+        for record in history:
+            if any(job.suite == record.suite and job.scale == record.scale for job in todo):
+                self._spent.setdefault(record.method, []).append(record.seconds)
+        if skipped:
+            self.console.print(f"{skipped} of {len(todo) + skipped} runs are already recorded; --again repeats them")
+        self.console.print(f"{len(todo)} runs to do, {self._estimate()}")
+        self._bar = Bar(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[estimate]}"),
+            console=self.console,
+            disable=not self.console.is_terminal,
+        )
+        self._task = self._bar.add_task("", total=len(todo), estimate="")
+        self._bar.start()
+
+    def begin(self, job: Job) -> None:
+        self._bar.update(self._task, description=job.label, estimate=self._estimate())
+
+    def end(self, job: Job, record: Record) -> None:
+        self._left.remove(job)
+        self._spent.setdefault(job.method, []).append(record.seconds)
+        reason = f" ({record.reason})" if record.reason else ""
+        done = f"{job.label}: {record.status}{reason}, {record.seconds:.0f} s"
+        self.console.print(f"{done}; {len(self._left)} left, {self._estimate()}", markup=False, highlight=False)
+        self._bar.advance(self._task)
+
+    def stop(self) -> None:
+        self._bar.stop()
+
+    def _estimate(self) -> str:
+        """From the median time of earlier runs of the same method, else of all."""
+        everything = [seconds for values in self._spent.values() for seconds in values]
+        if not everything:
+            return "no estimate yet"
+        seconds = sum(statistics.median(self._spent.get(job.method, everything)) for job in self._left)
+        return f"about {seconds / 60:.0f} min left" if seconds >= 90 else f"about {seconds:.0f} s left"
