@@ -1,0 +1,92 @@
+"""From MediaWiki markup to plain paragraphs of prose."""
+
+import re
+
+import wikitextparser
+from wikitextparser import Template
+
+_BACK_MATTER = re.compile(
+    r"^==\s*(references|notes|footnotes|see also|external links|further reading|bibliography|sources|citations"
+    r"|works cited|notes and references|references and notes)\s*==\s*$.*",
+    re.IGNORECASE | re.MULTILINE | re.DOTALL,
+)
+_REFERENCE = re.compile(r"<ref\b[^>/]*/>|<ref\b[^>]*>.*?</ref>", re.IGNORECASE | re.DOTALL)
+_COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
+_BLOCK = re.compile(r"<(gallery|math|timeline|source|score|imagemap)\b[^>]*>.*?</\1>", re.IGNORECASE | re.DOTALL)
+_EMPTY_BRACKETS = re.compile(r"\s*\(\s*[;,]*\s*\)")
+_LEADING_IN_BRACKETS = re.compile(r"\(\s*[;,]\s*")
+_SPACE_BEFORE_STOP = re.compile(r"\s+([,.;:)])(?=\s|$)")
+
+
+def plain_paragraphs(markup: str) -> list[str]:
+    """The prose paragraphs of an article, in order. Tables, lists, headings, captions, references, back matter go.
+
+    A paragraph whose formula or unknown template would leave a hole in a sentence goes as a whole: a model must not
+    be scored on text that no one wrote.
+    """
+    markup = _COMMENT.sub("", markup)
+    markup = _REFERENCE.sub("", markup)
+    markup = _BLOCK.sub(_HOLE, markup)
+    markup = _BACK_MATTER.sub("", markup)
+    parsed = wikitextparser.parse(markup)
+    for link in reversed(parsed.wikilinks):  # inner links before the captions that hold them
+        if link.title.strip().lower().startswith(("file:", "image:", "category:")):
+            link.string = ""
+    text = parsed.plain_text(replace_templates=_template_text, replace_tables=lambda table: "")
+    return [tidy for line in text.split("\n") if (tidy := _tidy(line)) and _is_prose(tidy)]
+
+
+_HOLE = "\0"
+_SILENT = {  # templates that leave no gap in the sentence when they go
+    "sfn", "sfnp", "rp", "efn", "refn", "citation needed", "cn", "fact", "clarify", "dead link", "wayback", "who",
+    "when", "according to whom", "page needed", "verify source", "failed verification", "by whom", "full", "dubious", "which",
+    "better source", "not in citation given", "anchor", "clear", "-", "harv", "harvnb", "ref", "cref", "note",
+    "ref label",     "ipac-en", "ipa", "respell", "ipa-en", "pron-en", "audio", "ipa-all", "vague", "why", "original research inline",
+}  # fmt: skip
+_SHOWS_FIRST = {
+    "nowrap",
+    "small",
+    "smaller",
+    "vanchor",
+    "nihongo",
+    "lang-en",
+    "abbr",
+    "angbr",
+    "nobold",
+    "big",
+    "as of",
+}
+_SHOWS_SECOND = {"lang", "transl"}
+
+
+def _template_text(template: Template) -> str:
+    """What a reader of the page would see in place of the template; a hole where we cannot tell."""
+    name = template.name.strip().lower().replace("_", " ")
+    plain = [argument.value.strip() for argument in template.arguments if argument.positional]
+    if name in ("convert", "cvt") and len(plain) >= 2:
+        return f"{plain[0]} {plain[1]}"
+    if name in _SHOWS_FIRST and plain:
+        return f"As of {plain[0]}" if name == "as of" else plain[0]
+    if name in _SHOWS_SECOND and len(plain) >= 2:
+        return plain[1]
+    if name in _SILENT or name.startswith(("cite", "citation", "use ", "pp-")):
+        return ""
+    if name == "·":
+        return "·"
+    return _HOLE
+
+
+def _tidy(line: str) -> str:
+    line = _EMPTY_BRACKETS.sub("", line.replace("\xa0", " "))
+    line = _LEADING_IN_BRACKETS.sub("(", line)
+    line = _SPACE_BEFORE_STOP.sub(r"\1", line)
+    return " ".join(line.split())
+
+
+def _is_prose(line: str) -> bool:
+    return (
+        len(line) >= 80
+        and line[0] not in "*#:;|!=<{"
+        and line[-1] in '.!?"”)'
+        and not any(mark in line for mark in (_HOLE, "{{", "}}", "[[", "]]", "<", "{|", "|}"))
+    )
