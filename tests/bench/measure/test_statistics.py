@@ -1,0 +1,289 @@
+"""What a wrong statistic would get wrong: coverage by simulation, invariances by property, small cases by hand."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from bench.contract import Score
+from bench.measure.statistics import (
+    MIN_PAIRS,
+    Estimate,
+    mean_estimate,
+    mean_with_spread,
+    median_estimate,
+    min_samples,
+    paired_difference,
+    percentile,
+    pooled_difference,
+    pooled_estimate,
+    rank_intervals,
+    ratio_interval,
+    verdict,
+)
+
+numbers = st.floats(-1e3, 1e3)
+times = st.floats(1e-6, 1e3)
+lists = st.lists(numbers, min_size=2, max_size=30)
+
+
+def covered(estimates: list[Estimate], truth: float) -> float:
+    return sum(e.low <= truth <= e.high for e in estimates) / len(estimates)
+
+
+@given(lists)
+def test_the_estimate_is_the_score_and_lies_in_its_interval(samples: list[float]) -> None:
+    for aggregate in ("mean", "max"):
+        estimate = mean_estimate(samples, aggregate=aggregate)
+        assert estimate.value == pytest.approx(Score("x", samples, aggregate=aggregate).value, abs=1e-9)
+        assert estimate.low <= estimate.value <= estimate.high
+        assert estimate.n == len(samples)
+
+
+@given(st.lists(st.tuples(st.floats(0.01, 9), st.floats(1, 50)), min_size=2, max_size=20))
+def test_perplexity_is_the_exponential_of_weighted_nats(pairs: list[tuple[float, float]]) -> None:
+    losses, words = [loss * count for loss, count in pairs], [count for _, count in pairs]
+    estimate = mean_estimate(losses, words, "exp_mean")
+    assert estimate.value == pytest.approx(Score("x", losses, words, "exp_mean").value)
+    logs = mean_estimate(losses, words)
+    assert (estimate.low, estimate.high) == pytest.approx((math.exp(logs.low), math.exp(logs.high)))
+    assert estimate.stderr == pytest.approx(estimate.value * (logs.stderr or 0))
+
+
+def test_weights_make_a_ratio_estimator_not_a_mean_of_ratios() -> None:
+    estimate = mean_estimate([1.0, 9.0], [1.0, 3.0])
+    assert estimate.value == 2.5
+    # residuals 1 - 2.5 and 9 - 7.5 over a total weight of 4
+    assert estimate.stderr == pytest.approx(math.sqrt(2 * 2 * 1.5**2) / 4)
+
+
+def test_shares_get_wilsons_interval_even_at_the_edge() -> None:
+    estimate = mean_estimate([1.0] * 10)
+    assert estimate.high == 1.0
+    assert estimate.low == pytest.approx(stats.binomtest(10, 10).proportion_ci(method="wilson").low)
+    half = mean_estimate([0.0, 1.0] * 20)
+    ci = stats.binomtest(20, 40).proportion_ci(method="wilson")
+    assert (half.low, half.high) == pytest.approx((ci.low, ci.high))
+
+
+def test_a_mean_covers_the_truth_about_95_percent_of_the_time() -> None:
+    rng = np.random.default_rng(1)
+    weights = rng.integers(5, 40, size=(600, 25)).astype(float)
+    samples = weights * 2.0 + rng.normal(0, 3, size=weights.shape)
+    share = covered([mean_estimate(x.tolist(), w.tolist()) for x, w in zip(samples, weights, strict=True)], 2.0)
+    assert 0.92 < share < 0.98
+
+
+def test_one_sample_supports_no_interval_and_infinity_stays_infinity() -> None:
+    single = mean_estimate([3.0])
+    assert (single.value, single.low, single.high, single.stderr) == (3.0, -math.inf, math.inf, None)
+    diverged = mean_estimate([1.0, math.inf], aggregate="exp_mean")
+    assert (diverged.value, diverged.low) == (math.inf, math.inf)
+    unknown = mean_estimate([1.0, math.nan])
+    assert math.isnan(unknown.value)
+    assert (unknown.low, unknown.high) == (-math.inf, math.inf)
+    with pytest.raises(ValueError, match="no samples"):
+        mean_estimate([])
+
+
+@given(lists, st.floats(-50, 50))
+def test_pairing_removes_what_both_share(samples: list[float], shift: float) -> None:
+    difference = paired_difference(Score("a", [x + shift for x in samples]), Score("b", samples))
+    assert difference.value == pytest.approx(shift, abs=1e-9)
+    if not set(samples) <= {0.0, 1.0}:
+        assert difference.high - difference.low == pytest.approx(0, abs=1e-6)
+
+
+@given(lists)
+def test_a_difference_turns_its_sign_with_its_sides(samples: list[float]) -> None:
+    other = list(reversed(samples))
+    one = paired_difference(Score("a", samples), Score("b", other))
+    two = paired_difference(Score("b", other), Score("a", samples))
+    assert (one.value, one.low, one.high) == pytest.approx((-two.value, -two.high, -two.low), abs=1e-9)
+
+
+def test_perplexities_are_compared_as_a_relative_change() -> None:
+    rng = np.random.default_rng(2)
+    words = rng.integers(50, 500, 60).astype(float)
+    losses = words * rng.normal(3.5, 0.8, 60)
+    worse = losses + words * rng.normal(math.log(1.1), 0.02, 60)
+    base, other = (
+        Score("a", losses.tolist(), words.tolist(), "exp_mean"),
+        Score("b", worse.tolist(), words.tolist(), "exp_mean"),
+    )
+    change = paired_difference(other, base)
+    assert change.value == pytest.approx(other.value / base.value - 1)
+    assert 0.08 < change.low < change.value < change.high < 0.12
+    # the two intervals on their own overlap widely: only the pairing sees the difference
+    assert (
+        mean_estimate(losses.tolist(), words.tolist(), "exp_mean").high
+        > mean_estimate(worse.tolist(), words.tolist(), "exp_mean").low
+    )
+
+
+def test_equal_answers_do_not_prove_equal_accuracy() -> None:
+    same = paired_difference(Score("a", [1.0, 0.0] * 10), Score("b", [1.0, 0.0] * 10))
+    assert same.value == 0
+    assert same.low < -0.01
+    assert same.high > 0.01
+
+
+def test_a_paired_share_covers_the_truth() -> None:
+    rng = np.random.default_rng(3)
+    estimates = []
+    for _ in range(600):
+        a = rng.random(60) < 0.7
+        b = np.where(rng.random(60) < 0.15, ~a, a)
+        estimates.append(paired_difference(Score("a", a.astype(float).tolist()), Score("b", b.astype(float).tolist())))
+    assert 0.93 < covered(estimates, 0.7 - (0.7 * 0.85 + 0.3 * 0.15)) <= 0.99
+
+
+def test_other_data_cannot_be_paired() -> None:
+    with pytest.raises(ValueError, match="not the same data"):
+        paired_difference(Score("a", [1.0, 2.0]), Score("b", [1.0, 2.0, 3.0]))
+    with pytest.raises(ValueError, match="not the same data"):
+        paired_difference(Score("a", [1.0]), Score("b", [1.0], aggregate="max"))
+
+
+def test_seeds_do_not_count_as_items_but_their_spread_counts() -> None:
+    rng = np.random.default_rng(4)
+    items = rng.normal(0, 1, 50)
+    one = mean_estimate(items.tolist())
+    copies = pooled_estimate([Score("x", items.tolist())] * 5)
+    assert (copies.low, copies.high, copies.n) == pytest.approx((one.low, one.high, 50))
+    shifted = [Score("x", (items + shift).tolist()) for shift in (-2.0, 0.0, 2.0)]
+    assert pooled_estimate(shifted).value == pytest.approx(one.value)
+    # Student's interval of three seeds that stand 2 apart: 4.303 * 2 / sqrt(3)
+    assert pooled_estimate(shifted).high - one.value == pytest.approx(
+        math.hypot(4.3027 * 2 / math.sqrt(3), one.high - one.value), rel=1e-3
+    )
+    against = pooled_difference(shifted, [Score("x", items.tolist())])
+    assert against.value == pytest.approx(0, abs=1e-12)
+    assert against.high == pytest.approx(4.3027 * 2 / math.sqrt(3), rel=1e-3)
+    assert pooled_estimate(shifted[:2]).high - pooled_estimate(shifted[:2]).value == pytest.approx(one.high - one.value)
+
+
+@given(st.lists(st.tuples(times, times), min_size=MIN_PAIRS, max_size=25))
+def test_a_ratio_is_inverted_by_its_sides_and_untouched_by_its_unit(pairs: list[tuple[float, float]]) -> None:
+    a, b = [x for x, _ in pairs], [y for _, y in pairs]
+    one, two = ratio_interval(a, b), ratio_interval(b, a)
+    assert (one.value, one.low, one.high) == pytest.approx((1 / two.value, 1 / two.high, 1 / two.low))
+    assert one.low <= one.value <= one.high
+    milliseconds = ratio_interval([x * 1000 for x in a], [x * 1000 for x in b])
+    assert (milliseconds.value, milliseconds.low) == pytest.approx((one.value, one.low))
+
+
+@given(st.permutations(range(8)))
+@settings(max_examples=25)
+def test_the_signed_rank_interval_is_the_one_in_the_tables(order: list[int]) -> None:
+    # n = 8: the critical value is 3, so the interval runs from the 4th smallest to the 4th largest Walsh average
+    logs = np.array([-1.0, 0.2, 0.5, 0.9, 1.4, 2.0, 3.1, 4.7])[order]
+    walsh = sorted((x + y) / 2 for i, x in enumerate(logs) for y in logs[i:])
+    estimate = ratio_interval(np.exp(logs).tolist(), [1.0] * 8)
+    assert (math.log(estimate.low), math.log(estimate.high)) == pytest.approx((walsh[3], walsh[-4]))
+
+
+@pytest.mark.parametrize(("pairs", "outliers"), [(6, 0.0), (20, 0.0), (20, 0.05), (80, 0.1)])
+def test_a_ratio_covers_the_truth_with_outliers_on_both_sides(pairs: int, outliers: float) -> None:
+    rng = np.random.default_rng(5)
+    estimates = []
+    for _ in range(300):
+        shared = np.exp(np.cumsum(rng.normal(0, 0.05, pairs)))  # the machine drifts: it cancels in each pair
+        both = [shared * np.exp(rng.normal(0, 0.03, pairs)) for _ in range(2)]
+        for series in both:
+            series[rng.random(pairs) < outliers] *= 5
+        estimates.append(ratio_interval((0.8 * both[0]).tolist(), both[1].tolist()))
+    assert covered(estimates, 0.8) > 0.92
+    if pairs >= 20:
+        widths = [e.high - e.low for e in estimates]
+        assert np.median(widths) < 0.12  # an outlier of 5x moves a mean of 20 by more than this
+
+
+def test_a_ratio_that_wanders_gets_a_wider_interval() -> None:
+    rng = np.random.default_rng(6)
+    estimates, naive = [], []
+    for _ in range(150):
+        logs = np.zeros(128)
+        for i, noise in enumerate(rng.normal(0, 0.05, 128)):
+            logs[i] = noise + (0.7 * logs[i - 1] if i else 0)
+        estimates.append(ratio_interval(np.exp(logs).tolist(), [1.0] * 128))
+        mixed = rng.permutation(logs)
+        naive.append(ratio_interval(np.exp(mixed).tolist(), [1.0] * 128))
+    assert covered(estimates, 1.0) > 0.9
+    assert covered(naive, 1.0) < 0.8
+
+
+def test_too_few_pairs_have_no_interval() -> None:
+    few = ratio_interval([1.0] * (MIN_PAIRS - 1), [2.0] * (MIN_PAIRS - 1))
+    assert (few.value, few.low, few.high) == (0.5, 0.0, math.inf)
+    assert ratio_interval([1.0] * MIN_PAIRS, [2.0] * MIN_PAIRS).high == pytest.approx(0.5)
+    with pytest.raises(ValueError, match="positive"):
+        ratio_interval([0.0] * 8, [1.0] * 8)
+    with pytest.raises(ValueError, match="baseline"):
+        ratio_interval([1.0] * 8, [1.0] * 7)
+
+
+def test_medians_and_repeated_measurements() -> None:
+    rng = np.random.default_rng(7)
+    assert covered([median_estimate(rng.exponential(1, 15).tolist()) for _ in range(500)], math.log(2)) > 0.94
+    assert median_estimate([1.0, 2.0, 9.0]).high == math.inf
+    assert covered([mean_with_spread(rng.normal(5, 1, 3).tolist()) for _ in range(500)], 5) > 0.92
+    assert mean_with_spread([1.0, 2.0]).low == -math.inf
+
+
+def test_percentiles_need_their_samples() -> None:
+    assert [min_samples(q) for q in (0.5, 0.9, 0.99)] == [11, 64, 662]
+    assert percentile(list(range(63)), 0.9) is None
+    assert percentile([float(x) for x in range(1, 65)], 0.9) == 58.0
+    assert percentile([1.0] * 661, 0.99) is None
+    assert percentile([1.0] * 662, 0.99) == 1.0
+
+
+@given(st.integers(64, 400), st.floats(0.2, 0.9))
+def test_a_percentile_leaves_its_share_behind(n: int, q: float) -> None:
+    value = percentile([float(x) for x in range(1, n + 1)], q)
+    assert value is not None
+    assert value >= q * (n - 1) + 1 - 1e-9
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "expected"),
+    [
+        (0.03, 0.10, "better"),
+        (-0.10, -0.03, "worse"),
+        (-0.01, 0.02, "same"),
+        (0.01, 0.10, "unsure"),
+        (-0.10, 0.10, "unsure"),
+        (-math.inf, math.inf, "unsure"),
+    ],
+)
+def test_the_four_verdicts(low: float, high: float, expected: str) -> None:
+    assert verdict(low, high, 0.02) == expected
+
+
+@given(st.lists(st.tuples(numbers, st.floats(0, 100)), min_size=1, max_size=12), st.sampled_from(["lower", "higher"]))
+def test_ranks_are_ties_unless_intervals_part(pairs: list[tuple[float, float]], better: str) -> None:
+    estimates = [Estimate(v, v - h, v + h, None, 9) for v, h in pairs]
+    ranks = rank_intervals(estimates, better)
+    order = sorted(range(len(pairs)), key=lambda i: pairs[i][0], reverse=better == "higher")
+    for place, i in enumerate(order, start=1):
+        best, worst = ranks[i]
+        assert 1 <= best <= worst <= len(pairs)
+        if all(pairs[j][0] != pairs[i][0] for j in range(len(pairs)) if j != i):
+            assert best <= place <= worst
+    for i, (best, worst) in enumerate(ranks):
+        for j, (other_best, other_worst) in enumerate(ranks):
+            overlap = estimates[i].low <= estimates[j].high and estimates[j].low <= estimates[i].high
+            if not overlap:
+                assert (best, worst) != (other_best, other_worst)
+    assert rank_intervals(estimates[:1], better) == [(1, 1)]
+
+
+def test_three_that_overlap_are_all_first_to_third() -> None:
+    close = [Estimate(v, v - 1, v + 1, None, 9) for v in (1.0, 1.5, 2.0)]
+    assert rank_intervals(close, "lower") == [(1, 3)] * 3
+    far = [Estimate(v, v - 0.1, v + 0.1, None, 9) for v in (1.0, 2.0, 3.0)]
+    assert rank_intervals(far, "higher") == [(3, 3), (2, 2), (1, 1)]
