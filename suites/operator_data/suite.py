@@ -1,0 +1,114 @@
+"""Solving the sequences of sparse linear systems that make the training data of neural operators."""
+
+import tracemalloc
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from bench.contract import OperatingPoint, Score, Step, Suite, Workload
+from suites.operator_data.problems import draw_sequence
+from suites.operator_data.system import SequenceSolver, Solution, System
+from suites.operator_data.task import OperatorTask
+
+_EVALUATION, _MEMORY = 0xE7A1, 0x3E30
+"""First words of the seeds of the sequences that are scored and weighed; a task's own seeds have two words."""
+
+_MEMORY_SYSTEMS = 4
+"""Enough that a solver that recycles holds all that it will ever hold."""
+
+
+class OperatorData(Suite[OperatorTask]):
+    def task(self, *, scale: str, base: str, point: OperatingPoint, seed: int, device: str) -> OperatorTask:
+        size = self.info.settings["sizes"][scale]
+        task = OperatorTask(
+            scale=scale,
+            seed=seed,
+            device=device,
+            limits=point.limits,
+            problem=point.settings["problem"],
+            preconditioner=point.settings["preconditioner"],
+            tolerance=point.settings["tolerance"],
+            grids=tuple(size["grids"]),
+            length=size["systems"],
+        )
+        task.weigh = partial(self.figures, task=task)
+        return task
+
+    def evaluate(self, candidate: SequenceSolver, task: OperatorTask) -> Sequence[Score]:
+        """Solve one fixed sequence per grid; samples stand in the order in which the systems were drawn.
+
+        `iterations` are products with A, counted by the matrix itself, per system.
+        """
+        residuals: list[float] = []
+        scores: list[Score] = []
+        products: list[float] = []
+        for grid in sorted(task.grids):
+            systems = _sequence(task, grid, task.length, _EVALUATION)
+            residuals += _residuals(systems, list(candidate.solve(systems)))
+            products = [float(system.A.products) for system in systems]
+            scores.append(Score(f"iterations-{grid}", products))
+        quarter = max(1, task.length // 4)
+        return [
+            Score("iterations", products),
+            Score("max_relative_residual", residuals, aggregate="max"),
+            Score("iterations_first_quarter", products[:quarter]),
+            Score("iterations_last_quarter", products[-quarter:]),
+            *scores,
+        ]
+
+    def figures(self, candidate: SequenceSolver, task: OperatorTask) -> Mapping[str, float]:
+        """`solver_bytes`: peak of the arrays allocated while a few systems of the largest grid are solved.
+
+        NumPy reports its allocations to tracemalloc, so that Krylov and recycled bases are measured, not declared;
+        the factors of an ILU live in SuperLU's own memory and are left out, for all methods alike.
+        """
+        systems = _sequence(task, max(task.grids), _MEMORY_SYSTEMS, _MEMORY)
+        tracemalloc.start()
+        try:
+            before, _ = tracemalloc.get_traced_memory()
+            tracemalloc.reset_peak()
+            for _ in candidate.solve(systems):
+                pass
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        return {"solver_bytes": float(peak - before)}
+
+    def workloads(self, task: OperatorTask) -> Sequence[Workload]:
+        """One sequence per trial, largest grid first."""
+        return [
+            Workload(f"{task.problem}-{grid}", _trial(task, grid), unit="system")
+            for grid in sorted(task.grids, reverse=True)
+        ]
+
+
+def _trial(task: OperatorTask, grid: int) -> Callable[[Any, np.random.Generator], Iterator[Step]]:
+    allowed = task.limits.result.get("max_relative_residual", task.tolerance)
+
+    def trial(candidate: SequenceSolver, rng: np.random.Generator) -> Iterator[Step]:
+        systems = draw_sequence(task.problem, grid, task.length, rng)
+        solutions: list[Solution] = []
+        yield Step("solve", lambda: solutions.extend(candidate.solve(systems)), units=len(systems))
+        worst = max(_residuals(systems, solutions))
+        if worst > allowed:
+            raise ValueError(f"a timed solution has relative residual {worst:.3g}, more than {allowed:.3g}")
+
+    return trial
+
+
+def _sequence(task: OperatorTask, grid: int, length: int, use: int) -> list[System]:
+    """A sequence that is the same for every method and every seed."""
+    return draw_sequence(task.problem, grid, length, np.random.default_rng([use, grid, length]))
+
+
+def _residuals(systems: Sequence[System], solutions: Sequence[Solution]) -> list[float]:
+    """True relative residual of each system's solution. Raises ValueError unless each has exactly one."""
+    if sorted(solution.index for solution in solutions) != list(range(len(systems))):
+        raise ValueError(
+            f"{len(systems)} systems need one solution each, under the indices 0 to {len(systems) - 1}; "
+            f"got {[solution.index for solution in solutions]}"
+        )
+    by_index = sorted(solutions, key=lambda solution: solution.index)
+    return [system.relative_residual(solution.x) for system, solution in zip(systems, by_index, strict=True)]
