@@ -1,0 +1,145 @@
+"""FLOPs of what really ran: the operators that a call executes, each by its closed form.
+
+One multiply-add is two FLOPs. Counted are matrix products, convolutions and attention, which is where a network's work
+lies; elementwise operators count as nothing. Attention counts the whole rectangle of queries x keys, causal or not,
+as is usual. The counting itself is PyTorch's (torch.utils.flop_counter); here are the formulas that it lacks, and the
+refusal to return a number that leaves a product out.
+"""
+
+import math
+import re
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from typing import Any
+
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
+
+Shape = Sequence[int]
+Formula = Callable[..., int]
+
+
+class UncountedOperatorError(RuntimeError):
+    """A product ran whose FLOPs nobody knows: the count would be too low, and a method would look cheaper than it is.
+
+    Mended by `torch.utils.flop_counter.register_flop_formula` in the module that brings the operator.
+    """
+
+    def __init__(self, operators: Sequence[str]) -> None:
+        super().__init__(
+            f"no FLOP formula for {', '.join(operators)}; register one with "
+            "torch.utils.flop_counter.register_flop_formula where the operator is defined"
+        )
+        self.operators = tuple(operators)
+
+
+def count_flops(run: Callable[[], object]) -> int:
+    """FLOPs of the operators that `run()` executes, forward and backward, on any device.
+
+    Compiled functions are run uncompiled while counting: fused kernels hide their products. Kernels that are launched
+    without going through PyTorch's dispatcher (bare Triton, NumPy) are not seen.
+    Raises UncountedOperatorError if an operator that looks like a product has no formula.
+    """
+    counter = FlopCounterMode(display=False, custom_mapping=_formulas())
+    # The observer is entered first, so it sees an operator after the counter has taken composite ones apart.
+    with _uncompiled(), _Observer() as observer, counter:
+        run()
+    unknown = sorted(str(op) for op in observer.seen if _is_product(op) and op not in counter.flop_registry)
+    if unknown:
+        raise UncountedOperatorError(unknown)
+    return int(counter.get_total_flops())
+
+
+def _packed_product(x: Shape, *_: Any, out_shape: Shape, **__: Any) -> int:
+    """Input (..., K) times a matrix stored in any layout, giving (..., N)."""
+    return 2 * math.prod(x) * out_shape[-1]
+
+
+def _added_product(_added: Shape, x: Shape, y: Shape, *_: Any, **__: Any) -> int:
+    """Product with an addend, as addbmm: something added to x (..., M, K) times y (..., K, N); the addition counts as nothing."""
+    return 2 * math.prod(x) * y[-1]
+
+
+def _grouped_product(x: Shape, y: Shape, *_: Any, out_shape: Shape, **__: Any) -> int:
+    """Products in groups of rows; where both are flat (2-d) the groups split the inner dimension instead."""
+    return 2 * math.prod(x) * y[-1] if len(x) == len(y) == 2 else 2 * math.prod(out_shape) * x[-1]
+
+
+def _matrix_vector(x: Shape, *_: Any, **__: Any) -> int:
+    return 2 * math.prod(x)
+
+
+def _added_matrix_vector(_added: Shape, x: Shape, *_: Any, **__: Any) -> int:
+    return 2 * math.prod(x)
+
+
+def _attention(query: Shape, key: Shape, value: Shape, *_: Any, **__: Any) -> int:
+    """Shapes (batch, heads, tokens, head size); fewer key heads than query heads are shared among them."""
+    return int(sdpa_flop_count(query, key, value))  # type: ignore[no-untyped-call]
+
+
+_LACKING: Mapping[str, Formula] = {
+    "aten._scaled_dot_product_flash_attention_for_cpu": _attention,
+    "aten._scaled_dot_product_fused_attention_overrideable": _attention,
+    "aten._weight_int8pack_mm": _packed_product,
+    "aten._weight_int4pack_mm": _packed_product,
+    "aten._weight_int4pack_mm_for_cpu": _packed_product,
+    "aten._weight_int4pack_mm_with_scales_and_zeros": _packed_product,
+    "aten._dyn_quant_matmul_4bit": _packed_product,
+    "aten._int_mm": _packed_product,
+    "aten.mkldnn_linear": _packed_product,
+    "quantized.linear": _packed_product,
+    "quantized.linear_dynamic": _packed_product,
+    "aten.addbmm": _added_product,
+    "aten._addmm_activation": _added_product,
+    "aten._grouped_mm": _grouped_product,
+    "aten._scaled_grouped_mm": _grouped_product,
+    "aten.mv": _matrix_vector,
+    "aten.dot": _matrix_vector,
+    "aten.vdot": _matrix_vector,
+    "aten.addmv": _added_matrix_vector,
+}
+
+
+def _formulas() -> dict[Any, Formula]:
+    """_LACKING by operator. An operator that this build of PyTorch does not have cannot run, so it is left out."""
+    found = {}
+    for name, formula in _LACKING.items():
+        namespace, operator = name.split(".")
+        packet = getattr(getattr(torch.ops, namespace), operator, None)
+        if packet is not None:
+            found[packet] = formula
+    return found
+
+
+_PRODUCT = re.compile(
+    r"(?:^|_)(?:[a-z0-9]*mm|mv|addmv|v?dot|[a-z]*matmul|[a-z]*linear|conv(?:olution)?(?:\d?d)?|attention|attn|einsum|"
+    r"lstm|gru|rnn|addr)(?:_|$)"
+)
+
+
+def _is_product(operator: Any) -> bool:
+    """Whether the name says a matrix product, a convolution or attention, in any namespace."""
+    return _PRODUCT.search(str(operator).rsplit(".", 1)[-1].lower()) is not None
+
+
+class _Observer(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Remembers which operators ran, in `seen`."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.seen: set[Any] = set()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.seen.add(func.overloadpacket)
+        return func(*args, **(kwargs or {}))
+
+
+@contextmanager
+def _uncompiled() -> Iterator[None]:
+    """Run compiled functions as they were written. Costs nothing where nothing was compiled."""
+    compiling = "torch._dynamo" in sys.modules
+    with torch.compiler.set_stance("force_eager") if compiling else nullcontext():
+        yield

@@ -1,0 +1,121 @@
+"""FLOPs against closed forms worked out by hand."""
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from bench.measure.flops import UncountedOperatorError, _is_product, count_flops
+
+BATCH, ROWS, INNER, COLUMNS = 2, 3, 8, 5
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("bias", [False, True])
+def test_linear_is_two_flops_per_multiply_add(dtype: torch.dtype, bias: bool) -> None:
+    layer = nn.Linear(INNER, COLUMNS, bias=bias, dtype=dtype)
+    x = torch.randn(BATCH, ROWS, INNER, dtype=dtype)
+    assert count_flops(lambda: layer(x)) == 2 * BATCH * ROWS * INNER * COLUMNS
+
+
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+def test_the_count_does_not_depend_on_gradient_mode(mode: type) -> None:
+    layer = nn.Linear(INNER, COLUMNS)
+    with mode():
+        assert count_flops(lambda: layer(torch.ones(ROWS, INNER))) == 2 * ROWS * INNER * COLUMNS
+
+
+def test_backward_of_a_linear_layer_costs_twice_its_forward() -> None:
+    layer = nn.Linear(INNER, COLUMNS)
+    x = torch.randn(ROWS, INNER, requires_grad=True)
+    assert count_flops(lambda: layer(x).sum().backward()) == 3 * 2 * ROWS * INNER * COLUMNS
+
+
+@pytest.mark.parametrize(
+    ("run", "expected"),
+    [
+        (lambda: torch.bmm(torch.ones(2, 3, 8), torch.ones(2, 8, 5)), 2 * 2 * 3 * 8 * 5),
+        (lambda: torch.ones(2, 3, 8) @ torch.ones(8, 5), 2 * 2 * 3 * 8 * 5),
+        (lambda: torch.einsum("bij,bjk->bik", torch.ones(2, 3, 8), torch.ones(2, 8, 5)), 2 * 2 * 3 * 8 * 5),
+        (lambda: torch.addbmm(torch.ones(3, 5), torch.ones(2, 3, 8), torch.ones(2, 8, 5)), 2 * 2 * 3 * 8 * 5),
+        (lambda: torch.ones(3, 8) @ torch.ones(8), 2 * 3 * 8),
+        (lambda: torch.addmv(torch.ones(3), torch.ones(3, 8), torch.ones(8)), 2 * 3 * 8),
+        (lambda: torch.ones(8) @ torch.ones(8), 2 * 8),
+        (lambda: functional.conv1d(torch.ones(2, 4, 10), torch.ones(6, 4, 3)), 2 * 2 * 6 * 8 * 4 * 3),
+        (lambda: torch.relu(torch.ones(3)) + 1, 0),
+    ],
+)
+def test_closed_forms_of_products(run, expected) -> None:
+    assert count_flops(run) == expected
+
+
+def test_int8_weights_change_bytes_not_flops() -> None:
+    x = torch.randn(ROWS, 64, dtype=torch.bfloat16)
+    weight, scales = torch.ones(32, 64, dtype=torch.int8), torch.ones(32, dtype=torch.bfloat16)
+    assert count_flops(lambda: torch.ops.aten._weight_int8pack_mm(x, weight, scales)) == 2 * ROWS * 64 * 32
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("causal", [False, True])
+def test_attention_counts_the_whole_rectangle_for_every_query_head(dtype: torch.dtype, causal: bool) -> None:
+    query = torch.randn(BATCH, 6, 7, 16, dtype=dtype)
+    key = value = torch.randn(BATCH, 2, 7, 16, dtype=dtype)
+    flops = count_flops(
+        lambda: functional.scaled_dot_product_attention(query, key, value, is_causal=causal, enable_gqa=True)
+    )
+    assert flops == 2 * (2 * BATCH * 6 * 7 * 7 * 16)
+
+
+@pytest.mark.parametrize("attention", ["sdpa", "eager"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_whole_llama_is_its_hand_formula(attention: str, dtype: torch.dtype) -> None:
+    hidden, mlp, layers, heads, kv_heads, size, vocabulary, tokens = 48, 80, 3, 6, 2, 8, 64, 11
+    config = LlamaConfig(
+        vocab_size=vocabulary,
+        hidden_size=hidden,
+        intermediate_size=mlp,
+        num_hidden_layers=layers,
+        num_attention_heads=heads,
+        num_key_value_heads=kv_heads,
+        attn_implementation=attention,
+    )
+    model = LlamaForCausalLM(config).to(dtype).eval()
+    ids = torch.ones(1, tokens, dtype=torch.long)
+    per_token = layers * (2 * hidden * heads * size + 2 * hidden * kv_heads * size + 3 * hidden * mlp)
+    products = layers * 2 * heads * size * tokens * tokens
+    with torch.no_grad():
+        counted = count_flops(lambda: model(ids))
+    assert counted == 2 * (tokens * (per_token + hidden * vocabulary) + products)
+
+
+def test_compiled_code_counts_as_it_was_written() -> None:
+    layer = nn.Linear(INNER, COLUMNS)
+    compiled = torch.compile(lambda x: torch.relu(layer(x)), backend="aot_eager")
+    compiled(torch.ones(ROWS, INNER))
+    assert count_flops(lambda: compiled(torch.ones(ROWS, INNER))) == 2 * ROWS * INNER * COLUMNS
+
+
+def test_a_product_without_a_formula_is_refused_by_name() -> None:
+    @torch.library.custom_op("effbench_test::secret_mm", mutates_args=())
+    def secret_mm(x: torch.Tensor) -> torch.Tensor:
+        return x @ x
+
+    with pytest.raises(UncountedOperatorError, match=r"effbench_test.secret_mm.*register_flop_formula"):
+        count_flops(lambda: secret_mm(torch.ones(4, 4)))
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["aten.mm", "aten.addmm", "lib.int4_linear", "flash_attn._flash_attn_forward", "aten._cudnn_rnn", "x.conv2d"],
+)
+def test_products_are_known_by_name(name: str) -> None:
+    assert _is_product(name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["aten.cummax", "aten.upsample_bilinear2d", "aten._convert_weight_to_int4pack", "aten.silu", "aten.linspace"],
+)
+def test_other_operators_are_not_taken_for_products(name: str) -> None:
+    assert not _is_product(name)
