@@ -58,7 +58,7 @@ def _packed_product(x: Shape, *_: Any, out_shape: Shape, **__: Any) -> int:
 
 
 def _added_product(_added: Shape, x: Shape, y: Shape, *_: Any, **__: Any) -> int:
-    """Product with an addend, as addbmm: something added to x (..., M, K) times y (..., K, N); the addition counts as nothing."""
+    """Product x (..., M, K) times y (..., K, N) with something added, which counts as nothing."""
     return 2 * math.prod(x) * y[-1]
 
 

@@ -1,5 +1,7 @@
 """FLOPs against closed forms worked out by hand."""
 
+from functools import partial
+
 import pytest
 import torch
 from torch import nn
