@@ -39,9 +39,10 @@ def plain_paragraphs(markup: str) -> list[str]:
 _HOLE = "\0"
 _SILENT = {  # templates that leave no gap in the sentence when they go
     "sfn", "sfnp", "rp", "efn", "refn", "citation needed", "cn", "fact", "clarify", "dead link", "wayback", "who",
-    "when", "according to whom", "page needed", "verify source", "failed verification", "by whom", "full", "dubious", "which",
-    "better source", "not in citation given", "anchor", "clear", "-", "harv", "harvnb", "ref", "cref", "note",
-    "ref label",     "ipac-en", "ipa", "respell", "ipa-en", "pron-en", "audio", "ipa-all", "vague", "why", "original research inline",
+    "when", "according to whom", "page needed", "verify source", "failed verification", "by whom", "full", "dubious",
+    "which", "better source", "not in citation given", "anchor", "clear", "-", "harv", "harvnb", "ref", "cref", "note",
+    "why", "ref label", "ipac-en", "ipa", "respell", "ipa-en", "pron-en", "audio", "ipa-all", "vague",
+    "original research inline",
 }  # fmt: skip
 _SHOWS_FIRST = {
     "nowrap",

@@ -16,6 +16,7 @@ from suites.lm_compression import _toy
 from suites.lm_compression._cache import made_once
 from suites.lm_compression._permutation import permute_channels
 
+TOY = "random-llama"
 SMOLLM2 = "smollm2-135m-instruct"
 PERMUTATION_SEED = 20240601
 ATTENTION = "sdpa"
@@ -26,17 +27,17 @@ _SECONDS_TO_HUB = 5.0
 
 def load_base(scale: str, base: str, device: str) -> tuple[Any, Any]:
     """(model, tokenizer) in eval mode on the device, a new model at each call. Raises MissingAsset."""
-    if scale == "tiny":
-        return _toy.toy_model().to(device), _toy.toy_tokenizer()
     if problem := missing(scale, base):
         raise MissingAsset(problem)
+    if scale == "tiny":
+        return _toy.toy_model().to(device), _toy.toy_tokenizer()
     return _load(str(_embedded_folder()) if scale == "embedded" else base, device)
 
 
 def missing(scale: str, base: str) -> str | None:
     """What is not there to load, with what to do about it, or None. Downloads nothing."""
     if scale == "tiny":
-        return None
+        return None if base == TOY else f"the tiny scale has no base {base!r}, only {TOY!r}"
     if scale == "embedded":
         if base != SMOLLM2:
             return f"the embedded scale has no base {base!r}, only {SMOLLM2!r}; take --scale full for a hub model"
