@@ -1,0 +1,102 @@
+"""What the papers claim against what was measured."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from bench.analyse.compare import MARGIN, change_from_baseline, improvement
+from bench.analyse.rows import Row
+from bench.analyse.summary import lookup, row_costs, row_quality
+from bench.contract import Card, Claim, Metric, SuiteInfo
+from bench.measure.statistics import Estimate
+
+Outcome = Literal["holds", "does not hold", "unsure", "not measured"]
+
+
+@dataclass(frozen=True)
+class ClaimCheck:
+    """A claim at one operating point. improvement: relative, positive is better for the method that claims."""
+
+    claim: Claim
+    row: Row
+    versus: str
+    outcome: Outcome
+    improvement: Estimate | None
+    reason: str = ""
+
+
+def check_claims(card: Card, rows: Sequence[Row], info: SuiteInfo) -> list[ClaimCheck]:
+    """Every claim of the card at every board and variant of the method in `rows`."""
+    return [
+        check_claim(claim, row, rows, info)
+        for claim in card.claims
+        for row in rows
+        if row.method == card.slug and row.board.suite == card.suite
+    ]
+
+
+def check_claim(claim: Claim, row: Row, rows: Sequence[Row], info: SuiteInfo) -> ClaimCheck:
+    """Hold one claim against the rows of the same suite, version, hardware, scale, base and point.
+
+    Against a method with several variants it must stand against the strongest of them. "better" holds if the whole
+    interval of the improvement is above zero and fails if none of it is; "same" holds if it is surely not worse than by
+    MARGIN and fails if it is surely worse than that.
+    """
+    versus = claim.versus or info.baseline
+    metric = info.scores.get(claim.metric) or info.costs.get(claim.metric) or Metric(claim.metric, claim.metric)
+    if not row.ok:
+        return ClaimCheck(claim, row, versus, "not measured", None, f"{row.status}: {row.failed[-1].reason or ''}")
+    if versus == info.baseline and claim.metric.endswith("ratio"):
+        change = change_from_baseline(row, metric)
+        reason = "" if change else f"no comparable {claim.metric} was measured"
+        return ClaimCheck(claim, row, versus, _outcome(claim, change), change, reason)
+    opponent = _strongest(_opponents(row, rows, versus, info), metric)
+    if opponent is None:
+        return ClaimCheck(claim, row, versus, "not measured", None, f"no result of {versus} to compare with")
+    change = improvement(row, opponent, metric)
+    reason = "" if change else f"{claim.metric} is not comparable: missing, not realised, or over other data"
+    return ClaimCheck(claim, row, opponent.name, _outcome(claim, change), change, reason)
+
+
+def _outcome(claim: Claim, change: Estimate | None) -> Outcome:
+    if change is None:
+        return "not measured"
+    if claim.relation == "better":
+        return "holds" if change.low > 0 else "does not hold" if change.high <= 0 else "unsure"
+    return "holds" if change.low >= -MARGIN else "does not hold" if change.high < -MARGIN else "unsure"
+
+
+def _opponents(row: Row, rows: Sequence[Row], versus: str, info: SuiteInfo) -> list[Row]:
+    """Successful rows of `versus` on the row's board.
+
+    The baseline is within few budgets; where it has no result it is taken from another point with the same settings,
+    that is, the same problem under another budget.
+    """
+    theirs = [other for other in rows if other.method == versus and other.ok]
+    here = [other for other in theirs if other.board == row.board]
+    if here or versus != info.baseline or row.board.point not in info.points:
+        return here
+    settings = info.points[row.board.point].settings
+    return [
+        other
+        for other in theirs
+        if other.board.point in info.points
+        and info.points[other.board.point].settings == settings
+        and _elsewhere(other) == _elsewhere(row)
+    ]
+
+
+def _elsewhere(row: Row) -> tuple[str, ...]:
+    board = row.board
+    return (board.suite, board.suite_version, board.hardware, board.scale, board.base)
+
+
+def _strongest(rows: Sequence[Row], metric: Metric) -> Row | None:
+    def strength(row: Row) -> float:
+        value = lookup(row_quality(row), row_costs(row), metric.name).value
+        if value is None or math.isnan(value):
+            return float("-inf")
+        return -value if metric.better == "lower" else value
+
+    return max(rows, key=strength, default=None)

@@ -1,0 +1,91 @@
+"""One row of the leaderboard: a method at an operating point, with all of its seeds."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from bench.record.schema import Record, Status
+
+
+@dataclass(frozen=True, order=True)
+class Board:
+    """What must be equal for results to stand in one ranking."""
+
+    suite: str
+    suite_version: str
+    hardware: str
+    scale: str
+    base: str
+    point: str
+
+
+@dataclass(frozen=True, eq=False)
+class Row:
+    """The newest record of every seed of one variant of a method on one board, by seed. Equal only to itself."""
+
+    board: Board
+    method: str
+    variant: str
+    records: tuple[Record, ...]
+
+    @property
+    def name(self) -> str:
+        """The method's slug, with its variant where it is not the default."""
+        return self.method if self.variant == "default" else f"{self.method}:{self.variant}"
+
+    @property
+    def ok(self) -> tuple[Record, ...]:
+        """The records that count: those of status ok."""
+        return tuple(record for record in self.records if record.status == "ok")
+
+    @property
+    def failed(self) -> tuple[Record, ...]:
+        """The other records; each has its reason."""
+        return tuple(record for record in self.records if record.status != "ok")
+
+    @property
+    def status(self) -> Status:
+        """Status ok if any seed is ok (see `failed` for the others), else that of the newest record."""
+        return "ok" if self.ok else max(self.records, key=lambda record: record.started).status
+
+
+def make_rows(records: Iterable[Record]) -> list[Row]:
+    """Group records into rows, sorted by board and name.
+
+    Of each seed the newest record counts; seeds that ran with other hyper-parameters than the newest record of the
+    row are left out, as their mean would describe no method.
+    """
+    groups: dict[tuple[Board, str, str], list[Record]] = defaultdict(list)
+    for record in records:
+        groups[board_of(record), record.method, record.variant].append(record)
+    rows = []
+    for (board, method, variant), group in groups.items():
+        group.sort(key=lambda record: record.started)
+        newest = {record.seed: record for record in group}
+        same = [r for r in newest.values() if r.hyperparameters == group[-1].hyperparameters]
+        rows.append(Row(board, method, variant, tuple(sorted(same, key=lambda record: record.seed))))
+    return sorted(rows, key=lambda row: (row.board, row.method, row.variant))
+
+
+def current(rows: Sequence[Row]) -> list[Row]:
+    """The rows of each suite's newest version alone: results of two versions are never compared."""
+    latest: dict[str, Record] = {}
+    for row in rows:
+        newest = max(row.records, key=lambda record: record.started)
+        if row.board.suite not in latest or newest.started > latest[row.board.suite].started:
+            latest[row.board.suite] = newest
+    return [row for row in rows if row.board.suite_version == latest[row.board.suite].suite_version]
+
+
+def by_board(rows: Iterable[Row]) -> dict[Board, list[Row]]:
+    """Rows of each board, boards in order."""
+    return {
+        board: list(group)
+        for board, group in groupby(sorted(rows, key=lambda row: (row.board, row.name)), key=lambda row: row.board)
+    }
+
+
+def board_of(record: Record) -> Board:
+    """The board that a record belongs to."""
+    return Board(record.suite, record.suite_version, record.hardware, record.scale, record.base, record.point)

@@ -1,0 +1,163 @@
+"""What a record says, in values with intervals: quality by score, cost by name. Computed on reading, never stored."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Literal
+
+from bench.analyse.rows import Row
+from bench.measure.statistics import (
+    MIN_SEEDS,
+    Estimate,
+    mean_estimate,
+    mean_with_spread,
+    median_estimate,
+    percentile,
+    pooled_estimate,
+    ratio_interval,
+)
+from bench.record.schema import Record, Timing
+
+Kind = Literal["measured", "exact", "not realised", "missing"]
+
+
+@dataclass(frozen=True)
+class Cost:
+    """One cost. n counts the samples behind it. The interval of a single measurement is infinitely wide.
+
+    measured: with an instrument, differs from run to run. exact: counted or weighed, the same on every machine.
+    not realised: measured, but the method has no kernel here that saves, so the figure says nothing about its idea.
+    missing: value is None and low and high are infinite.
+    """
+
+    value: float | None
+    low: float
+    high: float
+    n: int
+    unit: str
+    kind: Kind
+
+
+MISSING = Cost(None, -math.inf, math.inf, 0, "", "missing")
+
+
+def quality(record: Record) -> dict[str, Estimate]:
+    """Every score of the record, by name."""
+    return {name: mean_estimate(s.samples, s.weights, s.aggregate) for name, s in record.quality.items()}
+
+
+def costs(record: Record) -> dict[str, Cost]:
+    """Every cost of the record, by name.
+
+    A figure stands under its own name; `build.seconds` and `build.peak_memory_bytes`; `memory.<name>` in bytes; for
+    each timed phase `<workload>.<phase>` (median seconds per sample), `.p90` and `.p99` where there are samples enough,
+    `.ratio` (to the baseline, run next to it) and `.per_second` (units of work per second at the median).
+    """
+    found = {name: Cost(value, value, value, 1, unit_of(name), "exact") for name, value in record.figures.items()}
+    if record.build is not None:
+        found["build.seconds"] = _single(record.build.seconds, "s")
+        found["build.peak_memory_bytes"] = _single(record.build.peak_memory_bytes, "B")
+    for name, value in record.memory.items():
+        found[f"memory.{name}"] = _single(value, "B")
+    for workload, phases in record.timings.items():
+        for phase, timing in phases.items():
+            found |= _times(f"{workload}.{phase}", timing)
+    return found
+
+
+@lru_cache(maxsize=4096)
+def row_quality(row: Row) -> Mapping[str, Estimate]:
+    """Every score of the row's successful seeds taken together."""
+    names = dict.fromkeys(name for record in row.ok for name in record.quality)
+    found = {}
+    for name in names:
+        sets = [record.quality[name] for record in row.ok if name in record.quality]
+        found[name] = pooled_estimate([s for s in sets if len(s.samples) == len(sets[-1].samples)])
+    return found
+
+
+@lru_cache(maxsize=4096)
+def row_costs(row: Row) -> Mapping[str, Cost]:
+    """Every cost of the row's successful seeds taken together: the mean over the seeds."""
+    return pool([costs(record) for record in row.ok])
+
+
+def lookup(scores: Mapping[str, Estimate], found: Mapping[str, Cost], name: str) -> Cost:
+    """A score or a cost by its name, as a cost: some costs (iterations, say) are counted where quality is scored."""
+    if name in found:
+        return found[name]
+    if name in scores:
+        estimate = scores[name]
+        return Cost(estimate.value, estimate.low, estimate.high, estimate.n, "", "measured")
+    return MISSING
+
+
+def pool(seeds: Sequence[Mapping[str, Cost]]) -> dict[str, Cost]:
+    """Mean of each cost over the seeds; from MIN_SEEDS on, the interval holds the spread between them."""
+    names = dict.fromkeys(name for seed in seeds for name in seed)
+    return {name: _pool([seed[name] for seed in seeds if name in seed]) for name in names}
+
+
+def unit_of(name: str) -> str:
+    """The unit that a figure's name tells; "" if it tells none."""
+    for ending, unit in (("_bytes", "B"), ("bytes", "B"), ("seconds", "s"), ("ratio", "×")):
+        if name.endswith(ending):
+            return unit
+    return ""
+
+
+def _pool(found: list[Cost]) -> Cost:
+    if len(found) == 1:
+        return found[0]
+    values = [cost.value for cost in found if cost.value is not None]
+    value = math.fsum(values) / len(values)
+    spread = mean_with_spread(values)
+    below = math.hypot(*(value_of(cost) - cost.low for cost in found)) / len(found)
+    above = math.hypot(*(cost.high - value_of(cost) for cost in found)) / len(found)
+    if len(values) >= MIN_SEEDS:
+        # single measurements have no interval of their own: the spread between seeds is all that is known
+        below = math.hypot(below if math.isfinite(below) else 0, spread.value - spread.low)
+        above = math.hypot(above if math.isfinite(above) else 0, spread.high - spread.value)
+    elif found[0].kind == "exact" and len(set(values)) > 1:
+        below = above = math.inf  # exact for each seed, but two seeds do not tell how seeds differ
+    kind: Kind = "not realised" if any(cost.kind == "not realised" for cost in found) else found[0].kind
+    low = value - below
+    if all(cost.low >= 0 for cost in found) or found[0].unit in ("s", "B"):
+        low = max(0.0, low)
+    return Cost(value, low, value + above, sum(cost.n for cost in found), found[0].unit, kind)
+
+
+def value_of(cost: Cost) -> float:
+    """The value, not-a-number where it is missing."""
+    return math.nan if cost.value is None else cost.value
+
+
+def _single(value: float, unit: str) -> Cost:
+    return Cost(value, 0.0, math.inf, 1, unit, "measured")
+
+
+def _times(name: str, timing: Timing) -> dict[str, Cost]:
+    if not timing.candidate:
+        return {}
+    kind: Kind = "measured" if timing.realised else "not realised"
+    n = len(timing.candidate)
+    median = median_estimate(timing.candidate)
+    seconds = Cost(median.value, max(0.0, median.low), median.high, n, "s", kind)
+    found = {name: seconds}
+    for q, label in ((0.9, "p90"), (0.99, "p99")):
+        tail = percentile(timing.candidate, q)
+        if tail is not None:
+            found[f"{name}.{label}"] = Cost(tail, 0.0, math.inf, n, "s", kind)
+    if len(timing.baseline) == n and min(*timing.candidate, *timing.baseline) > 0:
+        ratio = ratio_interval(timing.candidate, timing.baseline)
+        found[f"{name}.ratio"] = Cost(ratio.value, ratio.low, ratio.high, n, "×", kind)
+    if median.value > 0:
+        found[f"{name}.per_second"] = replace(
+            seconds,
+            value=timing.units / median.value,
+            low=timing.units / seconds.high,
+            high=timing.units / seconds.low if seconds.low > 0 else math.inf,
+            unit=f"{timing.unit}/s",
+        )
+    return found
