@@ -75,11 +75,14 @@ def configured(method: type[Method[Any]], variant: str) -> Method[Any]:
 
 
 @cache
-def load() -> Registry:
-    """The registry of this process."""
+def load(only: tuple[str, ...] = ()) -> Registry:
+    """The registry of this process. `only`: import just these modules, so that a run meets no method but its own."""
     problems: list[str] = []
-    modules = [*_modules("methods", problems), *_modules("suites", problems)]
-    modules += _entry_modules(problems)
+    modules = [importlib.import_module(name) for name in only] or [
+        *_modules("methods", problems),
+        *_modules("suites", problems),
+        *_entry_modules(problems),
+    ]
     methods: dict[str, type[Method[Any]]] = {}
     suites: dict[str, Suite[Any]] = {}
     for module in modules:
@@ -87,7 +90,11 @@ def load() -> Registry:
             if issubclass(cls, Method) and "card" in vars(cls):
                 _claim(methods, cls.card.slug, cls)
             elif issubclass(cls, Suite):
-                cls.info = read_suite_info(Path(str(module.__file__)).with_name("suite.toml"))
+                try:
+                    cls.info = read_suite_info(Path(str(module.__file__)).with_name("suite.toml"))
+                except (OSError, ValueError, TypeError, KeyError) as error:
+                    problems.append(f"{module.__name__}: its suite.toml can't be read: {error!r}")
+                    continue
                 _claim(suites, cls.info.slug, cls())
     return Registry(MappingProxyType(methods), MappingProxyType(suites), tuple(problems))
 

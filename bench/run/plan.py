@@ -28,6 +28,8 @@ class Job:
     base: str
     seed: int
     device: str
+    modules: tuple[str, ...]
+    """What the worker imports to find suite, baseline and method."""
 
     @property
     def label(self) -> str:
@@ -72,12 +74,17 @@ def make_plan(
         (slug, variant) for slug, cls in registry.methods_of(suite).items() for variant in cls.variants
     ]
     configurations.sort(key=lambda pair: pair[0] != info.baseline)
+
+    def modules(slug: str) -> tuple[str, ...]:
+        parts = (registry.suite(suite), registry.method(info.baseline), registry.method(slug))
+        return tuple(dict.fromkeys(part.__module__ for part in parts))
+
     jobs = []
     for point in chosen:
         for slug, variant in configurations:
             default = STOCHASTIC_SEEDS if registry.method(slug).card.stochastic else STOCHASTIC_SEEDS[:1]
             for seed in seeds or default:
-                jobs.append(Job(suite, slug, variant, point, scale, base, seed, device))
+                jobs.append(Job(suite, slug, variant, point, scale, base, seed, device, modules(slug)))
     return list(dict.fromkeys(jobs))
 
 

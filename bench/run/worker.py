@@ -58,7 +58,7 @@ def run(job: Job) -> Outcome:
 
 
 def _run(job: Job, result: Outcome) -> None:
-    registry = load()
+    registry = load(tuple(job.modules))
     suite = registry.suite(job.suite)
     point = registry.point(job.suite, job.point)
     method = configured(registry.method(job.method), job.variant)

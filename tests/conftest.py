@@ -1,0 +1,35 @@
+"""Shared fixtures. The toy plugin is found by its entry points, in this process and in the runner's workers."""
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bench.contract import registry as registry_module
+from bench.contract.registry import Registry
+
+TOY = Path(__file__).parent / "toy_plugin"
+
+
+@pytest.fixture
+def toy_registry(monkeypatch: pytest.MonkeyPatch) -> Iterator[Registry]:
+    """The registry with the toy suite and its methods, here and in child processes."""
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, [str(TOY), os.environ.get("PYTHONPATH")])))
+    monkeypatch.syspath_prepend(str(TOY))
+    registry_module.load.cache_clear()
+    yield registry_module.load()
+    registry_module.load.cache_clear()
+    for name in [name for name in sys.modules if name.startswith("effbench_toy")]:
+        del sys.modules[name]
+
+
+@pytest.fixture(scope="session")
+def cuda() -> str:
+    """The CUDA device, or skip."""
+    import torch
+
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA device")
+    return "cuda"
