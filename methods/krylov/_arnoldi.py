@@ -1,4 +1,4 @@
-"""One Arnoldi cycle, deflated or not: the kernel that GMRES(m) and GCRO-DR share, so that they differ in the idea alone."""
+"""One Arnoldi cycle, deflated or not: the kernel that GMRES(m) and GCRO-DR share; they differ in the idea alone."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -7,15 +7,24 @@ GMRES(m). The preconditioner stands on the right, so the residual that the metho
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
 from methods.krylov._arnoldi import Array, Operator, arnoldi_cycle, least_squares
 
 
+class Preconditioner(Protocol):
+    """M: both take and give a vector (n,) or columns (n, k)."""
+
+    def solve(self, v: Array) -> Array: ...
+
+    def multiply(self, v: Array) -> Array: ...
+
+
 @dataclass(frozen=True)
 class RecycleSpace:
-    """U, C: (n, k) with op(U) = C, and C^T C = I, for the system that they were made for."""
+    """U, C: (n, k) with A M^-1 U = C, and C^T C = I, for the system that they were made for."""
 
     U: Array
     C: Array
@@ -23,44 +32,50 @@ class RecycleSpace:
 
 @dataclass(frozen=True)
 class Solve:
-    """x: (n,). space: what to hand to the next system. residuals: norm after each product, as the method knows it."""
+    """x: (n,). directions: (n, up to k), what to hand to the next system, or None. residuals: norm of the residual
+    after each product, as the method knows it; as many as there were products."""
 
     x: Array
-    space: RecycleSpace | None
+    directions: Array | None
     residuals: list[float]
 
 
 def gcro_dr(
-    A: Operator,
+    A: Callable[[Array], Array],
     b: Array,
-    precondition: Operator,
+    preconditioner: Preconditioner,
     *,
     tolerance: float,
     m: int,
     k: int,
-    space: RecycleSpace | None = None,
+    directions: Array | None = None,
     max_products: int = 100_000,
 ) -> Solve:
     """Solve A x = b to ||b - A x|| <= tolerance ||b||, checked with A at the end and not by recurrence alone.
 
-    A: product with a vector (n,) or with columns (n, k). precondition: applies M^-1 to the same. m: columns of the
-    search space of one cycle, the k recycled ones among them. space: of the system before, or None. Gives back the
-    last iterate if max_products were not enough.
+    A: product with a vector (n,) or with columns (n, k). m: columns of the search space of one cycle, the k recycled
+    ones among them. directions: those of the system before, or None. They are kept in the space of x (M^-1 U), not in
+    that of the preconditioned unknown: slow modes of the physics outlast a change of M. Gives back the last iterate
+    if max_products were not enough.
     """
+    if not 0 <= k < m:
+        raise ValueError(f"k = {k} recycled directions must be fewer than the m = {m} of a cycle")
 
     def operator(v: Array) -> Array:
-        return A(precondition(v))
+        return A(preconditioner.solve(v))
 
     b_norm = float(np.linalg.norm(b))
     if b_norm == 0.0:
-        return Solve(np.zeros_like(b), space, [])
+        return Solve(np.zeros_like(b), directions, [])
     target = tolerance * b_norm
     y = np.zeros_like(b)  # x = M^-1 y
     r = b
+    space: RecycleSpace | None = None
     residuals: list[float] = []
-    if space is not None:
-        space = refresh(operator, space.U)
-        residuals += [b_norm] * space.U.shape[1]
+    checked = b_norm
+    if directions is not None:
+        space = refresh(A, preconditioner, directions)
+        residuals += [b_norm] * directions.shape[1]
     while True:
         if space is not None:
             shares = space.C.T @ r
@@ -70,26 +85,30 @@ def gcro_dr(
             step, r, space, history = _cycle(operator, r, space, m, k, target)
             y = y + step
             residuals += history
-            if float(np.linalg.norm(r)) >= norm and len(history) < m - k:
-                break  # the space became invariant and does not hold the solution: A is singular to rounding
-        x = precondition(y)
+            if history[-1] == 0.0 and float(np.linalg.norm(r)) > 0.5 * norm:
+                break  # the search space became invariant without holding the solution: A is singular to rounding
+        x = preconditioner.solve(y)
         r = b - A(x)
-        norm = float(np.linalg.norm(r))
-        residuals.append(norm)
-        if norm <= tolerance * b_norm or len(residuals) >= max_products or not np.isfinite(norm):
-            return Solve(x, space, residuals)
+        checked, before = float(np.linalg.norm(r)), checked
+        residuals.append(checked)
+        stagnated = not checked <= 0.5 * before
+        if checked <= tolerance * b_norm or stagnated or len(residuals) >= max_products:
+            return Solve(x, None if space is None else preconditioner.solve(space.U), residuals)
         target *= 0.5  # rounding hid a part of the residual from the recurrence
 
 
-def refresh(operator: Operator, U: Array) -> RecycleSpace:
-    """The space for another operator: op(U) = C R, U R^-1; directions that op maps to (nearly) the same are dropped."""
-    AU = operator(U)
-    C, R = np.linalg.qr(AU)
+def refresh(A: Callable[[Array], Array], preconditioner: Preconditioner, directions: Array) -> RecycleSpace:
+    """The recycle space that the directions Z (n, k) make for a new A: A Z = C R, U = M Z R^-1; k products.
+
+    Directions that A maps to (nearly) a combination of the others are dropped.
+    """
+    AZ = A(directions)
+    C, R = np.linalg.qr(AZ)
     pivots = np.abs(np.diag(R))
     if pivots.min() <= 1e-12 * pivots.max():
         kept = _independent(R)
-        U, (C, R) = U[:, kept], np.linalg.qr(AU[:, kept])
-    return RecycleSpace(np.linalg.solve(R.T, U.T).T, C)
+        directions, (C, R) = directions[:, kept], np.linalg.qr(AZ[:, kept])
+    return RecycleSpace(preconditioner.multiply(np.linalg.solve(R.T, directions.T).T), C)
 
 
 def _independent(R: Array) -> list[int]:
@@ -161,5 +180,3 @@ def harmonic_ritz(G: Array, overlap: Array, k: int) -> Array:
     if not columns:
         return np.zeros((G.shape[1], 0))
     return np.linalg.qr(np.column_stack(columns))[0]
-
-

@@ -15,7 +15,7 @@ Field = NDArray[np.float64]
 ALPHA, TAU = 2.5, 7.0
 """Smoothness and inverse length scale of the Gaussian random field, as in the paper of skr (Wang et al., 2024)."""
 
-WAVE_NUMBER = 8.0
+WAVE_NUMBER = 6.0
 """Median of the Helmholtz wave number: k^2 = 64 lies above the first three Dirichlet eigenvalues of the square
 (2, 5, 5 times pi^2), so the systems are indefinite, and the coarsest grid still has a dozen cells to a wavelength."""
 

@@ -21,7 +21,7 @@ _MEMORY_SYSTEMS = 4
 
 class OperatorData(Suite[OperatorTask]):
     def task(self, *, scale: str, base: str, point: OperatingPoint, seed: int, device: str) -> OperatorTask:
-        size = self.info.settings["sizes"][scale]
+        size = self.info.settings["sizes"][scale][point.settings["problem"]]
         task = OperatorTask(
             scale=scale,
             seed=seed,

@@ -37,7 +37,7 @@ class System:
     parameters: NDArray[np.float64] = field(repr=False)
 
     def relative_residual(self, x: Vector) -> float:
-        """||b - A x|| / ||b|| in the 2-norm, not counted as a product; infinite if x is not finite, ||A x|| if b = 0."""
+        """||b - A x|| / ||b|| in the 2-norm (||A x|| if b = 0), not a counted product; infinite if not finite."""
         residual = self.b - csr_array.__matmul__(self.A, x)
         norm = float(np.linalg.norm(residual)) / (float(np.linalg.norm(self.b)) or 1.0)
         return norm if np.isfinite(norm) else np.inf
