@@ -218,11 +218,12 @@ def _parser() -> argparse.ArgumentParser:
         "  effbench run --scale tiny                                   everything, seconds a run, toy weights\n"
         "  effbench run --suite lm-compression --point size-75         one operating point, all methods\n"
         "  effbench run --suite lm-compression --method flap --method attention-drop:mlp\n"
+        "  effbench run --suite lm-compression --method dense@unlimited --method finercut@compute-75\n"
         "  effbench run --suite operator-data --method skr --seed 1 --again\n"
         "  effbench run --scale full --base Qwen/Qwen2.5-0.5B --device cuda --suite lm-compression",
     )  # fmt: skip
     command.add_argument("--suite", action="append", default=[], help="suite to run; repeat for more (default: all)")
-    command.add_argument("--method", action="append", default=[], metavar="SLUG[:VARIANT]", help="repeat for more")
+    command.add_argument("--method", action="append", default=[], metavar="SLUG[:VARIANT][@POINT]", help="repeat for more")
     command.add_argument("--point", action="append", default=[], help="operating point; repeat for more")
     command.add_argument("--seed", action="append", default=[], type=int, help="repeat for more")
     command.add_argument("--scale", default="embedded", help="tiny, embedded (default) or full")

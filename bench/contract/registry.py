@@ -5,6 +5,7 @@ Adding one edits no central file. A module that cannot be imported is a problem 
 
 import difflib
 import importlib
+import logging
 import pkgutil
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
@@ -77,6 +78,8 @@ def configured(method: type[Method[Any]], variant: str) -> Method[Any]:
 @cache
 def load(only: tuple[str, ...] = ()) -> Registry:
     """The registry of this process. `only`: import just these modules, so that a run meets no method but its own."""
+    for noisy in ("torchao", "torch.utils._pytree"):  # they warn at import of what nobody here asked for
+        logging.getLogger(noisy).setLevel(logging.ERROR)
     problems: list[str] = []
     modules = [importlib.import_module(name) for name in only] or [
         *_modules("methods", problems),

@@ -59,7 +59,7 @@ def make_plan(
     """Jobs of one suite, point by point, the baseline first. Empty selections mean all; without seeds a method that
     declares itself stochastic gets STOCHASTIC_SEEDS, the others seed 0.
 
-    methods are slugs, or slug:variant. Raises UnknownName, naming the nearest, for anything that does not exist.
+    methods are slugs, slug:variant, slug@point or slug:variant@point. Raises UnknownName, naming the nearest, for anything that does not exist.
     """
     info = registry.suite(suite).info
     if scale not in SCALES:
@@ -69,22 +69,23 @@ def make_plan(
         base = known_bases[0]
     elif scale != "full" and base not in known_bases:  # at full scale any hub id will do
         raise UnknownName(f"base of {suite} at scale {scale}", base, known_bases)
-    chosen = [registry.point(suite, name).name for name in points] or list(info.points)
-    configurations = [pair for name in methods for pair in _configurations(registry, suite, name)] or [
-        (slug, variant) for slug, cls in registry.methods_of(suite).items() for variant in cls.variants
+    every_point = [registry.point(suite, name).name for name in points] or list(info.points)
+    chosen = [
+        (point, slug, variant)
+        for name in methods or registry.methods_of(suite)
+        for slug, variant, point in _configurations(registry, suite, name, every_point)
     ]
-    configurations.sort(key=lambda pair: pair[0] != info.baseline)
+    chosen.sort(key=lambda choice: (list(info.points).index(choice[0]), choice[1] != info.baseline))
 
     def modules(slug: str) -> tuple[str, ...]:
         parts = (registry.suite(suite), registry.method(info.baseline), registry.method(slug))
         return tuple(dict.fromkeys(part.__module__ for part in parts))
 
     jobs = []
-    for point in chosen:
-        for slug, variant in configurations:
-            default = STOCHASTIC_SEEDS if registry.method(slug).card.stochastic else STOCHASTIC_SEEDS[:1]
-            for seed in seeds or default:
-                jobs.append(Job(suite, slug, variant, point, scale, base, seed, device, modules(slug)))
+    for point, slug, variant in chosen:
+        default = STOCHASTIC_SEEDS if registry.method(slug).card.stochastic else STOCHASTIC_SEEDS[:1]
+        for seed in seeds or default:
+            jobs.append(Job(suite, slug, variant, point, scale, base, seed, device, modules(slug)))
     return list(dict.fromkeys(jobs))
 
 
@@ -123,7 +124,9 @@ def outstanding(registry: Registry, jobs: Iterable[Job], records: Iterable[Recor
     return [job for job in jobs if key(registry, job) not in done]
 
 
-def _configurations(registry: Registry, suite: str, name: str) -> list[tuple[str, str]]:
+def _configurations(registry: Registry, suite: str, name: str, points: Sequence[str]) -> list[tuple[str, str, str]]:
+    """Slug, variant and point of every configuration that a selection such as "flap", "flap:no-bias@size-50" names."""
+    name, _, point = name.partition("@")
     slug, _, variant = name.partition(":")
     method = registry.methods_of(suite).get(slug)
     if method is None:
@@ -132,8 +135,9 @@ def _configurations(registry: Registry, suite: str, name: str) -> list[tuple[str
         raise UnknownName(f"method of suite {suite} (it belongs to {other})", slug, registry.methods_of(suite))
     if variant:
         configured(method, variant)
-        return [(slug, variant)]
-    return [(slug, each) for each in method.variants]
+    if point:
+        points = [registry.point(suite, point).name]
+    return [(slug, each, place) for each in ([variant] if variant else method.variants) for place in points]
 
 
 def _hash_files(paths: Iterable[Path]) -> str:

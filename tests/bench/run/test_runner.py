@@ -151,6 +151,14 @@ def test_door_names_the_nearest(toy_registry: Registry) -> None:
         make_plan(toy_registry, suite="toy", base="twos")
 
 
+def test_selection_of_a_method_can_name_variant_and_point(toy_registry: Registry) -> None:
+    jobs = make_plan(toy_registry, suite="toy", methods=["toy-half:third@half", "toy-dense@unlimited"], seeds=[5])
+    assert [(job.method, job.variant, job.point) for job in jobs] == [
+        ("toy-half", "third", "half"),
+        ("toy-dense", "default", "unlimited"),
+    ]
+
+
 def test_door_refuses_before_work(toy_registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     jobs = make_plan(toy_registry, suite="toy", methods=["toy-large"], scale="tiny", device="cuda")
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
