@@ -1,0 +1,76 @@
+"""Numbers as people read them: few digits, SI prefixes, an interval only where there is one."""
+
+import math
+
+_PREFIXES = (
+    (1e15, "P"),
+    (1e12, "T"),
+    (1e9, "G"),
+    (1e6, "M"),
+    (1e3, "k"),
+    (1.0, ""),
+    (1e-3, "m"),
+    (1e-6, "µ"),
+    (1e-9, "n"),
+)
+_PREFIXED = ("B", "s", "FLOP", "J", "W")
+
+
+def number(value: float | None, digits: int = 4) -> str:
+    """The value with `digits` significant digits: 12.34, 1.234e+05, ∞; – where there is none."""
+    if value is None or math.isnan(value):
+        return "–"
+    if math.isinf(value):
+        return "∞" if value > 0 else "−∞"
+    if value and not 1e-3 <= abs(value) < 1e5:
+        return f"{value:.{digits - 1}e}".replace("-", "−", 1 if value < 0 else 0)
+    decimals = digits if not value else max(0, digits - 1 - math.floor(math.log10(abs(value))))
+    text = f"{value:.{min(decimals, 6)}f}"
+    text = text.rstrip("0").rstrip(".") if value == int(value) else text
+    return text.replace("-", "−")
+
+
+def quantity(value: float | None, unit: str = "") -> str:
+    """A value with its unit: 104.2 MB, 38.1 ms, 0.497×, 41.2 %."""
+    factor, shown = scaled(value, unit)
+    return with_unit(number(None if value is None else value * factor), shown if value is not None else "")
+
+
+def interval(low: float, high: float, value: float | None, unit: str = "") -> str:
+    """The interval in the unit that `quantity` gives the value; empty if there is none or it has no width."""
+    if not (math.isfinite(low) and math.isfinite(high)) or low == high:
+        return ""
+    factor, _ = scaled(value, unit)
+    return f"[{number(low * factor)}, {number(high * factor)}]"
+
+
+def scaled(value: float | None, unit: str) -> tuple[float, str]:
+    """The factor and the prefixed unit in which a value of this size reads well."""
+    if unit not in _PREFIXED or not value or not math.isfinite(value):
+        return 1.0, unit
+    size, prefix = next(((s, p) for s, p in _PREFIXES if abs(value) >= s), _PREFIXES[-1])
+    if unit == "s" and size > 1:
+        size, prefix = 1.0, ""
+    return 1 / size, prefix + unit
+
+
+def with_unit(text: str, unit: str) -> str:
+    """Text and unit with a no-break space, except before ×."""
+    if not unit:
+        return text
+    return f"{text}{'' if unit == '×' else ' '}{unit}"
+
+
+def percent(fraction: float) -> str:
+    """A signed relative change: +4.8 %."""
+    if not math.isfinite(fraction):
+        return "–" if math.isnan(fraction) else "+∞" if fraction > 0 else "−∞"
+    return f"{100 * fraction:+.1f} %".replace("-", "−")
+
+
+def rank(interval_: tuple[int, int] | None) -> str:
+    """A rank interval: 1, or 2–4 for a tie."""
+    if interval_ is None:
+        return "–"
+    best, worst = interval_
+    return str(best) if best == worst else f"{best}–{worst}"
