@@ -1,0 +1,1 @@
+"""Methods that make matrices narrower: whole heads and neurons leave."""
