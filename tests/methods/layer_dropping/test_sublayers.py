@@ -109,6 +109,12 @@ def test_dropped_parameters_are_gone_and_the_others_are_untouched(dense):
     assert all(torch.equal(after[name], before[name]) for name in after)
 
 
+def test_the_configuration_describes_the_candidate(dense):
+    config = drop(dense, [Sublayer(0, "attention"), *whole_block(1), Sublayer(2, "mlp")]).config
+    assert config.num_hidden_layers == 3
+    type(config)(**config.to_dict())  # refuses a list of layer types of another length
+
+
 def test_dropped_sublayers_do_not_compute(dense, prompt):
     candidate = drop(dense, [sublayer for sublayer in sublayers(dense) if sublayer != Sublayer(1, "mlp")])
     assert [type(block).__name__ for block in candidate.model.layers] == ["MLPBlock"]
