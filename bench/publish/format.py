@@ -13,6 +13,7 @@ _PREFIXES = (
     (1e-6, "µ"),
     (1e-9, "n"),
 )
+_SPACE = "\N{NO-BREAK SPACE}"
 _PREFIXED = ("B", "s", "FLOP", "J", "W")
 
 
@@ -23,11 +24,15 @@ def number(value: float | None, digits: int = 4) -> str:
     if math.isinf(value):
         return "∞" if value > 0 else "−∞"
     if value and not 1e-3 <= abs(value) < 1e5:
-        return f"{value:.{digits - 1}e}".replace("-", "−", 1 if value < 0 else 0)
+        return f"{value:.{digits - 1}e}".replace("-", "−")
     decimals = digits if not value else max(0, digits - 1 - math.floor(math.log10(abs(value))))
     text = f"{value:.{min(decimals, 6)}f}"
-    text = text.rstrip("0").rstrip(".") if value == int(value) else text
-    return text.replace("-", "−")
+    return (trimmed(text) if value == int(value) else text).replace("-", "−")
+
+
+def trimmed(text: str) -> str:
+    """Without the zeros that end its decimals."""
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def quantity(value: float | None, unit: str = "") -> str:
@@ -58,14 +63,14 @@ def with_unit(text: str, unit: str) -> str:
     """Text and unit with a no-break space, except before ×."""
     if not unit:
         return text
-    return f"{text}{'' if unit == '×' else ' '}{unit}"
+    return f"{text}{'' if unit == '×' else _SPACE}{unit}"
 
 
 def percent(fraction: float) -> str:
     """A signed relative change: +4.8 %."""
     if not math.isfinite(fraction):
         return "–" if math.isnan(fraction) else "+∞" if fraction > 0 else "−∞"
-    return f"{100 * fraction:+.1f} %".replace("-", "−")
+    return f"{100 * fraction:+.1f}{_SPACE}%".replace("-", "−")
 
 
 def rank(interval_: tuple[int, int] | None) -> str:

@@ -8,7 +8,7 @@ from bench.analyse.frontier import pareto
 from bench.analyse.rows import Row
 from bench.analyse.summary import Cost, lookup, row_costs, row_quality
 from bench.contract import Metric
-from bench.publish.format import interval, number, quantity, scaled
+from bench.publish.format import interval, number, quantity, scaled, trimmed
 
 WIDTH, HEIGHT = 760, 440
 LEFT, RIGHT, TOP, BOTTOM = 78, 18, 18, 58
@@ -172,7 +172,7 @@ def _log_ticks(low: float, high: float) -> list[float]:
 def _tick(value: float) -> str:
     if value and not 1e-3 <= abs(value) < 1e5:
         return f"{value:.3g}"
-    return number(float(f"{value:.4g}")).rstrip("0").rstrip(".") if value % 1 else f"{value:,.0f}"
+    return trimmed(number(float(f"{value:.4g}"))) if value % 1 else f"{value:,.0f}"
 
 
 def _mark(

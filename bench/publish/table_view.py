@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from bench.analyse.controls import unbeaten
 from bench.analyse.ranks import ranks
 from bench.analyse.rows import Board, Row
-from bench.analyse.summary import MISSING, Cost, lookup, row_costs, row_quality
+from bench.analyse.summary import MISSING, Cost, lookup, row_costs, row_quality, unit_of
 from bench.contract import Metric, OperatingPoint, SuiteInfo
-from bench.publish.format import interval, number, quantity, rank
+from bench.publish.format import interval, number, quantity, rank, scaled, with_unit
 
 
 @dataclass(frozen=True)
@@ -77,11 +77,11 @@ def describe_limits(point: OperatingPoint | None, info: SuiteInfo) -> list[str]:
     said = []
     for name, allowed in limits.result.items():
         metric = info.costs.get(name) or info.scores.get(name) or Metric(name, name)
-        said.append(f"{metric.title} at most {quantity(allowed, metric.unit)}")
+        said.append(f"{metric.title} at most {_plain(allowed, metric.unit or unit_of(name))}")
     if limits.build_seconds is not None:
         said.append(f"built within {number(limits.build_seconds)} s")
     if limits.build_memory_bytes is not None:
-        said.append(f"with {quantity(limits.build_memory_bytes, 'B')} of memory")
+        said.append(f"with {_plain(limits.build_memory_bytes, 'B')} of memory")
     said += [f"at most {amount:,} {name.replace('_', ' ')}" for name, amount in limits.supplies.items()]
     return said
 
@@ -132,6 +132,12 @@ def _line(
         command=newest.command,
         log="" if row.ok else newest.log[-2000:],
     )
+
+
+def _plain(value: float, unit: str) -> str:
+    """A limit: a round number that someone chose, without the zeros of a measured one."""
+    factor, shown = scaled(value, unit)
+    return with_unit(f"{value * factor:.4g}", shown)
 
 
 def _value(row: Row, metric: Metric) -> float:
