@@ -28,11 +28,7 @@ def plain_paragraphs(markup: str) -> list[str]:
     markup = _REFERENCE.sub("", markup)
     markup = _BLOCK.sub(_HOLE, markup)
     markup = _BACK_MATTER.sub("", markup)
-    parsed = wikitextparser.parse(markup)
-    for link in reversed(parsed.wikilinks):  # inner links before the captions that hold them
-        if link.title.strip().lower().startswith(("file:", "image:", "category:")):
-            link.string = ""
-    text = parsed.plain_text(replace_templates=_template_text, replace_tables=lambda table: "")
+    text = wikitextparser.parse(markup).plain_text(replace_templates=_template_text, replace_tables=lambda table: "")
     return [tidy for line in text.split("\n") if (tidy := _tidy(line)) and _is_prose(tidy)]
 
 
