@@ -35,9 +35,9 @@ def naive_scores(model, dropped, metric, stride=1):
 @pytest.mark.parametrize("metric", sorted(DISTANCES))
 def test_the_whole_greedy_order_is_that_of_the_naive_algorithm(kind, metric):
     model = random_model(kind)
-    order, dropped = list(greedy_order(model, WINDOWS, metric, stride=3)), []
+    order, dropped = list(greedy_order(model, WINDOWS, metric, stride=4)), []
     while len(dropped) < len(order):
-        scores = naive_scores(model, dropped, metric, stride=3)
+        scores = naive_scores(model, dropped, metric, stride=4)
         dropped.append(min(scores, key=scores.__getitem__))
     assert order == dropped
 
