@@ -114,7 +114,7 @@ def _narrow(
     columns: Tensor | None = None,
     mean: Tensor | None = None,
 ) -> nn.Linear:
-    """The linear layer on the kept rows or columns; the output of the cut columns at their mean input joins the bias."""
+    """The linear layer on the kept rows or columns; what the cut columns give at their mean input joins the bias."""
     weight, bias = linear.weight.detach(), linear.bias.detach() if linear.bias is not None else None
     if rows is not None and len(rows) < linear.out_features:
         rows = rows.to(weight.device)

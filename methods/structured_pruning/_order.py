@@ -90,17 +90,19 @@ def _rest(indices: Tensor, lost: Sequence[int]) -> Tensor:
     return indices[stays]
 
 
-def unmet(task: CausalLMTask, limits: Limits) -> str | None:
+def unmet(task: CausalLMTask, limits: Limits, block: int) -> str | None:
     """Why the limits can't be met by cutting heads and neurons, or None if they can."""
     if not limits.result:
         return "needs a limit on stored bytes or FLOPs per token: without one it would be the dense model"
     if reason := unsupported(task.model):
         return reason
-    least = [Kept(groups[:1], neurons[:1]) for groups, neurons in all_kept(task.model)]
+    # As many neurons as the block that never leaves has: the last one, which may not be full.
+    least = [Kept(groups[:1], neurons[: (len(neurons) - 1) % block + 1]) for groups, neurons in all_kept(task.model)]
     figures = task.weigh(cut(task.model, least, share_weights=True))
     for name, allowed in limits.result.items():
         if figures[name] > allowed:
-            return f"{name} is still {figures[name]:.3f} with one KV group and one neuron a layer; the limit is {allowed:g}"
+            smallest = f"one KV group and {len(least[0].neurons)} neurons a layer"
+            return f"{name} is still {figures[name]:.3f} with {smallest}; the limit is {allowed:g}"
     return None
 
 

@@ -13,10 +13,6 @@ from methods.structured_pruning._moments import Moments, input_moments
 from methods.structured_pruning._order import ranking, shortest_prefix, unmet, without
 from suites.lm_compression.task import CausalLMTask
 
-PAPER = (
-    "An et al., Fluctuation-based Adaptive Structured Pruning for Large Language Models, AAAI 2024, arXiv 2312.11983"
-)
-
 
 @dataclass(frozen=True)
 class FLAP(Method[CausalLMTask]):
@@ -36,7 +32,8 @@ class FLAP(Method[CausalLMTask]):
         slug="flap",
         suite="lm-compression",
         title="FLAP",
-        paper=PAPER,
+        paper="An et al., Fluctuation-based Adaptive Structured Pruning for Large Language Models, "
+        "AAAI 2024, arXiv 2312.11983",
         url="https://arxiv.org/abs/2312.11983",
         claims=(
             Claim(
@@ -65,8 +62,8 @@ class FLAP(Method[CausalLMTask]):
                 versus="dense",
             ),
         ),
-        notes="The unit of an attention is a KV group (a key-value head with its query heads), so that keys, values and "
-        "the cache shrink too; the paper's models have no groups. A unit counts with what it really saves of the "
+        notes="The unit of an attention is a KV group (a key-value head with its query heads), so that keys, values "
+        "and the cache shrink too; the paper's models have no groups. A unit counts with what it really saves of the "
         "operating point's figure, in place of the code's fixed 512/3 neurons a head. Neurons leave in blocks of 8, so "
         "that widths suit GPU kernels. Each layer keeps a group and a block. 128 windows of 128 tokens, not 1024: "
         "a quarter of a minute on two CPU cores, within the 32768 tokens of the operating points.",
@@ -79,7 +76,7 @@ class FLAP(Method[CausalLMTask]):
     block: int = 8
 
     def supports(self, task: CausalLMTask, limits: Limits) -> str | None:
-        return unmet(task, limits)
+        return unmet(task, limits, self.block)
 
     def build(self, task: CausalLMTask, limits: Limits) -> nn.Module:
         projections = [
@@ -96,7 +93,7 @@ class FLAP(Method[CausalLMTask]):
 
 
 def fluctuation(linear: Any, moments: Moments) -> Tensor:
-    """Score of each input channel: Var(x_j) ||W_:j||^2, float64 (in_features,) on the CPU. Section 3, "WIFV"."""
+    """Score of each input channel: Var(x_j) ||W_:j||^2, float64 (in_features,) on the CPU; "WIFV" in the public code."""
     return (moments.variance * linear.weight.detach().double().square().sum(0)).cpu()
 
 

@@ -29,7 +29,7 @@ class MagnitudeStructured(Method[CausalLMTask]):
     block: int = 8
 
     def supports(self, task: CausalLMTask, limits: Limits) -> str | None:
-        return unmet(task, limits)
+        return unmet(task, limits, self.block)
 
     def build(self, task: CausalLMTask, limits: Limits) -> nn.Module:
         attention = [query_channel_norms(layer.self_attn) for layer in layers(task.model)]
