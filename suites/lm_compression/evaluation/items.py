@@ -47,7 +47,8 @@ NEXT_WORDS = range(5, 26)
 
 CHOICES = 4
 
-_STOP = """a about above after again against all also although always among an and another any are around as at be became
+_STOP = """
+    a about above after again against all also although always among an and another any are around as at be became
     because become been before being between both but by called can cannot could did do does doing down during each
     either even ever every few first for from further had has have having he her here hers herself him himself his how
     however i if in into is it its itself just last later less like made make many may me might more most much must my
