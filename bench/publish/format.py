@@ -41,6 +41,11 @@ def quantity(value: float | None, unit: str = "") -> str:
     return with_unit(number(None if value is None else value * factor), shown if value is not None else "")
 
 
+def carries_unit(unit: str) -> bool:
+    """Whether a figure is written with this unit even in a column that is headed with it."""
+    return unit in _PREFIXED or unit in ("×", "%")
+
+
 def interval(low: float, high: float, value: float | None, unit: str = "") -> str:
     """The interval in the unit that `quantity` gives the value; empty if there is none or it has no width."""
     if not (math.isfinite(low) and math.isfinite(high)) or low == high:

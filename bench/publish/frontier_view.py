@@ -73,6 +73,7 @@ class Figure:
     labels: Sequence[tuple[float, float, str, str]]
     legend: Sequence[Mark]
     left_out: Sequence[str]
+    unbounded: Sequence[str]
     better: str
     lines: Sequence[str] = field(default_factory=tuple)
     width: int = WIDTH
@@ -115,7 +116,7 @@ def make_figure(rows: Sequence[Row], cost: Metric, score: Metric, controls: Coll
     best = pareto([values[i] for i in mine], cost.better, score.better)
     legend = {mark.name: mark for mark in marks}
     return Figure(
-        title=f"{score.title} against {_lower(cost.title)}",
+        title=f"{score.title} versus {cost.title}",
         x=x_axis,
         y=y_axis,
         marks=marks,
@@ -124,6 +125,7 @@ def make_figure(rows: Sequence[Row], cost: Metric, score: Metric, controls: Coll
         labels=_labels(marks),
         legend=[_at(mark, 9, 9) for mark in legend.values()],
         left_out=left_out,
+        unbounded=[f"{row.name} at {row.board.point}" for row, x, y in found if _unbounded(x) or _unbounded(y)],
         better=" and ".join(
             ("left" if cost.better == "lower" else "right", "down" if score.better == "lower" else "up")
         ),
@@ -135,11 +137,7 @@ def _axis(metric: Metric, costs: Sequence[Cost], start: float, end: float) -> Ax
     values = [_v(cost) for cost in costs]
     low, high = min(values), max(values)
     log = low > 0 and high / low > 10
-    # error bars widen the axis only as far as they stay in proportion to the points
-    room = 0.5 * (high - low)
-    if not log:
-        low = min([low, *(c.low for c in costs if c.low >= low - room)])
-        high = max([high, *(c.high for c in costs if c.high <= high + room)])
+    low, high = _with_bars(low, high, costs, log)
     if log:
         pad = (high / low) ** 0.07
         low, high = low / pad, high * pad
@@ -151,6 +149,18 @@ def _axis(metric: Metric, costs: Sequence[Cost], start: float, end: float) -> Ax
     ticks = _log_ticks(low, high) if log else _linear_ticks(low, high)
     title = f"{metric.title} ({unit})" if unit else metric.title
     return Axis(title, low, high, log, start, end, [(axis.at(t), _tick(t * factor)) for t in ticks])
+
+
+def _with_bars(low: float, high: float, costs: Sequence[Cost], log: bool) -> tuple[float, float]:
+    """The range with its error bars, but for those so long that the points would shrink to a spot."""
+    if log:
+        room = (high / low) ** 1.5
+        below, above = low / room, high * room
+    else:
+        room = max(2 * (high - low), 0.3 * abs(high))
+        below, above = low - room, high + room
+    bars = [cost for cost in costs if below <= cost.low and cost.high <= above]
+    return min([low, *(cost.low for cost in bars)]), max([high, *(cost.high for cost in bars)])
 
 
 def _linear_ticks(low: float, high: float) -> list[float]:
@@ -219,9 +229,13 @@ def marker(shape: str, x: float, y: float, r: float = RADIUS) -> str:
 
 
 def _bar(axis: Axis, cost: Cost) -> tuple[float, float] | None:
-    if not (math.isfinite(cost.low) and math.isfinite(cost.high)) or cost.low == cost.high:
+    if _unbounded(cost) or cost.low == cost.high:
         return None
     return axis.at(cost.low), axis.at(cost.high)
+
+
+def _unbounded(cost: Cost) -> bool:
+    return not (math.isfinite(cost.low) and math.isfinite(cost.high))
 
 
 def _at(mark: Mark, x: float, y: float) -> Mark:
@@ -279,10 +293,6 @@ def _spots(mark: Mark, text: str) -> list[tuple[float, float, str, Box]]:
 
 def _overlap(a: Box, b: Box) -> bool:
     return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
-
-
-def _lower(title: str) -> str:
-    return title if title[:2].isupper() else title[:1].lower() + title[1:]
 
 
 def _v(cost: Cost) -> float:

@@ -15,7 +15,7 @@ from bench.contract import SCALES, Metric, SuiteInfo
 from bench.contract.registry import Registry
 from bench.measure.statistics import CONFIDENCE, MIN_PAIRS, MIN_SEEDS
 from bench.publish.downloads import write_downloads
-from bench.publish.format import number, quantity
+from bench.publish.format import carries_unit, number, quantity
 from bench.publish.frontier_view import Figure, make_figure
 from bench.publish.method_view import make_method
 from bench.publish.paths import file_name, safe_url, site_folder
@@ -171,4 +171,5 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     environment.filters.update(file_name=file_name, safe_url=safe_url, number=number, quantity=quantity)
+    environment.tests["carried"] = carries_unit
     return environment

@@ -1,14 +1,14 @@
 """One table: the rows of a board, formatted."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bench.analyse.controls import unbeaten
 from bench.analyse.ranks import ranks
 from bench.analyse.rows import Board, Row
 from bench.analyse.summary import MISSING, Cost, lookup, row_costs, row_quality, unit_of
 from bench.contract import Metric, OperatingPoint, SuiteInfo
-from bench.publish.format import interval, number, quantity, rank, scaled, with_unit
+from bench.publish.format import carries_unit, interval, number, quantity, rank, scaled, with_unit
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,7 @@ def make_table(board: Board, rows: Sequence[Row], info: SuiteInfo, controls: Col
         rows, key=lambda row: (not row.ok, order.get(row.name, (10**9, 0)), _value(row, info.primary), row.name)
     )
     control_rows = [row for row in rows if row.method in controls]
+    shown = [m for m in shown if m is info.primary or any(_has(row, m) for row in rows)]
     lines = [_line(row, shown, ranked, control_rows, info, row.method in controls) for row in rows]
     return Table(board, point.title if point else board.point, describe_limits(point, info), shown, lines)
 
@@ -106,7 +107,8 @@ def _line(
     cells = []
     for metric in shown:
         place = ranked.get(metric.name, {}).get(row.name)
-        cells.append(make_cell(lookup(scores, costs, metric.name), metric, "" if place is None else rank(place)))
+        headed = metric if carries_unit(metric.unit) else replace(metric, unit="")  # the column names it already
+        cells.append(make_cell(lookup(scores, costs, metric.name), headed, "" if place is None else rank(place)))
     names = {metric.name for metric in shown}
     known = [(m.title, make_cell(lookup(scores, costs, m.name), m)) for m in info.costs.values() if m.name not in names]
     others = [
@@ -132,6 +134,10 @@ def _line(
         command=newest.command,
         log="" if row.ok else newest.log[-2000:],
     )
+
+
+def _has(row: Row, metric: Metric) -> bool:
+    return lookup(row_quality(row), row_costs(row), metric.name).value is not None
 
 
 def _plain(value: float, unit: str) -> str:

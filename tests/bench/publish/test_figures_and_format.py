@@ -80,6 +80,15 @@ def test_what_cannot_be_drawn_is_named() -> None:
     assert figure([(0.5, 3.0)]) is None
 
 
+def test_a_point_without_an_interval_is_not_passed_off_as_exact() -> None:
+    few = {"candidate": [0.5] * 4, "baseline": [1.0] * 4}
+    many = {"candidate": [0.5] * 8, "baseline": [1.0] * 8}
+    records = [make_record("few", losses=[3.0, 4.0], **few), make_record("many", losses=[3.0, 5.0], **many)]
+    drawn = make_figure(make_rows(records), INFO.costs["decode.tpot.ratio"], SCORE, set())
+    assert drawn is not None
+    assert drawn.unbounded == ["few at half"]
+
+
 def test_a_wide_range_gets_a_logarithmic_axis() -> None:
     wide, narrow = figure([(0.5, 3.0), (0.6, 11.0)]), figure([(0.5, 3.0), (0.6, 3.2)])
     assert wide is not None

@@ -171,7 +171,7 @@ def test_the_picture_has_its_data_beside_it(site: Path) -> None:
     page = Page(site / "suites/demo/cpu-test.html")
     marks = [attrs for tag, attrs in page.tags if tag == "path" and attrs.get("class") == "mark"]
     assert len(marks) >= 2 * 4
-    assert "Perplexity against stored size" in page.text
+    assert "Perplexity versus Stored size" in page.text
     assert "Data of this picture" in page.text
 
 
