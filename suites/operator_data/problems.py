@@ -17,8 +17,8 @@ ALPHA, TAU = 2.5, 7.0
 
 WAVE_NUMBER = 5.0
 """Median of the Helmholtz wave number. The mean of k^2 is about 28 and stays between the first two Dirichlet
-eigenvalues of the square (2 pi^2 and 5 pi^2): the systems are indefinite, with one negative eigenvalue, and none is nearly singular
-by accident, as happens a few times in a sequence at 6."""
+eigenvalues of the square (2 pi^2 and 5 pi^2): the systems are indefinite, with one negative eigenvalue, and none is
+nearly singular by accident, as happens a few times in a sequence at 6."""
 
 
 def gaussian_random_field(grid: int, rng: np.random.Generator) -> Field:

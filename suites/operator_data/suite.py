@@ -32,6 +32,7 @@ class OperatorData(Suite[OperatorTask]):
             tolerance=point.settings["tolerance"],
             grids=tuple(size["grids"]),
             length=size["systems"],
+            timed_length=size["timed"],
         )
         task.weigh = partial(self.figures, task=task)
         return task
@@ -88,7 +89,7 @@ def _trial(task: OperatorTask, grid: int) -> Callable[[Any, np.random.Generator]
     allowed = task.limits.result.get("max_relative_residual", task.tolerance)
 
     def trial(candidate: SequenceSolver, rng: np.random.Generator) -> Iterator[Step]:
-        systems = draw_sequence(task.problem, grid, task.length, rng)
+        systems = draw_sequence(task.problem, grid, task.timed_length, rng)
         results: list[list[Solution]] = []
 
         def run() -> list[Solution]:

@@ -18,7 +18,8 @@ class OperatorTask(Task):
 
     problem: "darcy" or "helmholtz". preconditioner: "none", "jacobi" or "ilu". tolerance: relative residual
     ||b - A x|| / ||b|| that every solution must meet. grids: cells per side of the sequences that will be solved.
-    length: systems per sequence. A candidate is a `SequenceSolver`; it works on the CPU, in double precision.
+    length, timed_length: systems in a sequence that is scored, and in one that is timed. A candidate is a
+    `SequenceSolver`; it works on the CPU, in double precision.
     """
 
     problem: str
@@ -26,6 +27,7 @@ class OperatorTask(Task):
     tolerance: float
     grids: tuple[int, ...]
     length: int
+    timed_length: int
 
     def precondition(self, A: csr_array) -> Preconditioner:
         """The preconditioner of this operating point for A; to be made within `solve`, its time counts there."""
