@@ -178,10 +178,11 @@ def median_estimate(samples: Sequence[float]) -> Estimate:
     value = float(np.median(ordered))
     if n < MIN_PAIRS:
         return Estimate(value, -math.inf, math.inf, None, n)
-    k = max(1, int(stats.binom.ppf((1 - CONFIDENCE) / 2, n, 0.5)))
+    k = _sign_test_index(n)
     return Estimate(value, float(ordered[k - 1]), float(ordered[n - k]), None, n)
 
 
+@cache
 def min_samples(q: float) -> int:
     """Fewest samples for percentile q (0 < q < 1): 64 for p90, 662 for p99, 11 for the median.
 
@@ -277,7 +278,7 @@ def _student(value: float, shares: Vector) -> Estimate:
     if n < 2:
         return Estimate(value, -math.inf, math.inf, None, n)
     stderr = math.sqrt(n / (n - 1) * float(np.sum(shares**2)))
-    half = float(stats.t.ppf(0.5 + CONFIDENCE / 2, n - 1)) * stderr
+    half = _student_quantile(n - 1) * stderr
     return Estimate(value, value - half, value + half, stderr, n)
 
 
@@ -305,7 +306,7 @@ def _with_seed_spread(estimate: Estimate, groups: Sequence[Vector]) -> Estimate:
         if len(seeds) >= MIN_SEEDS:
             error = float(seeds.std(ddof=1)) / math.sqrt(len(seeds))
             errors += error**2
-            spread += (float(stats.t.ppf(0.5 + CONFIDENCE / 2, len(seeds) - 1)) * error) ** 2
+            spread += (_student_quantile(len(seeds) - 1) * error) ** 2
     if not spread:
         return estimate
     low = estimate.value - math.hypot(estimate.value - estimate.low, math.sqrt(spread))
@@ -368,6 +369,17 @@ def _signed_rank_index(n: int) -> int:
     for rank in range(1, n + 1):
         counts[rank:] = counts[rank:] + counts[:-rank]
     return max(1, int(np.searchsorted(np.cumsum(counts) / 2.0**n, tail, side="right")))
+
+
+@cache
+def _sign_test_index(n: int) -> int:
+    """Which smallest and largest of n samples bound the 95 % interval of their median (1: the extremes)."""
+    return max(1, int(stats.binom.ppf((1 - CONFIDENCE) / 2, n, 0.5)))
+
+
+@cache
+def _student_quantile(freedom: int) -> float:
+    return float(stats.t.ppf(0.5 + CONFIDENCE / 2, freedom))
 
 
 def _at_most_one_beyond(n: int, tail: float) -> float:

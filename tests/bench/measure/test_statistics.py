@@ -43,7 +43,7 @@ def test_the_estimate_is_the_score_and_lies_in_its_interval(samples: list[float]
         assert estimate.n == len(samples)
 
 
-@given(st.lists(st.tuples(st.floats(0.01, 9), st.floats(1, 50)), min_size=2, max_size=20))
+@given(st.lists(st.tuples(st.floats(0.01, 9), st.floats(2, 50)), min_size=2, max_size=20))
 def test_perplexity_is_the_exponential_of_weighted_nats(pairs: list[tuple[float, float]]) -> None:
     losses, words = [loss * count for loss, count in pairs], [count for _, count in pairs]
     estimate = mean_estimate(losses, words, "exp_mean")
