@@ -65,6 +65,7 @@ def test_two_blocks_that_are_too_many_are_a_reason(make_task):
     two_of_four = task.weigh(drop(task.model, [*whole_block(1), *whole_block(2)]))["flops_ratio"]
     method = UnifiedLayerSkipping()
     assert method.supports(task, Limits(result={"flops_ratio": two_of_four})) is None
+    assert len(method.build(task, Limits(result={"flops_ratio": two_of_four})).model.layers) == 2
     assert "flops_ratio" in method.supports(task, Limits(result={"flops_ratio": two_of_four - 0.01}))
     assert "first and the last" in method.supports(
         make_task(random_model(blocks=1)), Limits(result={"flops_ratio": 0.9})
