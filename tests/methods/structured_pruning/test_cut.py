@@ -1,21 +1,29 @@
 """A cut model computes what the dense model computes with the same channels silenced."""
 
 import io
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
+from transformers import PreTrainedModel
 
 from methods.structured_pruning._cut import InputMeans, Kept, all_kept, cut, layers, query_channels, unsupported
-from tests.methods.structured_pruning.conftest import VOCABULARY, parameters, random_model
+from tests.methods.structured_pruning.conftest import VOCABULARY, parameters
+from tests.methods.structured_pruning.conftest import random_model as two_group_model
 
 KEPT = [
     Kept(torch.tensor([0]), torch.arange(64)),
-    Kept(torch.tensor([0, 1]), torch.arange(0, 64, 2)),
+    Kept(torch.tensor([0, 2]), torch.arange(0, 64, 2)),
     Kept(torch.tensor([1]), torch.tensor([3, 5, 7])),
-    Kept(torch.tensor([0, 1]), torch.arange(64)),
+    Kept(torch.tensor([0, 1, 2]), torch.arange(64)),
 ]
 IDS = torch.randint(1, VOCABULARY, (2, 12), generator=torch.Generator().manual_seed(1))
+
+
+def random_model(kind: str = "llama", **changes: Any) -> PreTrainedModel:
+    """Three groups, so that two can stay with a gap between them."""
+    return two_group_model(kind, num_key_value_heads=3, **changes)
 
 
 def silenced(model: nn.Module, stand_in: list[InputMeans] | None = None) -> list[torch.utils.hooks.RemovableHandle]:
@@ -90,7 +98,7 @@ def test_generation_is_the_same_with_and_without_cache(kind: str) -> None:
 def test_the_cache_holds_the_kept_heads_alone() -> None:
     with torch.no_grad():
         cache = cut(random_model(), KEPT)(IDS, use_cache=True).past_key_values
-    assert [layer.keys.shape[1] for layer in cache.layers] == [1, 2, 1, 2]
+    assert [layer.keys.shape[1] for layer in cache.layers] == [1, 2, 1, 3]
 
 
 @pytest.mark.parametrize("share_weights", [False, True])
