@@ -6,11 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 
 from bench.contract import registry as registry_module
 from bench.contract.registry import Registry
 
 TOY = Path(__file__).parent / "toy_plugin"
+
+torch.set_num_threads(1)  # toy models lose more than they win with several threads on a busy machine
 
 
 @pytest.fixture
@@ -28,8 +31,6 @@ def toy_registry(monkeypatch: pytest.MonkeyPatch) -> Iterator[Registry]:
 @pytest.fixture(scope="session")
 def cuda() -> str:
     """The CUDA device, or skip."""
-    import torch
-
     if not torch.cuda.is_available():
         pytest.skip("no CUDA device")
     return "cuda"

@@ -32,7 +32,8 @@ class SuiteInfo:
     baseline: slug of the method that every speed is a ratio to. bases: base models (or other starting points)
     by scale, the first of each is the default. scores and costs: how to read each figure. primary: the score that
     ranks; primary_costs: the costs that the frontier is drawn against.
-    timing: scale -> {"seconds": measuring time per workload, "half_width": of the ratio's interval}.
+    timing: scale -> {"seconds": measuring time per workload, "half_width": of the ratio's interval,
+        "seeds": how many of a stochastic method's seeds are timed (default all)}.
     timeout: scale -> seconds after which a run is stopped.
     """
 

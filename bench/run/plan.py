@@ -30,6 +30,8 @@ class Job:
     device: str
     modules: tuple[str, ...]
     """What the worker imports to find suite, baseline and method."""
+    timed: bool = True
+    """Whether the workloads are timed: seeds are there for the quality, a suite may time the first few alone."""
 
     @property
     def label(self) -> str:
@@ -84,8 +86,9 @@ def make_plan(
     jobs = []
     for point, slug, variant in chosen:
         default = STOCHASTIC_SEEDS if registry.method(slug).card.stochastic else STOCHASTIC_SEEDS[:1]
-        for seed in seeds or default:
-            jobs.append(Job(suite, slug, variant, point, scale, base, seed, device, modules(slug)))
+        for index, seed in enumerate(seeds or default):
+            timed = index < info.timing[scale].get("seeds", len(STOCHASTIC_SEEDS))
+            jobs.append(Job(suite, slug, variant, point, scale, base, seed, device, modules(slug), timed))
     return list(dict.fromkeys(jobs))
 
 
@@ -110,7 +113,7 @@ def key(registry: Registry, job: Job) -> str:
         "point_settings": [point.limits.supplies, point.settings],
         "method": _hash_files([module, *module.parent.glob("_*.py")]),
         "hyperparameters": hyperparameters(registry, job),
-        "job": asdict(job),
+        "job": {name: value for name, value in asdict(job).items() if name != "timed"},
         "hardware": hardware_class(job.device),
         "versions": library_versions(),
     }

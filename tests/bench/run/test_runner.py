@@ -17,6 +17,7 @@ from bench.record.environment import NoSuchDevice
 from bench.record.schema import Record
 from bench.run.plan import key, make_plan, outstanding
 from bench.run.runner import run_plan
+from bench.run.worker import run as run_in_process
 
 
 def run(registry: Registry, results: Path, method: str, point: str = "half", **options: object) -> list[Record]:
@@ -81,6 +82,13 @@ def test_a_good_run_leaves_samples_figures_and_provenance(toy_registry: Registry
         assert record.hyperparameters == {"share": 0.5}
         assert record.environment.versions["torch"]
         assert f"--method toy-half:default --point half --scale tiny --base ones --seed {record.seed}" in record.command
+
+
+def test_suite_may_time_the_first_seeds_alone(toy_registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(toy_registry.suite("toy").info.timing["tiny"], "seeds", 1)  # type: ignore[arg-type]
+    jobs = make_plan(toy_registry, suite="toy", methods=["toy-half:default@half"], scale="tiny")
+    assert [job.timed for job in jobs] == [True, False, False]
+    assert [bool(run_in_process(job).timings) for job in jobs] == [True, False, False]
 
 
 def test_what_is_recorded_is_not_run_again_unless_asked_or_changed(toy_registry: Registry, tmp_path: Path) -> None:
