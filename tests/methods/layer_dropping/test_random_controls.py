@@ -18,12 +18,11 @@ def test_equal_seeds_agree_and_seeds_differ(control, make_task):
     model = random_model(blocks=8)
 
     def outcome(seed):
-        torch.manual_seed(seed + 100)  # the global generator must not matter
         candidate = control.build(make_task(model, seed=seed), LIMITS)
         return b"".join(parameter.detach().numpy().tobytes() for parameter in candidate.parameters())
 
     outcomes = [outcome(seed) for seed in range(5)]
-    torch.manual_seed(0)
+    torch.manual_seed(12345)  # the state of the global generator must not matter
     assert outcomes == [outcome(seed) for seed in range(5)]
     assert len(set(outcomes)) >= 3
 
