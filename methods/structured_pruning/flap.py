@@ -93,7 +93,7 @@ class FLAP(Method[CausalLMTask]):
 
 
 def fluctuation(linear: Any, moments: Moments) -> Tensor:
-    """Score of each input channel: Var(x_j) ||W_:j||^2, float64 (in_features,) on the CPU; "WIFV" in the public code."""
+    """Score of each input: Var(x_j) ||W_:j||^2, float64 (in_features,) on the CPU: WIFV in the public code."""
     return (moments.variance * linear.weight.detach().double().square().sum(0)).cpu()
 
 
