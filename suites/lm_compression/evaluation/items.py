@@ -9,6 +9,7 @@ import random
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Protocol
 
 
@@ -47,6 +48,8 @@ NEXT_WORDS = range(5, 26)
 
 CHOICES = 4
 
+ABBREVIATIONS = frozenset(["Mrs.", "Prof.", "Gen.", "Sen.", "Gov.", "Rev.", "Capt.", "Col.", "Inc.", "Corp.", "etc."])
+
 _STOP = """
     a about above after again against all also although always among an and another any are around as at be became
     because become been before being between both but by called can cannot could did do does doing down during each
@@ -59,7 +62,8 @@ _STOP = """
 STOP_WORDS = frozenset(_STOP.split())
 
 _BARE = re.compile(r"^[\"'“‘(\[]*([A-Za-z]+)(?:['’]s)?[\"'”’)\].,;:!?]*$")
-_SENTENCE_END = re.compile(r"(?<=[a-z0-9)\]\"”’]{2}[.!?])(?=\s+[\"“(]?[A-Z])")
+# Two small letters (or the like) before the stop, so that "Mr." and initials end no sentence.
+_SENTENCE_END = re.compile(r"(?<=[a-z0-9)\]\"”’]{2}[.!?])[\"”’]?(?=\s+[\"“(]?[A-Z])")
 
 
 @dataclass(frozen=True)
@@ -100,15 +104,16 @@ def cut(text: str, words: int) -> str:
     return text[: spans[min(words, len(spans)) - 1][1]]
 
 
-def sentences(text: str) -> list[tuple[int, int]]:
+@lru_cache(maxsize=1024)
+def sentences(text: str) -> tuple[tuple[int, int], ...]:
     """(start, end) of each sentence; a paragraph ends one, too."""
     spans = []
     for paragraph in re.finditer(r"[^\n]+", text):
-        cuts = [paragraph.start(), *(paragraph.start() + m.start() for m in _SENTENCE_END.finditer(paragraph[0]))]
+        cuts = [paragraph.start(), *(paragraph.start() + m.end() for m in _SENTENCE_END.finditer(paragraph[0]))]
         for start, end in zip(cuts, [*cuts[1:], paragraph.end()], strict=True):
             piece = text[start:end]
             spans.append((start + len(piece) - len(piece.lstrip()), end))
-    return spans
+    return tuple(spans)
 
 
 def _words(passage: str) -> list[Word]:
@@ -182,7 +187,10 @@ def _next_sentences(
 
 
 def _is_offered(sentence: str) -> bool:
-    return len(sentence.split()) in NEXT_WORDS and sentence[-1] in ".!?" and sentence[0].isupper()
+    words = sentence.split()
+    return (
+        len(words) in NEXT_WORDS and sentence[-1] in ".!?" and sentence[0].isupper() and words[-1] not in ABBREVIATIONS
+    )
 
 
 def _is_like(sentence: str, true: str) -> bool:

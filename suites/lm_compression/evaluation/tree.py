@@ -170,16 +170,27 @@ def _best_split(
     row_tokens: int,
     depth: int = 0,
 ) -> tuple[int, list[tuple[int, int, int]]]:
-    """Tokens saved, and the groups, for order[low:high]: one trunk for all, or longer ones for its parts."""
-    size = len(sequences[order[low]]) + sum(len(sequences[order[p]]) - shared[p] for p in range(low + 1, high))
+    """Tokens to compute, and the groups, for order[low:high]: one trunk for all, or longer ones for its parts."""
+    size = _size(sequences, order, shared, low, high)
     if high - low == 1 or size <= row_tokens:
-        return 0, [(0, low, high)]
+        return size, [(0, low, high)]
     trunk = min(shared[low + 1 : high])
-    rows_alone = -(-size // max(row_tokens - trunk, row_tokens // 4))
-    whole = ((rows_alone - 1) * trunk, [(trunk, low, high)])
     cuts = [low, *(p for p in range(low + 1, high) if shared[p] == trunk), high]
-    if len(cuts) == high - low + 1 or depth == DEEPEST_SPLIT:
+    cost = size
+    for a, b in pairwise(cuts):  # each row of a part computes again what the part has in common beyond the trunk
+        common = min(shared[a + 1 : b], default=0)
+        if common > trunk:
+            room = max(row_tokens - (common - trunk), 1)
+            rows = -(-(_size(sequences, order, shared, a, b) - common) // room)
+            cost += (min(rows, b - a) - 1) * (common - trunk)
+    whole = (cost, [(trunk, low, high)])
+    if cost == size or depth == DEEPEST_SPLIT:
         return whole
     parts = [_best_split(sequences, order, shared, a, b, row_tokens, depth + 1) for a, b in pairwise(cuts)]
-    split = (sum(saved for saved, _ in parts), [group for _, groups in parts for group in groups])
-    return max(whole, split, key=lambda choice: choice[0])
+    split = (sum(tokens for tokens, _ in parts), [group for _, groups in parts for group in groups])
+    return min(whole, split, key=lambda choice: choice[0])
+
+
+def _size(sequences: Sequence[Tokens], order: Sequence[int], shared: Sequence[int], low: int, high: int) -> int:
+    """Different tokens in order[low:high]."""
+    return len(sequences[order[low]]) + sum(len(sequences[order[p]]) - shared[p] for p in range(low + 1, high))

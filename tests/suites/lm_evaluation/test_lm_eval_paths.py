@@ -1,0 +1,169 @@
+"""Which path a candidate gets, how much each computes, and what happens when memory runs out."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from suites.lm_compression.evaluation import scoring
+from suites.lm_compression.evaluation.scoring import Scorer
+
+CONTEXT = list(range(60))
+PAIRS = [(CONTEXT, [100 + choice] * 5) for choice in range(4)]
+
+
+class Wrapper(nn.Module):
+    """A candidate that is no transformers class: its forward is all that can be had of it."""
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self.wrapped, self.config = model, model.config
+
+    def forward(self, input_ids: torch.Tensor, **call: Any) -> Any:
+        return self.wrapped(input_ids=input_ids, **call)
+
+
+class NoMask(Wrapper):
+    """Refuses everything but tokens."""
+
+    def forward(self, input_ids: torch.Tensor, use_cache: bool = False) -> Any:
+        return self.wrapped(input_ids=input_ids)
+
+
+class DeafToMask(Wrapper):
+    """Takes a mask and pays no attention to it."""
+
+    def forward(self, input_ids: torch.Tensor, attention_mask: Any = None, **call: Any) -> Any:
+        return self.wrapped(input_ids=input_ids, **call)
+
+
+class Scaled(LlamaForCausalLM):
+    """Its forward does something after the head, as Gemma 2 does."""
+
+    def forward(self, *args: Any, **call: Any) -> Any:
+        output = super().forward(*args, **call)
+        output.logits = 5 * torch.tanh(output.logits / 5)
+        return output
+
+
+class Alone(Wrapper):
+    """Its result depends on what else is computed with it."""
+
+    effbench_exact_path = "plain"
+    calls = 0
+
+    def forward(self, input_ids: torch.Tensor) -> Any:
+        assert input_ids.shape[0] == 1
+        self.calls += 1
+        output = self.wrapped(input_ids=input_ids)
+        output.logits = output.logits * (1 + 0.01 * input_ids.shape[1])
+        return output
+
+
+def reference(candidate: Any) -> list[float]:
+    """Log-likelihoods the long way: one sequence, full logits."""
+    sums = []
+    for context, continuation in PAIRS:
+        with torch.no_grad():
+            logits = candidate(input_ids=torch.tensor([(context + continuation)[:-1]])).logits[0]
+        scores = logits[len(context) - 1 :].log_softmax(-1)
+        sums.append(scores[range(len(continuation)), continuation].sum().item())
+    return sums
+
+
+@pytest.mark.parametrize(
+    ("make", "path"),
+    [(lambda m: m, "tree"), (Wrapper, "tree"), (NoMask, "chain"), (DeafToMask, "chain"), (Alone, "plain")],
+)
+def test_every_candidate_gets_an_exact_path(toy: tuple[Any, Any], make: Any, path: str) -> None:
+    candidate = make(toy[0])
+    scorer = Scorer(candidate, max_length=2048)
+    assert scorer.path == path
+    assert [score for score, _ in scorer.score(PAIRS)] == pytest.approx(reference(candidate), abs=5e-4)
+
+
+def test_a_forward_that_goes_on_after_the_head_is_heeded(toy: tuple[Any, Any]) -> None:
+    candidate = Scaled(toy[0].config).eval()
+    candidate.load_state_dict(toy[0].state_dict())
+    scorer = Scorer(candidate, max_length=2048)
+    assert scorer.head is None
+    assert [score for score, _ in scorer.score(PAIRS)] == pytest.approx(reference(candidate), abs=5e-4)
+
+
+def test_equal_inputs_are_computed_once_on_the_plain_path(toy: tuple[Any, Any]) -> None:
+    candidate = Alone(toy[0])
+    Scorer(candidate, max_length=2048).score([(CONTEXT, [token]) for token in range(10)])
+    assert candidate.calls == 1
+
+
+def test_a_shared_context_is_computed_once(toy: tuple[Any, Any]) -> None:
+    scorer = Scorer(toy[0], max_length=2048)
+    scorer.forwarded = 0
+    scorer.score(PAIRS)
+    assert scorer.forwarded == 60 + 4 * 4
+
+
+def test_a_shared_header_is_computed_once(toy: tuple[Any, Any]) -> None:
+    scorer = Scorer(toy[0], max_length=2048, row_tokens=128)
+    scorer.forwarded = 0
+    header = [7, 8] * 100
+    scorer.score([(header + [question] * 20, [choice]) for question in range(30) for choice in range(4)])
+    assert scorer.forwarded <= 200 + 30 * 20
+
+
+def test_only_scored_positions_are_projected(toy: tuple[Any, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    scorer = Scorer(toy[0], max_length=2048)
+    head, projected = scorer.head, []
+    assert head is not None
+    monkeypatch.setattr(scorer, "head", lambda states: projected.append(len(states)) or head(states))
+    scorer.score(PAIRS)
+    assert sum(projected) == 1 + 4 * 4  # the context's last token serves the first token of all four
+
+
+def test_the_projection_in_blocks(toy: tuple[Any, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = Scorer(toy[0], max_length=2048).score(PAIRS)
+    monkeypatch.setattr(scoring, "LOGITS_BYTES", 4 * 258 * 3)
+    blocks = Scorer(toy[0], max_length=2048).score(PAIRS)
+    assert [score for score, _ in blocks] == pytest.approx([score for score, _ in whole], abs=1e-4)
+
+
+def test_a_batch_that_does_not_fit_is_halved(toy: tuple[Any, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    pairs = [([start, *range(50)], [5]) for start in range(100, 130)]
+    scorer = Scorer(toy[0], max_length=2048)
+    whole = scorer.score(pairs)
+    states = scorer._states
+
+    def small_memory(rows: list[Any], width: int, *rest: Any) -> Any:
+        if len(rows) * width > 300:
+            raise torch.OutOfMemoryError
+        return states(rows, width, *rest)
+
+    monkeypatch.setattr(scorer, "_states", small_memory)
+    assert [score for score, _ in scorer.score(pairs)] == pytest.approx([score for score, _ in whole], abs=1e-4)
+
+
+def test_a_sequence_that_does_not_fit_is_an_error(toy: tuple[Any, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    scorer = Scorer(toy[0], max_length=2048)
+
+    def no_memory(*_: Any) -> Any:
+        raise torch.OutOfMemoryError
+
+    monkeypatch.setattr(scorer, "_states", no_memory)
+    with pytest.raises(torch.OutOfMemoryError):
+        scorer.score(PAIRS)
+
+
+def test_half_precision_keeps_the_tree(toy: tuple[Any, Any]) -> None:
+    config = LlamaConfig(**toy[0].config.to_dict())
+    candidate = LlamaForCausalLM(config).eval()
+    candidate.load_state_dict(toy[0].state_dict())
+    scorer = Scorer(candidate.bfloat16(), max_length=2048)
+    assert (scorer.path, scorer.trunks) == ("tree", True)
+
+
+def test_windowed_attention_does_not_get_a_tree(toy: tuple[Any, Any]) -> None:
+    config = LlamaConfig(**toy[0].config.to_dict())
+    config.sliding_window = 32
+    assert Scorer(LlamaForCausalLM(config).eval(), max_length=2048).path == "chain"
