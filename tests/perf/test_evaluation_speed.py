@@ -14,7 +14,7 @@ import logging
 import random
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -74,7 +74,8 @@ def run(lm: Any, kind: str, arguments: Arguments) -> tuple[float, list[Any]]:
 def token_counts(lm: EffbenchLM, kind: str, arguments: Arguments) -> tuple[int, int]:
     """(tokens that `hf` needs without padding, different tokens: the size of the token tree)."""
     if kind == "loglikelihood":
-        inputs = [sum(lm._encode_pair(*args), [])[:-1] for args in arguments]
+        pairs = [lm._encode_pair(*args) for args in arguments]
+        inputs = [[*context, *continuation][:-1] for context, continuation in pairs]
     else:
         inputs = [[lm.prefix_token_id, *lm.tok_encode(*args)][:-1] for args in arguments]
     alone = {tuple(ids) for ids in inputs}  # its cache computes equal inputs once
@@ -101,18 +102,16 @@ def table(scale: str, device: str, dtype: str, rounds: int, items: int, wanted: 
         ours.scorer.forwarded = 0
         pairs = []
         for turn in range(rounds):
-            both: list[Callable[[], float]] = [
-                lambda lm=lm: run(lm, kind, arguments)[0]
-                for lm in (ours, best)  # type: ignore[misc]
-            ]
-            seconds = [step() for step in (both if turn % 2 else both[::-1])]
-            pairs.append(seconds if turn % 2 else seconds[::-1])
+            turns = (ours, best) if turn % 2 else (best, ours)
+            seconds = {lm: run(lm, kind, arguments)[0] for lm in turns}
+            pairs.append((seconds[ours], seconds[best]))
         ratios = [hf / mine for mine, hf in pairs]
         needed, different = token_counts(ours, kind, arguments)
         yield (
             f"{name:26} {statistics.median(ratios):5.2f}x (from {min(ratios):.2f} to {max(ratios):.2f}), "
             f"ceiling by tokens {needed / different:.2f}x; ours {min(mine for mine, _ in pairs):.2f} s and "
-            f"{ours.scorer.forwarded // rounds} tokens, hf {min(hf for _, hf in pairs):.2f} s at batch {best.batch_size}"
+            f"{ours.scorer.forwarded // rounds} tokens, "
+            f"hf {min(hf for _, hf in pairs):.2f} s at batch {best.batch_size}"
         )
 
 
