@@ -1,6 +1,5 @@
 """Solving the sequences of sparse linear systems that make the training data of neural operators."""
 
-import tracemalloc
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from bench.contract import OperatingPoint, Score, Step, Suite, Workload
+from suites.operator_data.memory import solver_bytes
 from suites.operator_data.problems import draw_sequence
 from suites.operator_data.system import SequenceSolver, Solution, System
 from suites.operator_data.task import OperatorTask
@@ -15,7 +15,7 @@ from suites.operator_data.task import OperatorTask
 _EVALUATION, _MEMORY = 0xE7A1, 0x3E30
 """First words of the seeds of the sequences that are scored and weighed; a task's own seeds have two words."""
 
-_MEMORY_SYSTEMS = 4
+_MEMORY_SYSTEMS = 3
 """Enough that a solver that recycles holds all that it will ever hold."""
 
 
@@ -60,22 +60,9 @@ class OperatorData(Suite[OperatorTask]):
         ]
 
     def figures(self, candidate: SequenceSolver, task: OperatorTask) -> Mapping[str, float]:
-        """`solver_bytes`: peak of the arrays allocated while a few systems of the largest grid are solved.
-
-        NumPy reports its allocations to tracemalloc, so that Krylov and recycled bases are measured, not declared;
-        the factors of an ILU live in SuperLU's own memory and are left out, for all methods alike.
-        """
+        """`solver_bytes`: peak of the arrays that the solver holds over a few systems of the largest grid."""
         systems = _sequence(task, max(task.grids), _MEMORY_SYSTEMS, _MEMORY)
-        tracemalloc.start()
-        try:
-            before, _ = tracemalloc.get_traced_memory()
-            tracemalloc.reset_peak()
-            for _ in candidate.solve(systems):
-                pass
-            _, peak = tracemalloc.get_traced_memory()
-        finally:
-            tracemalloc.stop()
-        return {"solver_bytes": float(peak - before)}
+        return {"solver_bytes": float(solver_bytes(candidate, systems))}
 
     def workloads(self, task: OperatorTask) -> Sequence[Workload]:
         """One sequence per trial, largest grid first."""
