@@ -14,7 +14,7 @@ _EVERY = 10
 
 
 class _WatchedMatrix(CountedMatrix):
-    """Notes the most bytes in NumPy arrays of at least one vector's size, at the first product and every tenth after."""
+    """Notes the most bytes in NumPy arrays of a vector's size or more, at the first product and every tenth after."""
 
     peak: int = 0
 
