@@ -88,6 +88,7 @@ def run_command(arguments: argparse.Namespace) -> None:
             scale=arguments.scale,
             base=arguments.base,
             device=arguments.device,
+            threads=arguments.threads,
         )
     ]
     if arguments.dry_run:
@@ -233,12 +234,15 @@ def _parser() -> argparse.ArgumentParser:
         "  effbench run --scale full --base Qwen/Qwen2.5-0.5B --device cuda --suite lm-compression",
     )  # fmt: skip
     command.add_argument("--suite", action="append", default=[], help="suite to run; repeat for more (default: all)")
-    command.add_argument("--method", action="append", default=[], metavar="SLUG[:VARIANT][@POINT]", help="repeat for more")
+    command.add_argument(
+        "--method", action="append", default=[], metavar="SLUG[:VARIANT][@POINT]", help="repeat for more"
+    )
     command.add_argument("--point", action="append", default=[], help="operating point; repeat for more")
     command.add_argument("--seed", action="append", default=[], type=int, help="repeat for more")
     command.add_argument("--scale", default="embedded", help="tiny, embedded (default) or full")
     command.add_argument("--base", help="base model; at full scale any hub id")
     command.add_argument("--device", default="cpu", help="cpu (default) or cuda")
+    command.add_argument("--threads", type=int, help="processor threads of each run (default: all cores)")
     command.add_argument("--timeout", type=float, metavar="SECONDS", help="per run, instead of the suite's")
     command.add_argument("--again", action="store_true", help="run even what is recorded already")
     command.add_argument("--dry-run", action="store_true", help="print the plan, run nothing")

@@ -34,13 +34,13 @@ def check_device(device: str) -> None:
         )
 
 
-def hardware_class(device: str = "cpu") -> str:
-    """The class whose times may stand in one ranking, e.g. "cpu-amd-epyc-2-cores", "nvidia-h100-80gb-hbm3"."""
+def hardware_class(device: str, threads: int) -> str:
+    """The class whose times may stand in one ranking, e.g. "cpu-amd-epyc-2t" (threads), "nvidia-h100-80gb-hbm3"."""
     if device.startswith("cuda"):
         import torch
 
         return _slug(torch.cuda.get_device_name(device))
-    return f"cpu-{_slug(cpu_model())}-{usable_cores()}-cores"
+    return f"cpu-{_slug(cpu_model())}-{threads}t"
 
 
 def cpu_model() -> str:
@@ -84,7 +84,7 @@ def collect(device: str, root: Path, threads: int) -> Environment:
     head, dirty = commit(root)
     gpu, facts = _gpu_facts(device) if device.startswith("cuda") else (None, _cpu_facts())
     return Environment(
-        hardware=hardware_class(device),
+        hardware=hardware_class(device, threads),
         cpu=cpu_model(),
         cores=usable_cores(),
         threads=threads,

@@ -11,7 +11,6 @@ from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
-from bench.record.environment import usable_cores
 from bench.run.outcome import Outcome
 from bench.run.plan import Job
 
@@ -50,7 +49,7 @@ def execute(job: Job, timeout: float) -> tuple[Outcome, str]:
 
 
 def _environment(job: Job, folder: Path) -> Mapping[str, str]:
-    threads = str(usable_cores())
+    threads = str(job.threads)
     environment = dict(os.environ) | {
         "OMP_NUM_THREADS": threads,
         "MKL_NUM_THREADS": threads,

@@ -10,7 +10,7 @@ from typing import Any
 from bench import measure
 from bench.contract import SCALES
 from bench.contract.registry import Registry, UnknownName, configured
-from bench.record.environment import hardware_class, library_versions
+from bench.record.environment import hardware_class, library_versions, usable_cores
 from bench.record.schema import SCHEMA_VERSION, Record
 
 STOCHASTIC_SEEDS = (0, 1, 2)
@@ -28,6 +28,7 @@ class Job:
     base: str
     seed: int
     device: str
+    threads: int
     modules: tuple[str, ...]
     """What the worker imports to find suite, baseline and method."""
     timed: bool = True
@@ -43,7 +44,8 @@ class Job:
         """The command that reproduces the run."""
         return (
             f"effbench run --suite {self.suite} --method {self.method}:{self.variant} --point {self.point} "
-            f"--scale {self.scale} --base {self.base} --seed {self.seed} --device {self.device} --again"
+            f"--scale {self.scale} --base {self.base} --seed {self.seed} --device {self.device} "
+            f"--threads {self.threads} --again"
         )
 
 
@@ -57,11 +59,13 @@ def make_plan(
     scale: str = "embedded",
     base: str | None = None,
     device: str = "cpu",
+    threads: int | None = None,
 ) -> list[Job]:
-    """Jobs of one suite, point by point, the baseline first. Empty selections mean all; without seeds a method that
-    declares itself stochastic gets STOCHASTIC_SEEDS, the others seed 0.
+    """Jobs of one suite, point by point, the baseline first.
 
-    methods are slugs, slug:variant, slug@point or slug:variant@point. Raises UnknownName, naming the nearest, for anything that does not exist.
+    Empty selections mean all; no threads, all cores; without seeds a method that declares itself stochastic gets
+    STOCHASTIC_SEEDS, the others seed 0. methods are slugs, slug:variant, slug@point or slug:variant@point.
+    Raises UnknownName, naming the nearest, for anything that does not exist.
     """
     info = registry.suite(suite).info
     if scale not in SCALES:
@@ -88,7 +92,12 @@ def make_plan(
         default = STOCHASTIC_SEEDS if registry.method(slug).card.stochastic else STOCHASTIC_SEEDS[:1]
         for index, seed in enumerate(seeds or default):
             timed = index < info.timing[scale].get("seeds", len(STOCHASTIC_SEEDS))
-            jobs.append(Job(suite, slug, variant, point, scale, base, seed, device, modules(slug), timed))
+            jobs.append(
+                Job(
+                    suite, slug, variant, point, scale, base, seed, device,
+                    threads or usable_cores(), modules(slug), timed,
+                )
+            )  # fmt: skip
     return list(dict.fromkeys(jobs))
 
 
@@ -114,7 +123,7 @@ def key(registry: Registry, job: Job) -> str:
         "method": _hash_files([module, *module.parent.glob("_*.py")]),
         "hyperparameters": hyperparameters(registry, job),
         "job": {name: value for name, value in asdict(job).items() if name != "timed"},
-        "hardware": hardware_class(job.device),
+        "hardware": hardware_class(job.device, job.threads),
         "versions": library_versions(),
     }
     return hashlib.sha256(json.dumps(inputs, sort_keys=True, default=repr).encode()).hexdigest()[:32]

@@ -9,7 +9,7 @@ from pathlib import Path
 from bench.contract import MissingAsset
 from bench.contract.registry import Registry
 from bench.record import store
-from bench.record.environment import check_device, collect, usable_cores
+from bench.record.environment import check_device, collect
 from bench.record.schema import Record
 from bench.run import local
 from bench.run.outcome import Outcome
@@ -67,7 +67,7 @@ def check_ready(registry: Registry, jobs: Sequence[Job]) -> None:
 def run_job(registry: Registry, job: Job, *, timeout: float | None, executor: Executor) -> Record:
     """Run one job and make its record."""
     info = registry.suite(job.suite).info
-    environment = collect(job.device, ROOT, threads=usable_cores())
+    environment = collect(job.device, ROOT, threads=job.threads)
     started, clock = datetime.now(UTC), time.monotonic()
     outcome, log = executor(job, timeout or info.timeout[job.scale])
     return Record(

@@ -11,6 +11,7 @@ import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -126,7 +127,6 @@ class Scale:
 
     def __init__(self, suite: Suite[Any], task: Task, baseline: Any) -> None:
         self._suite, self._task, self._baseline = suite, task, baseline
-        self._reference = self._absolute(baseline)
 
     def weigh(self, candidate: Any) -> dict[str, float]:
         """Stored bytes and counted FLOPs of a candidate, each also as a ratio to the baseline's."""
@@ -135,6 +135,10 @@ class Scale:
             if absolute in figures:
                 figures[ratio] = figures[absolute] / self._reference[absolute]
         return figures
+
+    @cached_property
+    def _reference(self) -> dict[str, float]:
+        return self._absolute(self._baseline)
 
     def fingerprint(self) -> str | None:
         """Digest of the baseline, to see whether somebody changed it."""

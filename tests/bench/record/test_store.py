@@ -14,7 +14,7 @@ from bench.record.schema import Record, Samples
 def record() -> Record:
     return Record(
         id="a", key="k", suite="s", suite_version="1", method="m", variant="default", point="p", scale="tiny", base="b",
-        seed=0, hardware=hardware_class(), status="ok", environment=collect("cpu", Path.cwd(), 1),
+        seed=0, hardware=hardware_class("cpu", 1), status="ok", environment=collect("cpu", Path.cwd(), 1),
         quality={"score": Samples(samples=[0.1, float("inf"), 1e-300])},
         started=datetime.now(UTC), seconds=1.0, command="effbench run",
     )  # fmt: skip
