@@ -28,10 +28,12 @@ class Workload:
     stepped through their trials side by side with equal rng state, so both must yield the same phases in the
     same order. What happens between two steps is not timed.
     unit: what `Step.units` counts, e.g. "token".
-    max_trials: enough is enough.
+    min_trials: done even when the time is up; an interval needs seven where a trial has one step of a phase (the first
+    is warm-up, six pairs are the fewest that bound anything). max_trials: enough is enough.
     """
 
     name: str
     trial: Callable[[Any, np.random.Generator], Iterator[Step]]
     unit: str = "call"
+    min_trials: int = 1
     max_trials: int = 1000

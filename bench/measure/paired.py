@@ -38,7 +38,7 @@ def time_pair(
     """Time `workload` on both and return the paired times by phase.
 
     Trials are started until `seconds` have passed, or the 95 % interval of every phase's ratio is narrower than
-    +-half_width (relative), or workload.max_trials are done; at least one trial is finished. The first step of each
+    +-half_width (relative), or workload.max_trials are done; workload.min_trials are done in any case. The first step of each
     phase is warm-up and dropped, once there are others.
     Raises ValueError if the two do not yield the same phases.
     """
@@ -47,11 +47,13 @@ def time_pair(
     collecting = gc.isenabled()
     gc.disable()
     try:
-        for _ in range(workload.max_trials):
+        for done in range(1, workload.max_trials + 1):
             _one_trial(workload, candidate, baseline, times, rng, device)
             gc.collect()
             for phase in times.values():
                 phase.converged = _half_width(phase) <= half_width
+            if done < workload.min_trials:
+                continue
             if time.perf_counter() > deadline or all(phase.converged for phase in times.values()):
                 break
     finally:

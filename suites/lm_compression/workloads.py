@@ -27,7 +27,7 @@ def _prefill(task: CausalLMTask, prompt: int) -> Workload:
         ids = _random_ids(task, rng, (1, prompt))
         yield Step("latency", lambda: _forward(candidate, ids, use_cache=False).logits, units=prompt)
 
-    return Workload("prefill", trial, unit="token")
+    return Workload("prefill", trial, unit="token", min_trials=7)
 
 
 def _decode(task: CausalLMTask, batch: int, prompt: int, decoded: int) -> Workload:

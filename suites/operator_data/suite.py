@@ -67,7 +67,7 @@ class OperatorData(Suite[OperatorTask]):
     def workloads(self, task: OperatorTask) -> Sequence[Workload]:
         """One sequence per trial, largest grid first."""
         return [
-            Workload(f"{task.problem}-{grid}", _trial(task, grid), unit="system")
+            Workload(f"{task.problem}-{grid}", _trial(task, grid), unit="system", min_trials=7)
             for grid in sorted(task.grids, reverse=True)
         ]
 
