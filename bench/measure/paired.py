@@ -38,8 +38,8 @@ def time_pair(
     """Time `workload` on both and return the paired times by phase.
 
     Trials are started until `seconds` have passed, or the 95 % interval of every phase's ratio is narrower than
-    +-half_width (relative), or workload.max_trials are done; workload.min_trials are done in any case. The first step of each
-    phase is warm-up and dropped, once there are others.
+    +-half_width (relative), or workload.max_trials are done; workload.min_trials are done in any case. The first
+    step of each phase is warm-up and dropped, once there are others.
     Raises ValueError if the two do not yield the same phases.
     """
     times: dict[str, PairedTimes] = {}

@@ -2,9 +2,11 @@
 
 import hashlib
 import json
+import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from bench import measure
@@ -112,7 +114,6 @@ def key(registry: Registry, job: Job) -> str:
     suite = registry.suite(job.suite)
     method = registry.method(job.method)
     point = suite.info.points[job.point]
-    module = Path(str(__import__(method.__module__, fromlist=["_"]).__file__))
     inputs = {
         "schema": SCHEMA_VERSION,
         "instruments": measure.VERSION,
@@ -120,13 +121,31 @@ def key(registry: Registry, job: Job) -> str:
         "suite_settings": [suite.info.version, suite.info.baseline, suite.info.settings, suite.info.timing[job.scale]],
         "point": [point.limits.result, point.limits.build_seconds, point.limits.build_memory_bytes],
         "point_settings": [point.limits.supplies, point.settings],
-        "method": _hash_files([module, *module.parent.glob("_*.py")]),
+        "method": _hash_files(sources(sys.modules[method.__module__])),
         "hyperparameters": hyperparameters(registry, job),
         "job": {name: value for name, value in asdict(job).items() if name != "timed"},
         "hardware": hardware_class(job.device, job.threads),
         "versions": library_versions(),
     }
     return hashlib.sha256(json.dumps(inputs, sort_keys=True, default=repr).encode()).hexdigest()[:32]
+
+
+def sources(module: ModuleType) -> set[Path]:
+    """Files that a method's module is made of: its own, the helpers in its folder, and every module of the same package
+    that their functions and classes come from.
+    """
+    package = module.__name__.split(".")[0]
+    todo, seen = [module], {module.__name__}
+    files = set(Path(str(module.__file__)).parent.glob("_*.py"))
+    while todo:
+        current = todo.pop()
+        files.add(Path(str(current.__file__)))
+        for value in vars(current).values():
+            name = value.__name__ if isinstance(value, ModuleType) else getattr(value, "__module__", None)
+            if isinstance(name, str) and name.split(".")[0] == package and name in sys.modules and name not in seen:
+                seen.add(name)
+                todo.append(sys.modules[name])
+    return files
 
 
 def outstanding(registry: Registry, jobs: Iterable[Job], records: Iterable[Record]) -> list[Job]:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cosine_similarity
 
 from bench.contract import Card, Claim, Limits, Method
-from methods.layer_dropping._calibration import calibration_batch
+from methods._calibration import calibration_batch
 from methods.layer_dropping._limits import shortest_prefix, unmet
 from methods.layer_dropping._sublayers import Sublayer, blocks, drop, sublayers, whole_block
 from suites.lm_compression.task import CausalLMTask

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.contract import Card, Claim, Limits, Method
-from methods.layer_dropping._calibration import calibration_batch
+from methods._calibration import calibration_batch
 from methods.layer_dropping._distances import mean_distance
 from methods.layer_dropping._limits import take_until_met, unmet
 from methods.layer_dropping._sublayers import AttentionBlock, MLPBlock, Sublayer, blocks, drop, sublayers

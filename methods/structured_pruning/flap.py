@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from torch import Tensor, nn
 
 from bench.contract import Card, Claim, Limits, Method
-from methods.layer_dropping._calibration import calibration_batch
+from methods._calibration import calibration_batch
 from methods.structured_pruning._cut import InputMeans, cut, layers
 from methods.structured_pruning._moments import Moments, input_moments
 from methods.structured_pruning._order import ranking, shortest_prefix, unmet, without

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from methods.layer_dropping._calibration import calibration_batch
+from methods._calibration import calibration_batch
 from methods.structured_pruning._cut import layers, query_channels
 from methods.structured_pruning._moments import Moments, input_moments
 from methods.structured_pruning.flap import FLAP, fluctuation
