@@ -68,12 +68,12 @@ def _outcome(claim: Claim, change: Estimate | None) -> Outcome:
 
 
 def _opponents(row: Row, rows: Sequence[Row], versus: str, info: SuiteInfo) -> list[Row]:
-    """Successful rows of `versus` on the row's board.
+    """Successful rows of `versus`, a slug or slug:variant, on the row's board.
 
     The baseline is within few budgets; where it has no result it is taken from another point with the same settings,
     that is, the same problem under another budget.
     """
-    theirs = [other for other in rows if other.method == versus and other.ok]
+    theirs = [other for other in rows if versus in (other.method, other.name) and other is not row and other.ok]
     here = [other for other in theirs if other.board == row.board]
     if here or versus != info.baseline or row.board.point not in info.points:
         return here

@@ -13,11 +13,7 @@ from bench.run.plan import Job, hyperparameters, make_plan
 from bench.run.worker import run
 
 REGISTRY = load()
-JOBS = [
-    job
-    for suite in sorted(REGISTRY.suites)
-    for job in make_plan(REGISTRY, suite=suite, scale="tiny", seeds=[0])
-]
+JOBS = [job for suite in sorted(REGISTRY.suites) for job in make_plan(REGISTRY, suite=suite, scale="tiny", seeds=[0])]
 CONFIGURATIONS = list(dict.fromkeys((job.method, job.variant) for job in JOBS))
 
 
@@ -112,7 +108,8 @@ def test_card_is_complete(method: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("method", "index"), [(slug, i) for slug, cls in sorted(REGISTRY.methods.items()) for i in range(len(cls.card.claims))]
+    ("method", "index"),
+    [(slug, i) for slug, cls in sorted(REGISTRY.methods.items()) for i in range(len(cls.card.claims))],
 )
 def test_claim_can_be_held_against_records(method: str, index: int) -> None:
     cls = REGISTRY.method(method)

@@ -221,6 +221,13 @@ def test_better_than_a_method_means_better_than_its_best_variant() -> None:
     assert outcomes(claim, weak, strong, make_record(losses=losses(0.0))) == ["does not hold"]
 
 
+def test_a_claim_can_be_against_one_variant_of_the_method_itself() -> None:
+    claim = Claim("The bias helps.", "Abstract", "perplexity", versus="alpha:no-bias")
+    ablated = make_record("alpha", variant="no-bias", losses=losses(0.9))
+    full = make_record(losses=losses(0.0))
+    assert set(outcomes(claim, ablated, full)) == {"holds", "not measured"}  # the ablation itself has no opponent
+
+
 def test_keeping_the_level_of_the_baseline() -> None:
     claim = Claim("Keeps perplexity.", "Abstract", "perplexity", relation="same")
     dense = make_record("dense", losses=losses(0.0, seed=3), point="all")
