@@ -12,7 +12,7 @@ from bench.run.plan import Job
 
 
 class Progress:
-    """A progress bar on a terminal, one line per finished run elsewhere (logs, CI)."""
+    """A progress bar on a terminal; elsewhere (logs, CI) a line when a run begins and one when it ends."""
 
     def __init__(self, console: Console | None = None) -> None:
         self.console = console or Console(stderr=True)
@@ -20,8 +20,9 @@ class Progress:
     def start(self, todo: Sequence[Job], skipped: int, history: Sequence[Record]) -> None:
         self._left = list(todo)
         self._spent: dict[str, list[float]] = {}
+        alike = {(job.suite, job.scale) for job in todo}
         for record in history:
-            if any(job.suite == record.suite and job.scale == record.scale for job in todo):
+            if (record.suite, record.scale) in alike and record.status == "ok":
                 self._spent.setdefault(record.method, []).append(record.seconds)
         if skipped:
             self.console.print(f"{skipped} of {len(todo) + skipped} runs are already recorded; --again repeats them")
@@ -39,6 +40,8 @@ class Progress:
         self._bar.start()
 
     def begin(self, job: Job) -> None:
+        if not self.console.is_terminal:
+            self.console.print(f"running {job.label}", markup=False, highlight=False)
         self._bar.update(self._task, description=job.label, estimate=self._estimate())
 
     def end(self, job: Job, record: Record) -> None:

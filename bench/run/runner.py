@@ -40,7 +40,8 @@ def run_plan(
     known, _ = store.read_all(results)
     todo = list(jobs) if again else outstanding(registry, jobs, known)
     progress = progress or Progress()
-    progress.start(todo, skipped=len(jobs) - len(todo), history=known)
+    committed, _ = store.read_all(ROOT / "results")  # for a first estimate of how long it will take
+    progress.start(todo, skipped=len(jobs) - len(todo), history=[*committed, *known])
     records = []
     try:
         for job in todo:
