@@ -33,7 +33,6 @@ def run(registry: Registry, results: Path, method: str, point: str = "half", **o
         ("toy-signal", "failed", "SIGSEGV"),
         ("toy-oom", "out_of_memory", "10 TiB"),
         ("toy-killed", "out_of_memory", "killed by the system"),
-        ("toy-slow-build", "over_budget", "build_seconds"),
         ("toy-hungry", "over_budget", "build_memory_bytes"),
         ("toy-greedy", "over_budget", "calibration_tokens: 101 is over the limit of 100"),
         ("toy-large", "over_budget", "stored_ratio: 0.9"),
@@ -49,6 +48,13 @@ def test_every_end_is_a_record_with_a_reason(
     assert reason in str(record.reason)
     stored, broken = store.read_all(tmp_path)
     assert ([each.id for each in stored], broken) == ([record.id], [])
+
+
+def test_build_is_stopped_when_its_time_is_up(toy_registry: Registry, tmp_path: Path) -> None:
+    (record,) = run(toy_registry, tmp_path, "toy-slow-build", point="quick")
+    assert (record.status, "build_seconds" in str(record.reason)) == ("over_budget", True)
+    assert record.build is not None
+    assert 1 <= record.build.seconds < 25  # of the 30 that it would have taken
 
 
 def test_hang_is_stopped_by_the_timeout_of_the_process_group(toy_registry: Registry, tmp_path: Path) -> None:
@@ -104,7 +110,7 @@ def test_key_changes_with_every_input(toy_registry: Registry, monkeypatch: pytes
         return {key(toy_registry, job) for job in jobs}
 
     first = keys()
-    assert len(first) == 2 * 2 * 3  # variants x points x seeds
+    assert len(first) == 2 * 3 * 3  # variants x points x seeds
     assert keys() == first
     assert not keys(seeds=[7]) & first
     monkeypatch.setattr("bench.run.plan.library_versions", lambda: {"torch": "0.1"})
