@@ -65,10 +65,30 @@ class Environment(_Strict):
     dirty: bool | None
 
 
-class Record(_Strict):
+class Outcome(_Strict):
+    """What the process of a run finds out; the rest of a record is known before.
+
+    reason: why the status is not ok. figures: exact figures of the result by name. memory: named peaks in bytes.
+    """
+
+    model_config = ConfigDict(frozen=False)
+
+    status: Status
+    reason: str | None = None
+    hyperparameters: dict[str, Any] = Field(default_factory=dict)
+    quality: dict[str, Samples] = Field(default_factory=dict)
+    figures: dict[str, float] = Field(default_factory=dict)
+    timings: dict[str, dict[str, Timing]] = Field(default_factory=dict)
+    memory: dict[str, float] = Field(default_factory=dict)
+    build: Build | None = None
+
+
+class Record(Outcome):
     """One run. `key` is the hash of all inputs (suite, method, hyper-parameters, point, scale, base, seed,
-    environment): a record whose key is not today's is stale. figures: exact figures of the result by name;
-    memory: named peaks in bytes."""
+    environment): a record whose key is not today's is stale.
+    """
+
+    model_config = ConfigDict(frozen=True)
 
     schema_version: Literal[1] = 1
     id: str
@@ -82,14 +102,6 @@ class Record(_Strict):
     base: str
     seed: int
     hardware: str
-    status: Status
-    reason: str | None = None
-    hyperparameters: dict[str, Any] = Field(default_factory=dict)
-    quality: dict[str, Samples] = Field(default_factory=dict)
-    figures: dict[str, float] = Field(default_factory=dict)
-    timings: dict[str, dict[str, Timing]] = Field(default_factory=dict)
-    memory: dict[str, float] = Field(default_factory=dict)
-    build: Build | None = None
     environment: Environment
     started: datetime
     seconds: float

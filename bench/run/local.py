@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
-from bench.run.outcome import Outcome
+from bench.record.schema import Outcome
 from bench.run.plan import Job
 
 LOG_TAIL = 6000

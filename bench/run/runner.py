@@ -10,9 +10,8 @@ from bench.contract import MissingAsset
 from bench.contract.registry import Registry
 from bench.record import store
 from bench.record.environment import check_device, collect
-from bench.record.schema import Record
+from bench.record.schema import Outcome, Record
 from bench.run import local
-from bench.run.outcome import Outcome
 from bench.run.plan import Job, key, outstanding
 from bench.run.progress import Progress
 

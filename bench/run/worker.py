@@ -24,8 +24,7 @@ from bench.measure.flops import count_flops
 from bench.measure.memory import Peak, peak_memory
 from bench.measure.paired import time_pair
 from bench.measure.size import serialised
-from bench.record.schema import Build, Samples, Timing
-from bench.run.outcome import Outcome
+from bench.record.schema import Build, Outcome, Samples, Timing
 from bench.run.plan import Job
 
 

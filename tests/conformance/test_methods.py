@@ -8,7 +8,7 @@ from functools import cache
 import pytest
 
 from bench.contract.registry import configured, load
-from bench.run.outcome import Outcome
+from bench.record.schema import Outcome
 from bench.run.plan import Job, hyperparameters, make_plan
 from bench.run.worker import run
 

@@ -7,7 +7,7 @@ import pytest
 
 from bench.record import store
 from bench.record.environment import collect, hardware_class
-from bench.record.schema import Record, Samples
+from bench.record.schema import Outcome, Record, Samples
 
 
 @pytest.fixture
@@ -61,3 +61,10 @@ def test_older_version_and_foreign_fields_are_named(record: Record, tmp_path: Pa
 
 def test_missing_folder_is_empty(tmp_path: Path) -> None:
     assert store.read_all(tmp_path / "nothing") == ([], [])
+
+
+def test_outcome_keeps_infinity_on_its_way_from_the_worker() -> None:
+    outcome = Outcome(status="ok", quality={"s": Samples(samples=[float("inf")])}, figures={"f": float("nan")})
+    back = Outcome.model_validate_json(outcome.model_dump_json())
+    assert back.quality["s"].samples == [float("inf")]
+    assert back.figures["f"] != back.figures["f"]
