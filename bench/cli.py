@@ -89,6 +89,7 @@ def run_command(arguments: argparse.Namespace) -> None:
             base=arguments.base,
             device=arguments.device,
             threads=arguments.threads,
+            timed=not arguments.untimed,
         )
     ]
     if arguments.dry_run:
@@ -243,6 +244,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--base", help="base model; at full scale any hub id")
     command.add_argument("--device", default="cpu", help="cpu (default) or cuda")
     command.add_argument("--threads", type=int, help="processor threads of each run (default: all cores)")
+    command.add_argument("--untimed", action="store_true", help="score only; speed stays missing")
     command.add_argument("--timeout", type=float, metavar="SECONDS", help="per run, instead of the suite's")
     command.add_argument("--again", action="store_true", help="run even what is recorded already")
     command.add_argument("--dry-run", action="store_true", help="print the plan, run nothing")

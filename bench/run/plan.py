@@ -62,11 +62,12 @@ def make_plan(
     base: str | None = None,
     device: str = "cpu",
     threads: int | None = None,
+    timed: bool = True,
 ) -> list[Job]:
     """Jobs of one suite, point by point, the baseline first.
 
     Empty selections mean all; no threads, all cores; without seeds a method that declares itself stochastic gets
-    STOCHASTIC_SEEDS, the others seed 0. methods are slugs, slug:variant, slug@point or slug:variant@point.
+    STOCHASTIC_SEEDS, the others seed 0; without timed no speed is measured. methods are slugs, slug:variant, slug@point or slug:variant@point.
     Raises UnknownName, naming the nearest, for anything that does not exist.
     """
     info = registry.suite(suite).info
@@ -93,11 +94,11 @@ def make_plan(
     for point, slug, variant in chosen:
         default = STOCHASTIC_SEEDS if registry.method(slug).card.stochastic else STOCHASTIC_SEEDS[:1]
         for index, seed in enumerate(seeds or default):
-            timed = index < info.timing[scale].get("seeds", len(STOCHASTIC_SEEDS))
+            timed_seed = index < info.timing[scale].get("seeds", len(STOCHASTIC_SEEDS))
             jobs.append(
                 Job(
                     suite, slug, variant, point, scale, base, seed, device,
-                    threads or usable_cores(), modules(slug), timed,
+                    threads or usable_cores(), modules(slug), timed and timed_seed,
                 )
             )  # fmt: skip
     return list(dict.fromkeys(jobs))
