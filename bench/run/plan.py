@@ -67,8 +67,8 @@ def make_plan(
     """Jobs of one suite, point by point, the baseline first.
 
     Empty selections mean all; no threads, all cores; without seeds a method that declares itself stochastic gets
-    STOCHASTIC_SEEDS, the others seed 0; without timed no speed is measured. methods are slugs, slug:variant, slug@point or slug:variant@point.
-    Raises UnknownName, naming the nearest, for anything that does not exist.
+    STOCHASTIC_SEEDS, the others seed 0; without timed no speed is measured. methods are slugs, slug:variant, slug@point
+    or slug:variant@point. Raises UnknownName, naming the nearest, for anything that does not exist.
     """
     info = registry.suite(suite).info
     if scale not in SCALES:
