@@ -59,10 +59,10 @@ def test_build_is_stopped_when_its_time_is_up(toy_registry: Registry, tmp_path: 
 
 def test_hang_is_stopped_by_the_timeout_of_the_process_group(toy_registry: Registry, tmp_path: Path) -> None:
     start = time.monotonic()
-    (record,) = run(toy_registry, tmp_path, "toy-deaf", timeout=12)
+    (record,) = run(toy_registry, tmp_path, "toy-deaf", timeout=20)
     assert record.status == "timeout"
-    assert "12 s, during: build" in str(record.reason)
-    assert time.monotonic() - start < 40
+    assert "20 s, during: build" in str(record.reason)
+    assert time.monotonic() - start < 55  # of the 60 that it would have taken
 
 
 def test_no_child_of_a_run_survives_it(toy_registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
