@@ -1,4 +1,4 @@
 """The instruments: speed, memory, size, FLOPs, and their statistics."""
 
-VERSION = 1
+VERSION = 2
 """Raised when an instrument's figures change their meaning; records of an older version are stale."""

@@ -4,6 +4,7 @@ import gc
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ class PairedTimes:
     candidate: list[float] = field(default_factory=list)
     baseline: list[float] = field(default_factory=list)
     converged: bool = False
+    warm_up: int = 0
     dropped: int = 0
 
 
@@ -81,18 +83,18 @@ def _one_trial(
         if (mine.phase, mine.units) != (theirs.phase, theirs.units):
             raise ValueError(f"workload {workload.name}: candidate is at {mine.phase!r}, baseline at {theirs.phase!r}")
         if order.random() < 0.5:
-            first = clock(mine.run, device)
-            second = clock(theirs.run, device)
+            first = clock(partial(mine.run, *mine.inputs), device)
+            second = clock(partial(theirs.run, *theirs.inputs), device)
         else:
-            second = clock(theirs.run, device)
-            first = clock(mine.run, device)
+            second = clock(partial(theirs.run, *theirs.inputs), device)
+            first = clock(partial(mine.run, *mine.inputs), device)
         phase = times.setdefault(mine.phase, PairedTimes(mine.units, workload.unit))
         phase.candidate.append(first)
         phase.baseline.append(second)
-        if phase.dropped == 0 and len(phase.candidate) == 2:  # the very first step of a phase pays for warming up
+        if phase.warm_up == 0 and len(phase.candidate) == 2:  # the very first step of a phase pays for warming up
             phase.candidate.pop(0)
             phase.baseline.pop(0)
-            phase.dropped = 1
+            phase.warm_up = 1
 
 
 def clock(run: Callable[[], Any], device: str) -> float:

@@ -27,8 +27,12 @@ class Timing(_Strict):
     """Paired times of one phase of one workload, in seconds: candidate[i] and baseline[i] ran next to each other.
 
     units: work done per sample, counted in `unit`. converged: whether the interval of the ratio became as narrow as
-    asked before the time was up. dropped: trials thrown away (throttled). realised: False where the method has no
-    kernel here that really saves, so its speed says nothing about the method.
+    asked before the time was up. warm_up: pairs thrown away until the times had settled. dropped: pairs thrown away
+    because the machine was throttled. realised: False where the method has no kernel here that really saves, so its
+    speed says nothing about the method. graph: replayed as a CUDA graph. device_candidate, device_baseline: the same
+    steps by the device's own clock (CUDA events), in seconds.
+    flops, bytes: what one sample of the candidate executes and must at least move, as counted on untimed steps; the
+    fewest that were seen. None where it was not counted. cores: processor seconds per wall second of the candidate.
     """
 
     candidate: list[float]
@@ -36,8 +40,46 @@ class Timing(_Strict):
     units: float
     unit: str
     converged: bool
+    warm_up: int = 0
     dropped: int = 0
     realised: bool = True
+    graph: bool = False
+    device_candidate: list[float] | None = None
+    device_baseline: list[float] | None = None
+    flops: float | None = None
+    bytes: float | None = None
+    cores: float | None = None
+
+
+class Batch(_Strict):
+    """One batch size that was tried: units per second and peak bytes, or the reason why it gave none."""
+
+    batch: int
+    per_second: float | None = None
+    peak_bytes: float | None = None
+    reason: str | None = None
+
+
+class Throughput(_Strict):
+    """Best batch of each side within the memory limit, and paired times there: seconds per unit of work."""
+
+    unit: str
+    memory_limit_bytes: float
+    candidate_batch: int
+    baseline_batch: int
+    candidate: list[float]
+    baseline: list[float]
+    candidate_tried: list[Batch]
+    baseline_tried: list[Batch]
+
+
+class Energy(_Strict):
+    """Joules per unit of work, candidate and baseline by turns. source: the meter, "nvml" or "rapl"."""
+
+    candidate: list[float]
+    baseline: list[float]
+    unit: str
+    source: str
 
 
 class Build(_Strict):
@@ -49,7 +91,9 @@ class Build(_Strict):
 
 
 class Environment(_Strict):
-    """Where it ran. `versions` of libraries, `device` facts (driver, clocks...) as far as they can be read."""
+    """Where it ran. `versions` of libraries; facts of the device (driver, clocks, throttle reasons, limits...) as far
+    as they can be read, before the run (`device`) and after it (`device_after`).
+    """
 
     hardware: str
     cpu: str
@@ -58,6 +102,7 @@ class Environment(_Strict):
     memory_bytes: int
     gpu: str | None = None
     device: dict[str, str] = Field(default_factory=dict)
+    device_after: dict[str, str] = Field(default_factory=dict)
     platform: str
     python: str
     versions: dict[str, str]
@@ -69,6 +114,7 @@ class Outcome(_Strict):
     """What the process of a run finds out; the rest of a record is known before.
 
     reason: why the status is not ok. figures: exact figures of the result by name. memory: named peaks in bytes.
+    timings: by workload and phase. throughput, energy: by workload; a workload that is not there was not measured.
     """
 
     model_config = ConfigDict(frozen=False)
@@ -79,6 +125,8 @@ class Outcome(_Strict):
     quality: dict[str, Samples] = Field(default_factory=dict)
     figures: dict[str, float] = Field(default_factory=dict)
     timings: dict[str, dict[str, Timing]] = Field(default_factory=dict)
+    throughput: dict[str, Throughput] = Field(default_factory=dict)
+    energy: dict[str, Energy] = Field(default_factory=dict)
     memory: dict[str, float] = Field(default_factory=dict)
     build: Build | None = None
 
