@@ -4,7 +4,7 @@ import ctypes
 import gc
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
@@ -13,10 +13,18 @@ import torch
 
 @dataclass
 class Peak:
-    """Filled when the block ends. above_start: bytes; named: every figure that was read, by its name."""
+    """Filled when the block ends. above_start: bytes; grown: what the process kept of them, once freed heap went back;
+    named: every figure that was read, by its name.
+    """
 
     above_start: float = 0.0
-    named: dict[str, float] | None = None
+    grown: float = 0.0
+    named: dict[str, float] = field(default_factory=dict)
+
+
+def named(peak: Peak, phase: str) -> dict[str, float]:
+    """The figures of a peak under the names of a record, e.g. "build.process_peak_above_start"."""
+    return {f"{phase}.{name}": value for name, value in peak.named.items()}
 
 
 @contextmanager
@@ -27,11 +35,8 @@ def peak_memory(device: str) -> Iterator[Peak]:
     a spike; memory that the process already held and reuses is not counted, as no allocator says. On CUDA the peak
     allocated and reserved bytes of the caching allocator.
     """
-    gc.collect()
-    with suppress(OSError, AttributeError):  # hand freed heap back, so that its reuse counts
-        ctypes.CDLL("libc.so.6").malloc_trim(0)
-    peak = Peak(named={})
-    assert peak.named is not None
+    _give_freed_heap_back()
+    peak = Peak()
     cuda = device.startswith("cuda")
     if cuda:
         torch.cuda.synchronize(device)
@@ -45,11 +50,20 @@ def peak_memory(device: str) -> Iterator[Peak]:
         process = max(0, _high_water() - start)
         peak.named["process_peak_above_start"] = float(process)
         peak.above_start = float(process)
+        _give_freed_heap_back()
+        peak.grown = float(psutil.Process().memory_info().rss - start)
         if cuda:
             torch.cuda.synchronize(device)
             peak.named["cuda_peak_allocated"] = float(torch.cuda.max_memory_allocated(device))
             peak.named["cuda_peak_reserved"] = float(torch.cuda.max_memory_reserved(device))
             peak.above_start = peak.named["cuda_peak_allocated"] - allocated
+
+
+def _give_freed_heap_back() -> None:
+    """So that its reuse counts."""
+    gc.collect()
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
 
 
 def _reset_high_water() -> None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+from collections.abc import Mapping
 
 import torch
 
@@ -29,3 +30,19 @@ def serialised(stored: object) -> tuple[int, str]:
     sink = _Sink()
     torch.save(stored, sink)  # type: ignore[arg-type]  # any object with write() will do
     return sink.bytes, sink.hash.hexdigest()
+
+
+def resident(stored: object) -> int:
+    """Bytes that the tensors of a stored object (nested dicts, lists, tuples) take in memory, each storage once."""
+    storages: dict[int, int] = {}
+    todo = [stored]
+    while todo:
+        thing = todo.pop()
+        if isinstance(thing, torch.Tensor):
+            storage = thing.untyped_storage()
+            storages[storage.data_ptr()] = storage.nbytes()
+        elif isinstance(thing, Mapping):
+            todo += thing.values()
+        elif isinstance(thing, (list, tuple)):
+            todo += thing
+    return sum(storages.values())
