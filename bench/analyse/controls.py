@@ -1,12 +1,14 @@
 """Controls: what anyone would try first. A method that does not beat them beyond the noise is shown so."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
-from bench.analyse.compare import MARGIN, improvement
+import numpy as np
+
+from bench.analyse.compare import MARGIN
+from bench.analyse.pairs import pairwise
 from bench.analyse.rows import Row
 from bench.analyse.summary import lookup, row_costs, row_quality
 from bench.contract import Metric
-from bench.measure.statistics import verdict
 
 
 def control_band(controls: Sequence[Row], metric: Metric) -> tuple[float, float] | None:
@@ -16,21 +18,22 @@ def control_band(controls: Sequence[Row], metric: Metric) -> tuple[float, float]
     return (min(values), max(values)) if values else None
 
 
-def unbeaten(row: Row, controls: Sequence[Row], primary: Metric, costs: Sequence[Metric]) -> list[str]:
-    """Names of the controls of the same board that the row does not beat.
+def unbeaten(
+    rows: Sequence[Row], controls: Collection[str], primary: Metric, costs: Sequence[Metric]
+) -> dict[str, list[str]]:
+    """For each row of a board that is no control (by name): the controls, given by their slugs, that it does not beat.
 
     It beats a control if it is surely better by the primary score (paired, item by item). Where the scores cannot be
     told apart it also beats it by being surely more than MARGIN better in one of the costs and surely worse in none.
     """
-    return [control.name for control in controls if control.ok and not _beats(row, control, primary, costs)]
-
-
-def _beats(row: Row, control: Row, primary: Metric, costs: Sequence[Metric]) -> bool:
-    score = improvement(row, control, primary)
-    if score is None or score.high < 0:
-        return False
-    if score.low > 0:
-        return True
-    changes = [improvement(row, control, metric) for metric in costs]
-    verdicts = [verdict(change.low, change.high, MARGIN) for change in changes if change is not None]
-    return "better" in verdicts and "worse" not in verdicts
+    score = pairwise(rows, primary)
+    changes = [pairwise(rows, metric) for metric in costs]
+    better = np.any([change.low > MARGIN for change in changes], axis=0)
+    worse = np.any([change.high < -MARGIN for change in changes], axis=0)
+    beats = (score.low > 0) | (~(score.high < 0) & score.comparable & better & ~worse)
+    theirs = [j for j, row in enumerate(rows) if row.method in controls and row.ok]
+    return {
+        row.name: [rows[j].name for j in theirs if not beats[i, j]]
+        for i, row in enumerate(rows)
+        if row.ok and row.method not in controls
+    }

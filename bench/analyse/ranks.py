@@ -2,10 +2,9 @@
 
 from collections.abc import Sequence
 
-from bench.analyse.compare import improvement
+from bench.analyse.pairs import pairwise
 from bench.analyse.rows import Row
 from bench.contract import Metric
-from bench.measure.statistics import ranks_from
 
 
 def ranks(rows: Sequence[Row], metric: Metric) -> dict[str, tuple[int, int]]:
@@ -13,10 +12,8 @@ def ranks(rows: Sequence[Row], metric: Metric) -> dict[str, tuple[int, int]]:
 
     A row ranks before another only if the interval of their paired comparison lies wholly on its side.
     """
-    ranked = [row for row in rows if row.ok and improvement(row, row, metric) is not None]
-
-    def beats(i: int, j: int) -> bool:
-        change = improvement(ranked[i], ranked[j], metric)
-        return change is not None and change.low > 0
-
-    return {row.name: rank for row, rank in zip(ranked, ranks_from(len(ranked), beats), strict=True)}
+    pairs = pairwise(rows, metric)
+    ranked = [i for i, row in enumerate(rows) if row.ok and pairs.comparable[i, i]]
+    beats = pairs.low > 0  # not-a-number is not
+    better_than_it, worse_than_it = beats[ranked].sum(axis=0), beats[:, ranked].sum(axis=1)
+    return {rows[i].name: (1 + int(better_than_it[i]), len(ranked) - int(worse_than_it[i])) for i in ranked}

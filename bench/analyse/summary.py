@@ -1,7 +1,7 @@
 """What a record says, in values with intervals: quality by score, cost by name. Computed on reading, never stored."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Literal
@@ -17,7 +17,7 @@ from bench.measure.statistics import (
     pooled_estimate,
     ratio_interval,
 )
-from bench.record.schema import Record, Timing
+from bench.record.schema import Record, Throughput, Timing
 
 Kind = Literal["measured", "exact", "not realised", "missing"]
 
@@ -52,7 +52,9 @@ def costs(record: Record) -> dict[str, Cost]:
 
     A figure stands under its own name; `build.seconds` and `build.peak_memory_bytes`; `memory.<name>` in bytes; for
     each timed phase `<workload>.<phase>` (median seconds per sample), `.p90` and `.p99` where there are samples enough,
-    `.ratio` (to the baseline, run next to it) and `.per_second` (units of work per second at the median).
+    `.ratio` (to the baseline, run next to it), `.per_second` (units of work per second at the median) and `.device`
+    (median by the device's clock). At the best batch of each workload `<workload>.throughput.per_second`, `.ratio` and
+    `.batch`; `<workload>.energy` (joules per unit of work) and its `.ratio`.
     """
     found = {name: Cost(value, value, value, 1, unit_of(name), "exact") for name, value in record.figures.items()}
     if record.build is not None:
@@ -63,7 +65,24 @@ def costs(record: Record) -> dict[str, Cost]:
     for workload, phases in record.timings.items():
         for phase, timing in phases.items():
             found |= _times(f"{workload}.{phase}", timing)
+    for workload, best in record.throughput.items():
+        found |= _throughput(f"{workload}.throughput", best)
+    for workload, energy in record.energy.items():
+        found |= _paired(f"{workload}.energy", energy.candidate, energy.baseline, f"J/{energy.unit}", "measured")
     return found
+
+
+def some_costs(record: Record, names: Collection[str]) -> dict[str, Cost]:
+    """Those of `costs` that have one of the names, without the work for the others."""
+    workloads = {name.split(".", 1)[0] for name in names}
+    part = record.model_copy(
+        update={
+            "timings": {w: _phases(w, phases, names) for w, phases in record.timings.items() if w in workloads},
+            "throughput": {w: best for w, best in record.throughput.items() if w in workloads},
+            "energy": {w: energy for w, energy in record.energy.items() if w in workloads},
+        }
+    )
+    return {name: cost for name, cost in costs(part).items() if name in names}
 
 
 @lru_cache(maxsize=4096)
@@ -137,27 +156,57 @@ def _single(value: float, unit: str) -> Cost:
     return Cost(value, 0.0, math.inf, 1, unit, "measured")
 
 
+def _phases(workload: str, phases: Mapping[str, Timing], names: Collection[str]) -> dict[str, Timing]:
+    return {
+        phase: timing for phase, timing in phases.items() if any(n.startswith(f"{workload}.{phase}") for n in names)
+    }
+
+
 def _times(name: str, timing: Timing) -> dict[str, Cost]:
-    if not timing.candidate:
-        return {}
     kind: Kind = "measured" if timing.realised else "not realised"
-    n = len(timing.candidate)
-    median = median_estimate(timing.candidate)
-    seconds = Cost(median.value, max(0.0, median.low), median.high, n, "s", kind)
-    found = {name: seconds}
+    found = _paired(name, timing.candidate, timing.baseline, "s", kind)
+    if not found:
+        return {}
+    seconds = found[name]
     for q, label in ((0.9, "p90"), (0.99, "p99")):
         tail = percentile(timing.candidate, q)
         if tail is not None:
-            found[f"{name}.{label}"] = Cost(tail, 0.0, math.inf, n, "s", kind)
-    if len(timing.baseline) == n and min(*timing.candidate, *timing.baseline) > 0:
-        ratio = ratio_interval(timing.candidate, timing.baseline)
-        found[f"{name}.ratio"] = Cost(ratio.value, ratio.low, ratio.high, n, "×", kind)
-    if median.value > 0:
-        found[f"{name}.per_second"] = replace(
-            seconds,
-            value=timing.units / median.value,
-            low=timing.units / seconds.high,
-            high=timing.units / seconds.low if seconds.low > 0 else math.inf,
-            unit=f"{timing.unit}/s",
-        )
+            found[f"{name}.{label}"] = Cost(tail, 0.0, math.inf, seconds.n, "s", kind)
+    found |= _per_second(f"{name}.per_second", seconds, timing.units, timing.unit)
+    if timing.device_candidate:
+        found[f"{name}.device"] = _median(timing.device_candidate, "s", kind)
     return found
+
+
+def _throughput(name: str, best: Throughput) -> dict[str, Cost]:
+    found = _paired(name, best.candidate, best.baseline, "s", "measured")
+    if not found:
+        return {}
+    per_unit = found.pop(name)
+    batch = float(best.candidate_batch)
+    found |= _per_second(f"{name}.per_second", per_unit, 1.0, best.unit)
+    return found | {f"{name}.batch": Cost(batch, batch, batch, 1, "", "exact")}
+
+
+def _paired(name: str, candidate: Sequence[float], baseline: Sequence[float], unit: str, kind: Kind) -> dict[str, Cost]:
+    """The median under the name itself, and the ratio to the baseline where both have samples in pairs."""
+    if not candidate:
+        return {}
+    found = {name: _median(candidate, unit, kind)}
+    if len(baseline) == len(candidate) and min(*candidate, *baseline) > 0:
+        ratio = ratio_interval(candidate, baseline)
+        found[f"{name}.ratio"] = Cost(ratio.value, ratio.low, ratio.high, ratio.n, "×", kind)
+    return found
+
+
+def _median(samples: Sequence[float], unit: str, kind: Kind) -> Cost:
+    median = median_estimate(samples)
+    return Cost(median.value, max(0.0, median.low), median.high, len(samples), unit, kind)
+
+
+def _per_second(name: str, seconds: Cost, units: float, unit: str) -> dict[str, Cost]:
+    value = value_of(seconds)
+    if not value > 0:
+        return {}
+    low, high = units / seconds.high, units / seconds.low if seconds.low > 0 else math.inf
+    return {name: replace(seconds, value=units / value, low=low, high=high, unit=f"{unit}/s")}

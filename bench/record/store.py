@@ -2,8 +2,10 @@
 
 import os
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from pydantic import ValidationError
 
@@ -26,6 +28,20 @@ class BrokenRecord:
 
     def __str__(self) -> str:
         return f"{self.path}:{self.line}: {self.reason}"
+
+
+class Place(NamedTuple):
+    """Where a line stands in its file, in bytes. whole: it is ended; one that is not may still be being written."""
+
+    number: int
+    offset: int
+    length: int
+    whole: bool
+
+    @property
+    def end(self) -> int:
+        """Where the next line begins."""
+        return self.offset + self.length
 
 
 def record_path(root: Path, record: Record) -> Path:
@@ -51,21 +67,50 @@ def read_all(root: Path) -> tuple[list[Record], list[BrokenRecord]]:
     """Every record under root, oldest first, and every line that could not be read. A missing folder is empty."""
     records: list[Record] = []
     broken: list[BrokenRecord] = []
-    for path in sorted(root.glob("*/*/*.jsonl")):
-        try:
-            lines = path.read_bytes().splitlines()
-        except OSError as error:
-            broken.append(BrokenRecord(path, 0, f"can't be read: {error}"))
-            continue
-        for number, line in enumerate(lines, start=1):
-            if not line.strip():
-                continue
-            try:
-                records.append(Record.model_validate_json(line))
-            except ValidationError as error:
-                broken.append(BrokenRecord(path, number, _why(line, error)))
+    for path in files(root):
+        for _, found in read_lines(path):
+            if isinstance(found, Record):
+                records.append(found)
+            else:
+                broken.append(found)
     records.sort(key=lambda record: record.started)
     return records, broken
+
+
+def files(root: Path) -> list[Path]:
+    """Every file of records under root, in order of their names."""
+    return sorted(root.glob("*/*/*.jsonl"))
+
+
+def read_lines(path: Path, start: int = 0, number: int = 1) -> Iterator[tuple[Place, Record | BrokenRecord]]:
+    """What stands on each line of a file from byte `start` on, which begins line `number`; blank lines are passed over.
+
+    Files are only appended to, so a reader that keeps the last place can go on from `Place.end` of it.
+    """
+    try:
+        with path.open("rb") as file:
+            file.seek(start)
+            for line in file:
+                place = Place(number, start, len(line), line.endswith(b"\n"))
+                if line.strip():
+                    yield place, _parse(path, number, line)
+                start, number = place.end, number + 1
+    except OSError as error:
+        yield Place(0, start, 0, False), BrokenRecord(path, 0, f"can't be read: {error}")
+
+
+def read_at(path: Path, offset: int, length: int) -> Record:
+    """The record that stands at a place that `read_lines` told. Raises ValidationError if the file was changed since."""
+    with path.open("rb") as file:
+        file.seek(offset)
+        return Record.model_validate_json(file.read(length))
+
+
+def _parse(path: Path, number: int, line: bytes) -> Record | BrokenRecord:
+    try:
+        return Record.model_validate_json(line)
+    except ValidationError as error:
+        return BrokenRecord(path, number, _why(line, error))
 
 
 def check_writable(root: Path) -> None:

@@ -1,0 +1,191 @@
+"""Every row of a board against every other by one metric: what `improvement` says of each pair, for all at once."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from bench.analyse.rows import Row
+from bench.analyse.summary import Cost, row_costs
+from bench.contract import Metric
+from bench.measure.statistics import CONFIDENCE, MIN_SEEDS
+from bench.record.schema import Samples
+
+Matrix = NDArray[np.float64]
+_Z = float(stats.norm.ppf(0.5 + CONFIDENCE / 2))
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Relative improvement of row i over row j, positive is better, with its interval; not-a-number: not comparable.
+
+    value, low, high: rows x rows.
+    """
+
+    value: Matrix
+    low: Matrix
+    high: Matrix
+
+    @property
+    def comparable(self) -> NDArray[np.bool_]:
+        """Which pairs can be compared. The value may be not-a-number there, the interval never is."""
+        return ~np.isnan(self.low)
+
+
+def pairwise(rows: Sequence[Row], metric: Metric) -> Pairs:
+    """Compare all rows (of one board) with each other by a score, item by item, or by a cost."""
+    n = len(rows)
+    pairs = Pairs(*(np.full((n, n), np.nan) for _ in range(3)))
+    scored = [i for i, row in enumerate(rows) if any(metric.name in record.quality for record in row.ok)]
+    others = sorted(set(range(n)) - set(scored))
+    with np.errstate(all="ignore"):
+        _compare_costs([rows[i] for i in others], metric.name, others, pairs)
+        groups: dict[tuple[str, int], list[tuple[int, _Scored]]] = {}
+        for i in scored:
+            found = _scored([record.quality[metric.name] for record in rows[i].ok if metric.name in record.quality])
+            if found is not None:
+                groups.setdefault((found.aggregate, found.table.shape[1]), []).append((i, found))
+        for (aggregate, items), group in groups.items():
+            _compare_scores([score for _, score in group], aggregate, items, [i for i, _ in group], pairs)
+    if metric.better == "lower":
+        return Pairs(-pairs.value, -pairs.high, -pairs.low)
+    return pairs
+
+
+@dataclass(frozen=True)
+class _Scored:
+    """A score of a row: samples (seeds x items), the value of each seed, and each item's share in its error."""
+
+    aggregate: str
+    table: Matrix
+    per_seed: Matrix
+    shares: Matrix
+    zero_one: bool
+
+    @property
+    def spread(self) -> float:
+        """Squared half width of Student's interval of the spread between seeds; 0 with too few of them."""
+        n = len(self.per_seed)
+        if n < MIN_SEEDS:
+            return 0.0
+        return float((_student(n - 1) * self.per_seed.std(ddof=1) / math.sqrt(n)) ** 2)
+
+
+def _scored(seeds: Sequence[Samples]) -> _Scored | None:
+    if len({(len(seed.samples), seed.aggregate) for seed in seeds}) > 1 or not seeds[0].samples:
+        return None
+    table = np.asarray([seed.samples for seed in seeds], dtype=np.float64)
+    weights = np.asarray([seed.weights or np.ones(table.shape[1]) for seed in seeds], dtype=np.float64)
+    totals = weights.sum(axis=1)
+    per_seed = table.sum(axis=1) / totals
+    shares = ((table - weights * per_seed[:, None]) / totals[:, None]).mean(axis=0)
+    alike = bool(np.all(weights == 1)) and bool(np.all((table == table[0]) & ((table == 0) | (table == 1))))
+    return _Scored(seeds[0].aggregate, table, per_seed, shares, alike)
+
+
+def _compare_scores(rows: Sequence[_Scored], aggregate: str, items: int, at: Sequence[int], pairs: Pairs) -> None:
+    shares = np.array([row.shares for row in rows])
+    first = np.array([row.table[0] for row in rows])
+    tops = np.array([row.table.max() for row in rows])
+    means = np.array([row.per_seed.mean() for row in rows])
+    spread = np.array([row.spread for row in rows])
+    binary = np.array([row.zero_one for row in rows]) & (aggregate == "mean")
+    for i, where in enumerate(at):
+        if aggregate == "max":
+            value = low = high = tops[i] - tops
+        else:
+            value = means[i] - means
+            half = _half_width(shares[i] - shares, items)
+            low, high = value - half, value + half
+            if binary[i] and binary.any():
+                low[binary], high[binary] = _bonett_price(first[i] - first[binary])
+            around = spread[i] + spread
+            low = np.where(around > 0, value - np.hypot(value - low, np.sqrt(around)), low)
+            high = np.where(around > 0, value + np.hypot(high - value, np.sqrt(around)), high)
+            low, high = _where_not_finite(value, low, high)
+        if aggregate == "exp_mean":
+            value, low, high = np.expm1(value), np.expm1(low), np.expm1(high)
+        else:
+            level = np.abs(tops if aggregate == "max" else means)
+            scale = np.where(level > 0, level, np.where(value != 0, np.abs(value), 1.0))
+            value, low, high = value / scale, low / scale, high / scale
+        pairs.value[where, at], pairs.low[where, at], pairs.high[where, at] = value, low, high
+
+
+def _half_width(differences: Matrix, items: int) -> Matrix:
+    if items < 2:
+        return np.full(len(differences), np.inf)
+    squares: Matrix = (differences**2).sum(axis=1)
+    return _student(items - 1) * np.sqrt(items / (items - 1) * squares)
+
+
+def _bonett_price(differences: Matrix) -> tuple[Matrix, Matrix]:
+    """The adjusted Wald interval of `bench.measure.statistics.pooled_difference`, for each row of differences."""
+    n = differences.shape[1]
+    up = ((differences > 0).sum(axis=1) + 1) / (n + 2)
+    down = ((differences < 0).sum(axis=1) + 1) / (n + 2)
+    half = _Z * np.sqrt((up + down - (up - down) ** 2) / (n + 2))
+    return np.maximum(-1.0, up - down - half), np.minimum(1.0, up - down + half)
+
+
+def _where_not_finite(value: Matrix, low: Matrix, high: Matrix) -> tuple[Matrix, Matrix]:
+    """Infinity stands as itself, not-a-number could be anything."""
+    low = np.where(np.isinf(value), value, np.where(np.isnan(value), -np.inf, low))
+    return low, np.where(np.isinf(value), value, np.where(np.isnan(value), np.inf, high))
+
+
+def _compare_costs(rows: Sequence[Row], name: str, at: Sequence[int], pairs: Pairs) -> None:
+    """By the ratios to the baseline where both rows have them, else by the figures themselves."""
+    if not at:
+        return
+    found = [row_costs(row) for row in rows]
+    result = _changes([costs.get(name) for costs in found])
+    timed = name.removesuffix(".per_second")
+    for other, inverse in ((f"{timed}.ratio", True), (f"{name}.ratio", False)):
+        if inverse and timed == name:
+            continue
+        ratios = [costs.get(other) for costs in found]
+        both = np.array([cost is not None for cost in ratios])
+        both = both[:, None] & both[None, :]
+        if both.any():
+            preferred = _changes(ratios)  # throughput is the inverse of time
+            preferred = tuple(part.T for part in preferred) if inverse else preferred
+            result = tuple(np.where(both, new, old) for new, old in zip(preferred, result, strict=True))
+    index = np.ix_(at, at)
+    pairs.value[index], pairs.low[index], pairs.high[index] = result
+
+
+def _changes(costs: Sequence[Cost | None]) -> tuple[Matrix, ...]:
+    """What `bench.analyse.compare.cost_change` says of each pair."""
+    usable = np.array([c is not None and c.value is not None and c.kind != "not realised" for c in costs])
+    kept = [cost if ok else None for cost, ok in zip(costs, usable, strict=True)]
+    value = np.array([math.nan if c is None or c.value is None else c.value for c in kept])
+    low, high = (np.array([math.nan if c is None else getattr(c, end) for c in kept]) for end in ("low", "high"))
+    logs = [np.log(np.where(x > 0, x, np.where(np.isnan(x), np.nan, 0.0))) for x in (value, low, high)]
+    in_logs = [np.expm1(part) for part in _spread(*logs)]
+    level = np.abs(value)
+    scale = np.where(level[None, :] > 0, level[None, :], np.where(level[:, None] > 0, level[:, None], 1.0))
+    plain = [part / scale for part in _spread(value, low, high)]
+    positive = (value[:, None] > 0) & (value[None, :] > 0)
+    valid = usable[:, None] & usable[None, :]
+    return tuple(np.where(valid, np.where(positive, a, b), np.nan) for a, b in zip(in_logs, plain, strict=True))
+
+
+def _spread(value: Matrix, low: Matrix, high: Matrix) -> tuple[Matrix, Matrix, Matrix]:
+    """value[i] - value[j] with the interval of two independent errors."""
+    difference = value[:, None] - value[None, :]
+    below, above = value - low, high - value
+    return (
+        difference,
+        difference - np.hypot(below[:, None], above[None, :]),
+        difference + np.hypot(above[:, None], below[None, :]),
+    )
+
+
+@cache
+def _student(freedom: int) -> float:
+    return float(stats.t.ppf(0.5 + CONFIDENCE / 2, freedom))
