@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.record import nvml
+from bench.record import cgroup, nvml
 from bench.record.nvml import Gpu
 
 SLOW_CLOCK = 0.75
@@ -24,7 +24,7 @@ class Throttle:
     nothing between two calls is missed.
     CUDA: the reasons that the driver gives at the moment for its clocks (heat, power brake, hardware slowdown), the
     time that it counts as lost to heat, and the SM clock where nothing ordinary explains a low one. The software power
-    cap is how a busy GPU normally runs and not throttling: `bench.record.environment.device_facts` notes its time.
+    cap is how a busy GPU normally runs and not throttling: `bench.record.device.device_facts` notes its time.
 
     readable: False where none of this can be read; then nothing is ever said to be throttled.
     A call costs about 2 us for each counter: 10-60 us, as long as the process is bound to few cores.
@@ -71,39 +71,15 @@ def _counter(path: Path, what: str, key: bytes = b"") -> Iterator[_Counter]:
 
 
 def _thermal_counters(sys: Path) -> Iterator[_Counter]:
-    for core in sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else ():
+    for core in cgroup.affinity():
         for part in ("core", "package"):
             path = sys / f"devices/system/cpu/cpu{core}/thermal_throttle/{part}_throttle_count"
             yield from _counter(path, f"heat ({part})")
 
 
 def _quota_counters(sys: Path, proc: Path) -> Iterator[_Counter]:
-    for folder in cgroup_folders("cpu", sys, proc):
-        yield from _counter(folder / "cpu.stat", "processor quota of the container", b"nr_throttled ")
-
-
-def cgroup_folders(controller: str, sys: Path = Path("/sys"), proc: Path = Path("/proc")) -> list[Path]:
-    """Folders of this process's cgroup and those above it that hold `controller`, innermost first; both versions.
-
-    A path that is not there is one outside of the container: what can be seen starts at the mount.
-    """
-    try:
-        lines = (proc / "self/cgroup").read_text().splitlines()
-    except OSError:
-        return []
-    found = []
-    for line in lines:
-        _, controllers, path = line.split(":", 2)
-        if controllers and controller not in controllers.split(","):
-            continue
-        root = sys / "fs/cgroup" / (controllers and controller)
-        folder = root / path.lstrip("/")
-        for level in (folder, *folder.parents):
-            if level.is_dir():
-                found.append(level)
-            if level == root:
-                break
-    return found
+    for path in cgroup.throttled_periods(sys, proc):
+        yield from _counter(path, "processor quota of the container", b"nr_throttled ")
 
 
 @dataclass

@@ -1,6 +1,5 @@
 """Where a run happens: hardware class, machine facts, library versions, commit. Provenance of every record."""
 
-import os
 import platform
 import re
 import subprocess
@@ -9,6 +8,8 @@ from pathlib import Path
 
 import psutil
 
+from bench.record.cgroup import affinity
+from bench.record.device import device_facts
 from bench.record.schema import Environment
 
 LIBRARIES = ("torch", "torchao", "transformers", "tokenizers", "lm-eval", "numpy", "scipy", "datasets")
@@ -54,7 +55,7 @@ def cpu_model() -> str:
 
 def usable_cores() -> int:
     """Cores that this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return len(affinity())
 
 
 def library_versions() -> dict[str, str]:
@@ -82,15 +83,14 @@ def commit(root: Path) -> tuple[str | None, bool | None]:
 def collect(device: str, root: Path, threads: int) -> Environment:
     """All facts of the environment that can be read without root."""
     head, dirty = commit(root)
-    gpu, facts = _gpu_facts(device) if device.startswith("cuda") else (None, _cpu_facts())
     return Environment(
         hardware=hardware_class(device, threads),
         cpu=cpu_model(),
         cores=usable_cores(),
         threads=threads,
         memory_bytes=psutil.virtual_memory().total,
-        gpu=gpu,
-        device=facts,
+        gpu=_gpu_name(device),
+        device=device_facts(device),
         platform=platform.platform(),
         python=platform.python_version(),
         versions=library_versions(),
@@ -99,43 +99,15 @@ def collect(device: str, root: Path, threads: int) -> Environment:
     )
 
 
-def _cpu_facts() -> dict[str, str]:
-    facts = {"load_1min": f"{os.getloadavg()[0]:.2f}"}
-    governor = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
-    if governor.exists():
-        facts["governor"] = governor.read_text().strip()
-    frequency = psutil.cpu_freq()
-    if frequency is not None:
-        facts["mhz"] = f"{frequency.current:.0f}"
-    return facts
-
-
-def _gpu_facts(device: str) -> tuple[str, dict[str, str]]:
-    import torch
-
-    properties = torch.cuda.get_device_properties(device)
-    facts = {"memory_bytes": str(properties.total_memory), "cuda": str(torch.version.cuda)}
-    query = (
-        "driver_version,clocks.sm,clocks.mem,power.limit,clocks_throttle_reasons.active,"
-        "ecc.mode.current,mig.mode.current"
-    )
-    try:
-        line = subprocess.run(
-            ["nvidia-smi", f"--query-gpu={query}", "--format=csv,noheader"],
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=20,
-        ).stdout.splitlines()[torch.device(device).index or 0]
-        facts |= dict(zip(query.split(","), (field.strip() for field in line.split(",")), strict=True))
-    except (OSError, subprocess.SubprocessError, IndexError, ValueError):
-        facts["nvidia-smi"] = "not readable"
-    return properties.name, facts
-
-
 def _git(root: Path, *arguments: str) -> str:
     done = subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, text=True, check=True, timeout=30)
     return done.stdout.strip()
+
+
+def _gpu_name(device: str) -> str | None:
+    import torch
+
+    return torch.cuda.get_device_name(device) if device.startswith("cuda") else None
 
 
 def _slug(name: str) -> str:
