@@ -1,6 +1,7 @@
 """What methods and suites implement. A method author needs this package and her suite's task type, nothing else."""
 
 from bench.contract.card import Card, Claim
+from bench.contract.evaluation import EvaluationSplitRead, require_scoring
 from bench.contract.limits import Limits, OperatingPoint, OverBudget
 from bench.contract.method import Method
 from bench.contract.score import Score
@@ -12,6 +13,7 @@ __all__ = [
     "SCALES",
     "Card",
     "Claim",
+    "EvaluationSplitRead",
     "Limits",
     "Method",
     "Metric",
@@ -24,4 +26,5 @@ __all__ = [
     "SuiteInfo",
     "Task",
     "Workload",
+    "require_scoring",
 ]

@@ -1,6 +1,6 @@
 """Operating points: named, fixed budgets. The numbers are data in suite.toml; the runner enforces them."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,11 +30,14 @@ class Limits:
     build_memory_bytes: float | None = None
     supplies: Mapping[str, int] = field(default_factory=dict)
 
-    def check_result(self, figures: Mapping[str, float]) -> None:
-        """Raise OverBudget for the first figure over its limit; KeyError if a limited figure was not measured."""
+    def check_result(self, figures: Mapping[str, float], later: Collection[str] = ()) -> None:
+        """Raise OverBudget for the first figure over its limit. later: figures that are measured afterwards; KeyError if
+        a limited figure is neither there nor among them."""
         for name, allowed in self.result.items():
-            if figures[name] > allowed:
+            if name in figures and figures[name] > allowed:
                 raise OverBudget(name, figures[name], allowed)
+            if name not in figures and name not in later:
+                raise KeyError(f"the limit on {name!r} can't be checked: the suite measures no such figure or score")
 
     def met_by(self, figures: Mapping[str, float]) -> bool:
         """Whether every limited figure is within its limit."""

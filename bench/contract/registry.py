@@ -75,6 +75,17 @@ def configured(method: type[Method[Any]], variant: str) -> Method[Any]:
     return method(**method.variants[variant])
 
 
+def suite_package(suite: Suite[Any]) -> str:
+    """The package that the suite's module lies in, e.g. "suites.lm_compression"."""
+    return type(suite).__module__.rpartition(".")[0]
+
+
+def import_all(suite: Suite[Any]) -> None:
+    """Import every module in the suite's folder that is not imported yet."""
+    for found in pkgutil.walk_packages([str(suite.info.folder)], suite_package(suite) + "."):
+        importlib.import_module(found.name)
+
+
 @cache
 def load(only: tuple[str, ...] = ()) -> Registry:
     """The registry of this process. `only`: import just these modules, so that a run meets no method but its own."""

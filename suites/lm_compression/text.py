@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Literal, get_args
 from xml.etree import ElementTree
 
-from bench.contract import MissingAsset
+from bench.contract import MissingAsset, require_scoring
 from suites.lm_compression import _toy
 from suites.lm_compression._cache import made_once
 from suites.lm_compression._wikitext import plain_paragraphs
@@ -48,10 +48,13 @@ class Document:
 def documents(scale: str, split: Split) -> list[Document]:
     """The documents of a split, in a fixed order that mixes the domains. Full scale has the text of the embedded one.
 
-    Raises MissingAsset if the text is not installed, ValueError for an unknown split.
+    Raises MissingAsset if the text is not installed, ValueError for an unknown split, EvaluationSplitRead if a method
+    asks for the evaluation split.
     """
     if split not in get_args(Split):
         raise ValueError(f"unknown split {split!r}; there are {', '.join(get_args(Split))}")
+    if split == "evaluation":
+        require_scoring("the evaluation text of lm-compression")
     if scale == "tiny":
         toys = _toy.toy_documents(split, _TOY_COUNTS[split])
         domains = itertools.cycle(("encyclopedia", "news"))
