@@ -34,7 +34,7 @@ class Limits:
         """Raise OverBudget for the first figure over its limit. later: figures that are measured afterwards; KeyError if
         a limited figure is neither there nor among them."""
         for name, allowed in self.result.items():
-            if name in figures and figures[name] > allowed:
+            if name in figures and not figures[name] <= allowed:  # so that not-a-number is over
                 raise OverBudget(name, figures[name], allowed)
             if name not in figures and name not in later:
                 raise KeyError(f"the limit on {name!r} can't be checked: the suite measures no such figure or score")

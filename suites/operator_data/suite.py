@@ -80,7 +80,7 @@ def _trial(task: OperatorTask, grid: int) -> Callable[[Any, np.random.Generator]
 
         def check(solutions: list[Solution]) -> str | None:
             worst = max(_residuals(systems, solutions))
-            return f"relative residual {worst:.3g}, more than {allowed:.3g}" if worst > allowed else None
+            return f"relative residual {worst:.3g}, more than {allowed:.3g}" if not worst <= allowed else None
 
         yield Step("solve", lambda: list(candidate.solve(systems)), units=len(systems), check=check)
 

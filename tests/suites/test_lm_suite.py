@@ -102,7 +102,7 @@ def test_embedded_task_has_the_text_it_promises(suite: LMCompression) -> None:
 def phases(workload: Any, candidate: Any) -> list[tuple[str, float]]:
     found = []
     for step in workload.trial(candidate, np.random.default_rng(0)):
-        step.run()
+        step.run(*step.inputs)
         found.append((step.phase, step.units))
     return found
 
@@ -115,6 +115,7 @@ def test_a_cut_model_goes_through_the_same_steps(suite: LMCompression, task: Cau
         "prefill": [("latency", prompt)],
         "decode-b1": [("ttft", 1)] + [("tpot", 1)] * decoded,
         "decode-b8": [("ttft", 8)] + [("tpot", 8)] * decoded,
+        "answer": [("latency", lengths["answer"][1])],
     }
     for workload in suite.workloads(task):
         assert phases(workload, task.model) == phases(workload, cut) == expected.pop(workload.name)
@@ -152,13 +153,44 @@ def test_decoding_with_the_cache_gives_what_a_full_pass_gives(
     torch.testing.assert_close(torch.cat(recorder.outputs, dim=1), full[:, -steps:], rtol=1e-4, atol=1e-4)
 
 
+def test_an_answer_at_another_batch_does_as_much_more(suite: LMCompression, task: CausalLMTask) -> None:
+    answer = next(workload for workload in suite.workloads(task) if workload.at_batch is not None)
+    assert answer.at_batch is not None
+    (_, units), (_, more) = phases(answer, task.model)[0], phases(answer.at_batch(3), task.model)[0]
+    assert more == 3 * units
+
+
+class Forgetful(nn.Module):
+    """Says something else than the model as soon as it is asked for the last logits alone."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model, self.config = model, model.config
+
+    def forward(self, input_ids: torch.Tensor, **options: Any) -> Any:
+        output = self.model(input_ids=input_ids, **options)
+        if "logits_to_keep" in options:
+            output.logits = output.logits.flip(-1)
+        return output
+
+
+def test_a_timed_step_must_say_what_the_scorer_finds(suite: LMCompression, task: CausalLMTask) -> None:
+    for workload in suite.workloads(task):
+        for model, right in ((task.model, True), (without_blocks(task.model, {1}), True), (Forgetful(task.model), False)):
+            for step in workload.trial(model, np.random.default_rng(0)):
+                result = step.run(*step.inputs)
+                assert step.check is not None
+                found = step.check(result)
+                assert (found is None) == right, found
+
+
 def test_inputs_are_fresh_with_each_draw_and_equal_for_equal_draws(suite: LMCompression, task: CausalLMTask) -> None:
     for workload in suite.workloads(task):
         seen = []
         for seed in (0, 0, 1):
             recorder = Recorder(task.model)
             for step in workload.trial(recorder, np.random.default_rng(seed)):
-                step.run()
+                step.run(*step.inputs)
             seen.append(torch.cat(recorder.ids, dim=1))
         assert torch.equal(seen[0], seen[1])
         assert not torch.equal(seen[0], seen[2])

@@ -123,10 +123,10 @@ def test_a_missing_solution_is_an_error() -> None:
 
 def test_timed_solutions_are_checked_too() -> None:
     workload = SUITE.workloads(make_task())[0]
-    trial = workload.trial(Exact(1e-6), np.random.default_rng(0))
-    next(trial).run()
-    with pytest.raises(ValueError, match="timed solution"):
-        next(trial)
+    for error, wrong in ((1e-6, True), (0.0, False)):
+        (step,) = workload.trial(Exact(error), np.random.default_rng(0))
+        assert step.check is not None
+        assert ("relative residual" in str(step.check(step.run()))) == wrong
 
 
 def test_workloads_are_largest_first_and_fresh_from_the_rng() -> None:
