@@ -1,22 +1,52 @@
 """Paired speed: candidate and baseline stepped side by side in one process, in random order, on fresh inputs."""
 
 import gc
+import logging
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
-import torch
 
-from bench.contract import Workload
-from bench.measure.statistics import ratio_interval
+from bench.contract import Step, Workload
+from bench.measure.clock import Clock, Reading, clock
+from bench.measure.graphs import CapturedStep
+from bench.measure.statistics import MIN_PAIRS, ratio_interval
+from bench.measure.waiting import RunQueue
+from bench.measure.warm_up import warm_up
+
+__all__ = ["PairedTimes", "clock", "time_pair"]
+
+_now = time.perf_counter_ns  # bound here: see bench.measure.clock
+
+_CONVERGING_PAIRS = 12
+"""Fewest pairs that may end a measurement before its time: a narrow interval of fewer is often narrow by luck."""
+_LOOK_GROWTH = 1.25
+"""The intervals are looked at when there are this many times the trials of the last look: each look at growing data is
+another chance to stop at a lucky moment."""
+_UPKEEP = 100
+"""Looking at intervals and collecting garbage may take one part in this many of the time."""
+_DISTURBED = 0.01
+"""A pair is disturbed if its threads waited for a processor for more than this share of its wall time."""
+_FEWEST_CLEAN = 12
+
+
+class Throttle(Protocol):
+    """See bench.measure.throttle."""
+
+    def reason(self) -> str | None: ...
 
 
 @dataclass
 class PairedTimes:
-    """Seconds per step of one phase; candidate[i] and baseline[i] ran next to each other."""
+    """Seconds of one phase; candidate[i] and baseline[i] ran next to each other. Fields as in the record's Timing.
+
+    warm_up, dropped: pairs that were thrown away, see `time_pair`. cores: processor seconds per wall second of the
+    candidate; None on CUDA.
+    """
 
     units: float
     unit: str
@@ -25,6 +55,10 @@ class PairedTimes:
     converged: bool = False
     warm_up: int = 0
     dropped: int = 0
+    graph: bool = False
+    device_candidate: list[float] | None = None
+    device_baseline: list[float] | None = None
+    cores: float | None = None
 
 
 def time_pair(
@@ -36,81 +70,226 @@ def time_pair(
     half_width: float,
     rng: np.random.Generator,
     device: str = "cpu",
+    throttle: Throttle | None = None,
+    inspect: Callable[[Step, Any], None] | None = None,
+    baseline_workload: Workload | None = None,
 ) -> dict[str, PairedTimes]:
     """Time `workload` on both and return the paired times by phase.
 
     Trials are started until `seconds` have passed, or the 95 % interval of every phase's ratio is narrower than
-    +-half_width (relative), or workload.max_trials are done; workload.min_trials are done in any case. The first
-    step of each phase is warm-up and dropped, once there are others.
-    Raises ValueError if the two do not yield the same phases.
+    +-half_width (relative), or workload.max_trials are done; workload.min_trials are done in any case.
+
+    Thrown away and counted as `dropped`: every pair of a trial during which `throttle` gives a reason; pairs whose
+    threads waited for a processor that another process had, as long as enough others remain; pairs whose two sides were
+    parted by an inspection that took longer than the step. Thrown away as `warm_up`: leading pairs, while either side
+    had not settled (bench.measure.warm_up), at most half. A series may end up empty: nothing could be measured.
+
+    inspect(step, result) is called for each step of the candidate, after the clock has stopped; it may raise.
+    baseline_workload: what the baseline is stepped through where it does the same work in another shape (another batch
+    size). Times are then seconds per unit, and `units` is 1.
+    On CUDA the steps that allow it are captured as CUDA graphs too: the series "<phase>-graph".
+    Raises ValueError if the two do not yield the same phases, or the same units in one workload.
     """
-    times: dict[str, PairedTimes] = {}
-    deadline = time.perf_counter() + seconds
-    collecting = gc.isenabled()
-    gc.disable()
-    try:
+    with RunQueue() as queue, _quiet_collector() as collector:
+        session = _Session(workload, baseline_workload, Clock(device), device, queue, inspect)
+        deadline = _now() + int(seconds * 1e9)
+        look, look_cost, last_look = 1.0, 0, 0
         for done in range(1, workload.max_trials + 1):
-            _one_trial(workload, candidate, baseline, times, rng, device)
-            gc.collect()
-            for phase in times.values():
-                phase.converged = _half_width(phase) <= half_width
+            session.trial(candidate, baseline, rng, throttle)
+            collector()
             if done < workload.min_trials:
                 continue
-            if time.perf_counter() > deadline or all(phase.converged for phase in times.values()):
+            now = _now()
+            if now > deadline:
                 break
+            if done >= look and now - last_look > _UPKEEP * look_cost:
+                converged = all(series.paired_times(half_width).converged for series in session.series.values())
+                look, last_look = done * _LOOK_GROWTH, _now()
+                look_cost = last_look - now
+                if converged:
+                    break
+    return {phase: series.paired_times(half_width) for phase, series in session.series.items()}
+
+
+@dataclass(frozen=True)
+class _Pair:
+    candidate: Reading
+    baseline: Reading
+    disturbed: bool
+
+
+@dataclass
+class _Series:
+    """All pairs of a phase. scale: (candidate, baseline), units by which the seconds are divided."""
+
+    units: float
+    unit: str
+    scale: tuple[float, float]
+    graph: bool = False
+    dropped: int = 0
+    pairs: list[_Pair] = field(default_factory=list)
+
+    def paired_times(self, half_width: float) -> PairedTimes:
+        """What stands after the disturbed pairs and the warm-up are gone."""
+        clean = [pair for pair in self.pairs if not pair.disturbed]
+        pairs = clean if len(clean) >= _FEWEST_CLEAN else self.pairs
+        candidate = [pair.candidate.wall / self.scale[0] for pair in pairs]
+        baseline = [pair.baseline.wall / self.scale[1] for pair in pairs]
+        most = min(len(pairs) // 2, max(len(pairs) - MIN_PAIRS, 0)) if len(pairs) >= MIN_PAIRS else len(pairs) // 2
+        cut = max(warm_up(candidate, most), warm_up(baseline, most))
+        kept = pairs[cut:]
+        times = PairedTimes(
+            self.units,
+            self.unit,
+            candidate[cut:],
+            baseline[cut:],
+            warm_up=cut,
+            dropped=self.dropped + len(self.pairs) - len(pairs),
+            graph=self.graph,
+        )
+        if kept and kept[0].candidate.device is not None:
+            times.device_candidate = [(pair.candidate.device or 0.0) / self.scale[0] for pair in kept]
+            times.device_baseline = [(pair.baseline.device or 0.0) / self.scale[1] for pair in kept]
+        elif kept:
+            times.cores = sum(pair.candidate.processor for pair in kept) / sum(pair.candidate.wall for pair in kept)
+        if len(kept) >= _CONVERGING_PAIRS:
+            interval = ratio_interval(times.candidate, times.baseline)
+            times.converged = (interval.high - interval.low) / 2 / interval.value <= half_width
+        return times
+
+
+@dataclass
+class _Session:
+    """One measurement as it goes on: steps both sides through trials and keeps the pairs."""
+
+    workload: Workload
+    baseline_workload: Workload | None
+    clock: Clock
+    device: str
+    queue: RunQueue
+    inspect: Callable[[Step, Any], None] | None
+    series: dict[str, _Series] = field(default_factory=dict)
+    captured: dict[str, tuple[CapturedStep, CapturedStep] | None] = field(default_factory=dict)
+
+    def trial(self, candidate: Any, baseline: Any, rng: np.random.Generator, throttle: Throttle | None) -> None:
+        """One trial of both. Its pairs count only if nothing throttled the machine meanwhile."""
+        seed = int(rng.integers(2**62))  # both see the same inputs
+        order = np.random.default_rng(int(rng.integers(2**62)))
+        theirs_workload = self.baseline_workload or self.workload
+        found: list[tuple[_Series, _Pair | None]] = []
+        self.queue.find_threads()
+        for mine, theirs in zip(
+            self.workload.trial(candidate, np.random.default_rng(seed)),
+            theirs_workload.trial(baseline, np.random.default_rng(seed)),
+            strict=True,
+        ):
+            if mine.phase != theirs.phase or (self.baseline_workload is None and mine.units != theirs.units):
+                raise ValueError(
+                    f"workload {self.workload.name}: candidate is at {mine.phase!r}, baseline at {theirs.phase!r}, "
+                    f"with {mine.units:g} and {theirs.units:g} units"
+                )
+            runs = partial(mine.run, *mine.inputs), partial(theirs.run, *theirs.inputs)
+            found.append((self._series(mine, theirs), self._pair(runs, mine, order)))
+            if mine.graph and theirs.graph and self.device.startswith("cuda"):
+                found += self._graph_pair(mine, theirs, order)
+        throttled = throttle is not None and throttle.reason() is not None
+        for series, pair in found:
+            if throttled or pair is None:
+                series.dropped += 1
+            else:
+                series.pairs.append(pair)
+
+    def _pair(
+        self,
+        runs: tuple[Callable[[], Any], Callable[[], Any]],
+        step: Step,
+        order: np.random.Generator,
+        keep: Callable[[Any], Any] = lambda result: result,
+    ) -> _Pair | None:
+        """Both sides timed next to each other; None if the inspection parted them. keep: copies the result."""
+        waited = self.queue.waited()
+        if order.random() < 0.5:
+            result, mine = self.clock.time(runs[0])
+            waited_mine = self.queue.waited() - waited
+            inspected = self._inspect(step, keep(result))
+            result = None
+            waited = self.queue.waited()
+            result, theirs = self.clock.time(runs[1])
+            waited = waited_mine + self.queue.waited() - waited
+            result = None
+        else:
+            inspected = 0.0
+            result, theirs = self.clock.time(runs[1])
+            result = None
+            result, mine = self.clock.time(runs[0])
+            waited = self.queue.waited() - waited
+            self._inspect(step, keep(result))
+        if inspected > mine.wall:
+            return None
+        return _Pair(mine, theirs, disturbed=waited > _DISTURBED * (mine.wall + theirs.wall))
+
+    def _inspect(self, step: Step, result: Any) -> float:
+        """Seconds that it took."""
+        if self.inspect is None:
+            return 0.0
+        start = _now()
+        self.inspect(step, result)
+        return (_now() - start) / 1e9
+
+    def _graph_pair(
+        self, mine: Step, theirs: Step, order: np.random.Generator
+    ) -> Iterator[tuple[_Series, _Pair | None]]:
+        """The same steps as CUDA graphs, captured when the phase is first seen. Nothing where they can't be."""
+        phase = f"{mine.phase}-graph"
+        if phase not in self.captured:
+            try:
+                self.captured[phase] = CapturedStep(mine, self.device), CapturedStep(theirs, self.device)
+            except RuntimeError as error:
+                logging.getLogger(__name__).warning("no CUDA graph of %r: %s", mine.phase, error)
+                self.captured[phase] = None
+        graphs = self.captured[phase]
+        if graphs is None:
+            return
+        for graph, step in zip(graphs, (mine, theirs), strict=True):
+            graph.load(step.inputs)
+        mine, theirs = replace(mine, phase=phase), replace(theirs, phase=phase)
+        runs = graphs[0].replay, graphs[1].replay
+        yield (
+            self._series(mine, theirs, graph=True),
+            self._pair(runs, mine, order, keep=lambda _: graphs[0].result()),
+        )
+
+    def _series(self, mine: Step, theirs: Step, graph: bool = False) -> _Series:
+        if mine.phase not in self.series:
+            scale = (1.0, 1.0) if self.baseline_workload is None else (mine.units, theirs.units)
+            units = mine.units / scale[0]
+            self.series[mine.phase] = _Series(units, self.workload.unit, scale, graph)
+        return self.series[mine.phase]
+
+
+@contextmanager
+def _quiet_collector() -> Iterator[Callable[[], None]]:
+    """The garbage collector off, so that it interrupts no step. Yields what collects between trials, cheaply: what was
+    alive at the start is left out, and one part in _UPKEEP of the time is all that it takes.
+    """
+    collecting = gc.isenabled()
+    gc.collect()
+    gc.disable()
+    gc.freeze()
+    cost, last = 0, _now()
+
+    def collect() -> None:
+        nonlocal cost, last
+        start = _now()
+        if start - last < _UPKEEP * cost:
+            return
+        gc.collect()
+        last = _now()
+        cost = last - start
+
+    try:
+        yield collect
     finally:
+        gc.unfreeze()
         if collecting:
             gc.enable()
-    return times
-
-
-def _one_trial(
-    workload: Workload,
-    candidate: Any,
-    baseline: Any,
-    times: dict[str, PairedTimes],
-    rng: np.random.Generator,
-    device: str,
-) -> None:
-    seed = int(rng.integers(2**62))  # both see the same inputs
-    pairs = zip(
-        workload.trial(candidate, np.random.default_rng(seed)),
-        workload.trial(baseline, np.random.default_rng(seed)),
-        strict=True,
-    )
-    order = np.random.default_rng(int(rng.integers(2**62)))
-    for mine, theirs in pairs:
-        if (mine.phase, mine.units) != (theirs.phase, theirs.units):
-            raise ValueError(f"workload {workload.name}: candidate is at {mine.phase!r}, baseline at {theirs.phase!r}")
-        if order.random() < 0.5:
-            first = clock(partial(mine.run, *mine.inputs), device)
-            second = clock(partial(theirs.run, *theirs.inputs), device)
-        else:
-            second = clock(partial(theirs.run, *theirs.inputs), device)
-            first = clock(partial(mine.run, *mine.inputs), device)
-        phase = times.setdefault(mine.phase, PairedTimes(mine.units, workload.unit))
-        phase.candidate.append(first)
-        phase.baseline.append(second)
-        if phase.warm_up == 0 and len(phase.candidate) == 2:  # the very first step of a phase pays for warming up
-            phase.candidate.pop(0)
-            phase.baseline.pop(0)
-            phase.warm_up = 1
-
-
-def clock(run: Callable[[], Any], device: str) -> float:
-    """Wall seconds of one call, with the device idle at both ends."""
-    cuda = device.startswith("cuda")
-    if cuda:
-        torch.cuda.synchronize(device)
-    start = time.perf_counter_ns()
-    result = run()
-    if cuda:
-        torch.cuda.synchronize(device)
-    elapsed = time.perf_counter_ns() - start
-    del result  # kept until the clock has stopped: freeing is not part of the work
-    return elapsed / 1e9
-
-
-def _half_width(times: PairedTimes) -> float:
-    interval = ratio_interval(times.candidate, times.baseline)
-    return (interval.high - interval.low) / 2 / interval.value
