@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
+from torch.utils.flop_counter import FlopCounterMode, flop_registry, sdpa_flop_count, shape_wrapper
 
 Shape = Sequence[int]
 Formula = Callable[..., int]
@@ -44,10 +44,18 @@ def count_flops(run: Callable[[], object]) -> int:
     # The observer is entered first, so it sees an operator after the counter has taken composite ones apart.
     with _Observer() as observer, counter:
         run()
-    unknown = sorted(str(op) for op in observer.seen if _is_product(op) and op not in counter.flop_registry)
+    unknown = sorted(str(op) for op in observer.seen if is_product(op) and op not in counter.flop_registry)
     if unknown:
         raise UncountedOperatorError(unknown)
     return int(counter.get_total_flops())
+
+
+def flops_of(operator: Any, args: Sequence[Any], kwargs: Mapping[str, Any], out: Any) -> int:
+    """FLOPs of one call of an operator; 0 where no formula is known."""
+    packet = operator.overloadpacket
+    own = _formulas().get(packet)
+    formula = flop_registry.get(packet) if own is None else shape_wrapper(own)  # type: ignore[no-untyped-call]
+    return 0 if formula is None else int(formula(*args, **kwargs, out_val=out))
 
 
 def _packed_product(x: Shape, *_: Any, out_shape: Shape, **__: Any) -> int:
@@ -118,7 +126,7 @@ _PRODUCT = re.compile(
 )
 
 
-def _is_product(operator: Any) -> bool:
+def is_product(operator: Any) -> bool:
     """Whether the name says a matrix product, a convolution or attention, in any namespace."""
     return _PRODUCT.search(str(operator).rsplit(".", 1)[-1].lower()) is not None
 

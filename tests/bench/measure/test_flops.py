@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn import functional
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from bench.measure.flops import UncountedOperatorError, _is_product, count_flops
+from bench.measure.flops import UncountedOperatorError, count_flops, is_product
 
 BATCH, ROWS, INNER, COLUMNS = 2, 3, 8, 5
 
@@ -117,7 +117,7 @@ def test_a_product_without_a_formula_is_refused_by_name() -> None:
     ["aten.mm", "aten.addmm", "lib.int4_linear", "flash_attn._flash_attn_forward", "aten._cudnn_rnn", "x.conv2d"],
 )
 def test_products_are_known_by_name(name: str) -> None:
-    assert _is_product(name)
+    assert is_product(name)
 
 
 @pytest.mark.parametrize(
@@ -125,4 +125,4 @@ def test_products_are_known_by_name(name: str) -> None:
     ["aten.cummax", "aten.upsample_bilinear2d", "aten._convert_weight_to_int4pack", "aten.silu", "aten.linspace"],
 )
 def test_other_operators_are_not_taken_for_products(name: str) -> None:
-    assert not _is_product(name)
+    assert not is_product(name)
