@@ -1,40 +1,34 @@
 """The lm-eval model `effbench`: scores any candidate with the calling convention of a transformers causal LM.
 
 Same requests, same tokens, same truncation as lm-eval's own `hf` model; what differs is how much is computed
-(see scoring.py). Usable with lm-eval's Python API: `lm_eval.simple_evaluate(EffbenchLM(model, tokenizer), ...)`, or by
-name once this module is imported: `simple_evaluate("effbench", model_args="pretrained=...")`.
+(see scoring.py and generation.py).
 """
 
 from typing import Any
 
 import torch
+from jinja2 import TemplateError
 from lm_eval.api.instance import Instance
 from lm_eval.api.model import TemplateLM
-from lm_eval.api.registry import register_model
-from lm_eval.models.utils import (
-    handle_stop_sequences,
-    has_bos_prefix,
-    normalize_gen_kwargs,
-    postprocess_generated_text,
-    resolve_max_length,
-)
-from lm_eval.models.utils_hf import stop_sequences_criteria
+from lm_eval.models.utils import has_bos_prefix, resolve_max_length
 from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
 from torch import nn
+from tqdm import tqdm
 
+from suites.lm_compression.evaluation.generation import Generator
+from suites.lm_compression.evaluation.loading import load
 from suites.lm_compression.evaluation.scoring import Scorer
 
-DEFAULT_GENERATED_TOKENS = 256
 
-
-@register_model("effbench")
 class EffbenchLM(TemplateLM):
-    """lm-eval's interface over a `Scorer`.
+    """lm-eval's interface over a `Scorer` and a `Generator`.
 
-    pretrained: the candidate, or the name or folder of a transformers model. tokenizer: its tokenizer (or name).
-    max_length: window in tokens, the model's own by default. batch_tokens: tokens computed together, padding
-    included. add_bos_token, prefix_token_id: as in lm-eval's `hf`. batch_size, max_batch_size are accepted for the
-    command line's sake and not used: batches are sized in tokens.
+    pretrained: the candidate, with its tokenizer; or the name of a packaged base (loading.py), of a model on the hub,
+    or of a folder. max_length: window in tokens, the model's own by default. batch_tokens: most tokens computed side
+    by side, padding included; by default what fits the memory. batch_size above 1, or max_batch_size: also no more
+    than so many of the longest sequence hold ("auto", and lm-eval's default of 1, leave it to batch_tokens).
+    add_bos_token, prefix_token_id, chat_template_args, enable_thinking, think_end_token: as in lm-eval's `hf`.
+    device, dtype and further options: of a model that is given by name, as in `hf`.
     """
 
     def __init__(
@@ -44,23 +38,38 @@ class EffbenchLM(TemplateLM):
         *,
         max_length: int | None = None,
         batch_tokens: int | None = None,
-        device: str | None = None,
-        dtype: str = "auto",
-        add_bos_token: bool | None = None,
-        prefix_token_id: int | None = None,
         batch_size: int | str | None = None,
         max_batch_size: int | None = None,
+        device: str | None = None,
+        dtype: str | torch.dtype = "auto",
+        add_bos_token: bool | None = None,
+        prefix_token_id: int | None = None,
+        chat_template_args: dict[str, Any] | None = None,
+        enable_thinking: bool | None = None,
+        think_end_token: str | int | None = None,
+        **options: Any,
     ) -> None:
         super().__init__()
-        if isinstance(pretrained, str) or tokenizer is None or isinstance(tokenizer, str):
-            pretrained, tokenizer = _from_names(pretrained, tokenizer, device, dtype)
+        if isinstance(pretrained, str):
+            if add_bos_token is not None:
+                options["add_bos_token"] = add_bos_token
+            pretrained, tokenizer = load(pretrained, tokenizer, device, dtype, options)
+        elif tokenizer is None or options:
+            raise ValueError(f"a loaded model needs its tokenizer, and takes no option {', '.join(options) or 'else'}")
         self.model: Any = pretrained.eval()
         self.tokenizer: Any = tokenizer
         self.add_bos_token, self._prefix_token_id = add_bos_token, prefix_token_id
         self.max_length = max_length or resolve_max_length(getattr(self.model, "config", None), tokenizer)
+        self._template_args = dict(chat_template_args or {})
+        if enable_thinking is not None:
+            self._template_args["enable_thinking"] = enable_thinking
         self.scorer = Scorer(
-            self.model, max_length=self.max_length, batch_tokens=None if batch_tokens is None else int(batch_tokens)
+            self.model,
+            max_length=self.max_length,
+            batch_tokens=batch_tokens,
+            batch_rows=_rows(batch_size) or max_batch_size,
         )
+        self.generator = Generator(self.scorer, tokenizer, self.prefix_token_id, think_end_token)
         self._device = self.scorer.device
         self._encoded: dict[str, list[int]] = {}
 
@@ -94,11 +103,11 @@ class EffbenchLM(TemplateLM):
                 flags = {} if special is None else {"add_special_tokens": special}
                 self._encoded |= zip(some, self.tokenizer(some, **flags).input_ids, strict=True)
 
-    def loglikelihood(self, requests: list[Instance], disable_tqdm: bool = True) -> list[tuple[float, bool]]:
+    def loglikelihood(self, requests: list[Instance], disable_tqdm: bool = False) -> list[tuple[float, bool]]:
         """(log-likelihood in nats, is greedy) of each request's (context, continuation)."""
         pairs = [request.args for request in requests]
         self._encode_all([text for context, rest in pairs if context for text in (context.rstrip(), context + rest)])
-        scores = super().loglikelihood(requests, disable_tqdm=True)
+        scores = super().loglikelihood(requests, disable_tqdm=disable_tqdm)
         self._encoded.clear()
         return scores
 
@@ -108,14 +117,16 @@ class EffbenchLM(TemplateLM):
         return (before, after) if before else ([self.prefix_token_id], after)
 
     def _loglikelihood_tokens(
-        self, requests: list[tuple[tuple[str, str], list[int], list[int]]], **_: Any
+        self, requests: list[tuple[tuple[str, str], list[int], list[int]]], disable_tqdm: bool = False, **_: Any
     ) -> list[tuple[float, bool]]:
-        scores = self.scorer.score([(context, continuation) for _, context, continuation in requests])
+        with tqdm(total=len(requests), desc="Log-likelihoods", disable=disable_tqdm) as bar:
+            pairs = [(context, continuation) for _, context, continuation in requests]
+            scores = self.scorer.score(pairs, done=bar.update)
         for (texts, _, _), score in zip(requests, scores, strict=True):
             self.cache_hook.add_partial("loglikelihood", texts, score)
         return scores
 
-    def loglikelihood_rolling(self, requests: list[Instance], disable_tqdm: bool = True) -> list[float]:
+    def loglikelihood_rolling(self, requests: list[Instance], disable_tqdm: bool = False) -> list[float]:
         """Log-likelihood in nats of each text: every token predicted once, in lm-eval's disjoint windows."""
         windows: list[tuple[list[int], list[int]]] = []
         owners: list[int] = []
@@ -128,89 +139,56 @@ class EffbenchLM(TemplateLM):
             owners += [owner] * len(found)
         self._encoded.clear()
         sums = [0.0] * len(requests)
-        for owner, (score, _) in zip(owners, self.scorer.score(windows), strict=True):
+        with tqdm(total=len(windows), desc="Rolling log-likelihoods", disable=disable_tqdm) as bar:
+            scores = self.scorer.score(windows, greedy=False, done=bar.update)
+        for owner, (score, _) in zip(owners, scores, strict=True):
             sums[owner] += score
         for request, total in zip(requests, sums, strict=True):
             self.cache_hook.add_partial("loglikelihood_rolling", request.args, total)
         return sums
 
-    def generate_until(self, requests: list[Instance], disable_tqdm: bool = True) -> list[str]:
+    def generate_until(self, requests: list[Instance], disable_tqdm: bool = False) -> list[str]:
         """What the candidate generates after each context, up to a stop sequence or the number of tokens asked."""
-        texts = [""] * len(requests)
-        kinds: dict[str, list[int]] = {}
-        for index, request in enumerate(requests):
-            kinds.setdefault(repr(sorted(request.args[1].items())), []).append(index)
-        for indices in kinds.values():
-            contexts = {index: self.tok_encode(requests[index].args[0]) for index in indices}
-            for batch in self._generation_batches(contexts, requests[indices[0]].args[1]):
-                for index, text in zip(batch, self._generate(batch, contexts, requests[batch[0]].args[1]), strict=True):
-                    texts[index] = text
-                    self.cache_hook.add_partial("generate_until", requests[index].args, text)
+        self._encode_all([request.args[0] for request in requests])
+        prompts = [(self.tok_encode(request.args[0]), request.args[1]) for request in requests]
         self._encoded.clear()
+        texts = [""] * len(requests)
+        with tqdm(total=len(requests), desc="Generations", disable=disable_tqdm) as bar:
+            for index, text in self.generator.texts(prompts):
+                texts[index] = text
+                self.cache_hook.add_partial("generate_until", requests[index].args, text)
+                bar.update()
         return texts
-
-    def _generation_batches(self, contexts: dict[int, list[int]], options: dict[str, Any]) -> list[list[int]]:
-        """Requests of similar length together, within the token budget; one by one for a plain candidate."""
-        new = normalize_gen_kwargs(options, DEFAULT_GENERATED_TOKENS)["max_gen_toks"]
-        batches: list[list[int]] = []
-        for index in sorted(contexts, key=lambda index: -len(contexts[index])):
-            width = len(contexts[batches[-1][0]]) + new if batches else 0
-            fits = batches and (len(batches[-1]) + 1) * width <= self.scorer.batch_tokens
-            if fits and self.scorer.path != "plain":
-                batches[-1].append(index)
-            else:
-                batches.append([index])
-        return batches
-
-    def _generate(self, batch: list[int], contexts: dict[int, list[int]], options: dict[str, Any]) -> list[str]:
-        eos = self.tokenizer.decode(self.eot_token_id)
-        kwargs: dict[str, Any] = dict(normalize_gen_kwargs(options, DEFAULT_GENERATED_TOKENS))
-        stops = handle_stop_sequences(kwargs.pop("until", None), eos=eos)
-        new = kwargs.pop("max_gen_toks")
-        if new >= self.max_length:
-            raise ValueError(f"asked to generate {new} tokens with a window of {self.max_length}")
-        if not kwargs.get("do_sample") and not kwargs.get("temperature"):
-            kwargs.pop("temperature", None)
-            kwargs["do_sample"] = False
-        ids = [contexts[index][-(self.max_length - new) :] or [self.prefix_token_id] for index in batch]
-        width = max(map(len, ids))
-        pad = self.tokenizer.pad_token_id if self.tokenizer.pad_token_id is not None else self.eot_token_id
-        with torch.no_grad():
-            found = self.model.generate(
-                input_ids=torch.tensor([[pad] * (width - len(row)) + row for row in ids], device=self.device),
-                attention_mask=torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in ids]).to(self.device),
-                max_new_tokens=new,
-                stopping_criteria=stop_sequences_criteria(self.tokenizer, stops, width, len(ids)),
-                pad_token_id=pad,
-                use_cache=True,
-                **kwargs,
-            )
-        texts = self.tokenizer.batch_decode(found[:, width:], skip_special_tokens=True)
-        return [postprocess_generated_text(text, stops, None) for text in texts]
 
     @property
     def tokenizer_name(self) -> str:
         return str(self.tokenizer.name_or_path).replace("/", "__")
 
     def apply_chat_template(self, chat_history: list[dict[str, str]], add_generation_prompt: bool = True) -> str:
-        """The conversation as one prompt, by the tokenizer's template."""
-        return str(
-            self.tokenizer.apply_chat_template(
-                chat_history,
-                tokenize=False,
-                add_generation_prompt=add_generation_prompt,
-                continue_final_message=not add_generation_prompt,
-            )
-        )
+        """The conversation as one prompt, by the tokenizer's template; without its system turn if that is refused."""
+        call: dict[str, Any] = {
+            "tokenize": False,
+            "add_generation_prompt": add_generation_prompt,
+            "continue_final_message": not add_generation_prompt,
+            **self._template_args,
+        }
+        try:
+            return str(self.tokenizer.apply_chat_template(chat_history, **call))
+        except TemplateError:
+            turns = [turn for turn in chat_history if turn["role"] != "system"]
+            return str(self.tokenizer.apply_chat_template(turns, **call))
+
+    def get_model_info(self) -> dict[str, Any]:
+        """What lm-eval writes beside its results."""
+        return {
+            "model_num_parameters": sum(parameter.numel() for parameter in self.model.parameters()),
+            "model_dtype": str(getattr(self.model, "dtype", "")),
+            "effbench_path": self.scorer.path,
+        }
 
 
-def _from_names(model: nn.Module | str, tokenizer: Any, device: str | None, dtype: str) -> tuple[nn.Module, Any]:
-    """Load what is given by name."""
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    name = model if isinstance(model, str) else model.config.name_or_path
-    if tokenizer is None or isinstance(tokenizer, str):
-        tokenizer = AutoTokenizer.from_pretrained(tokenizer or name)
-    if isinstance(model, str):
-        model = AutoModelForCausalLM.from_pretrained(model, dtype=dtype).to(device or "cpu")
-    return model, tokenizer
+def _rows(batch_size: int | str | None) -> int | None:
+    """The number of sequences that was asked for, if any."""
+    if batch_size is None or str(batch_size).startswith("auto") or int(batch_size) == 1:
+        return None
+    return int(batch_size)

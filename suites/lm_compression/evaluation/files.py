@@ -1,10 +1,12 @@
 """Writes lm-eval task files with their data into the cache folder, once per content.
 
-The folder can be given to lm-eval's command line as well (`--include_path`), to score any model on the same items.
+The folder can be given to lm-eval's command line as well (`--include_path`), to score any model on the same items;
+`python -m suites.lm_compression.evaluation.files embedded` prints it.
 """
 
 import hashlib
 import json
+import sys
 from pathlib import Path
 
 from suites.lm_compression._cache import cache_folder, made_once
@@ -31,3 +33,7 @@ def _write(files: dict[str, str], draft: Path, folder: str) -> None:
     for name, content in files.items():
         text = content.replace("${folder}", folder) if name.endswith(".yaml") else content
         (draft / name).write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    print(task_folder(sys.argv[1]))

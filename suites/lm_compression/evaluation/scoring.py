@@ -6,23 +6,33 @@ mask alone. plain: one sequence at a time through the candidate's own forward, f
 what else is computed with it; such a candidate carries the attribute `effbench_exact_path = "plain"`.
 """
 
+import copy
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from transformers import DynamicCache
 
+from suites.lm_compression.evaluation.memory import fitting_tokens, is_out_of_memory
 from suites.lm_compression.evaluation.tree import Group, Row, Tokens, plan
 
 Path = Literal["tree", "chain", "plain"]
+Requests = Sequence[Sequence[tuple[int, Sequence[int]]]]
+"""For each sequence the requests that it answers: (index of the request, its continuation)."""
 
-ROW_TOKENS = 1024
-BATCH_TOKENS = {"cpu": 2048, "cuda": 16384}
-LOGITS_BYTES = 64 * 2**20
-"""Size of one block of float32 logits; keeps the projection within the caches of a CPU and small beside the model."""
+ROW_TOKENS = {"cpu": 512, "cuda": 1024}
+TRUNK_ROW_TOKENS = {"cpu": 256, "cuda": 1024}
+"""Longest row, alone and on a trunk: attention over what a mask then hides is dear on a CPU, a call on a GPU."""
+
+FORWARD_TOKENS = {"cpu": 20, "cuda": 1000}
+"""About what one more call of the model costs, in tokens; so much padding is put up with."""
+
+LOGITS_BYTES = {"cpu": 24 * 2**20, "cuda": 256 * 2**20}
+"""Size of one block of float32 logits. On a CPU it must fit the last cache, or the softmax takes twice as long."""
 
 PROBE_TOLERANCE = {torch.float32: 1e-4, torch.float64: 1e-4}
 """How far a path may be from the candidate's own forward: the median over positions of the mean absolute difference
@@ -33,33 +43,67 @@ attention sink)."""
 
 @dataclass
 class _Job:
-    """What is needed of a batch: node (flat index into the batch) and target token, per scored position."""
+    """What is needed of a batch, per scored position: node (flat index into the batch), target token, request.
+    sequences: how many requests the batch answers.
+    """
 
     nodes: list[int]
     targets: list[int]
     requests: list[int]
+    answered: int
+
+
+@dataclass(frozen=True)
+class _Result:
+    """Per scored position of the job: log-probability of the target, and whether it is the most likely token."""
+
+    job: _Job
+    scores: NDArray[np.float64]
+    hits: NDArray[np.bool_]
 
 
 class Scorer:
-    """Scores (context, continuation) token pairs under a candidate. forwarded: tokens computed so far, padding too."""
+    """Scores (context, continuation) token pairs under a candidate. forwarded: tokens computed so far, padding too.
+
+    max_length: window in tokens. batch_tokens: most tokens computed side by side, by default what fits the memory.
+    batch_rows: also no more than so many of the longest sequence have. row_tokens: longest token tree.
+    """
 
     def __init__(
-        self, candidate: nn.Module, *, max_length: int, batch_tokens: int | None = None, row_tokens: int = ROW_TOKENS
+        self,
+        candidate: nn.Module,
+        *,
+        max_length: int,
+        batch_tokens: int | None = None,
+        batch_rows: int | None = None,
+        row_tokens: int | None = None,
     ) -> None:
-        self.candidate, self.max_length, self.row_tokens = candidate, max_length, row_tokens
+        self.candidate, self.max_length, self.batch_rows = candidate, max_length, batch_rows
         self.device = next((tensor.device for tensor in candidate.parameters()), torch.device("cpu"))
-        self.batch_tokens = batch_tokens or BATCH_TOKENS.get(self.device.type, BATCH_TOKENS["cpu"])
+        self.row_tokens = row_tokens or self._by_device(ROW_TOKENS)
+        self.trunk_row_tokens = row_tokens or self._by_device(TRUNK_ROW_TOKENS)
         self.forwarded = 0
         self.inner: nn.Module | None = None
         self.head: Callable[[Tensor], Tensor] | None = None
         self.trunks = False
         self.path: Path = self._choose_path()
+        self.batch_tokens = batch_tokens or fitting_tokens(candidate, self.device, all_logits=self.head is None)
+
+    def _by_device(self, table: dict[str, int]) -> int:
+        return table.get(self.device.type, table["cuda"])
 
     @torch.no_grad()
-    def score(self, pairs: Sequence[tuple[Sequence[int], Sequence[int]]]) -> list[tuple[float, bool]]:
+    def score(
+        self,
+        pairs: Sequence[tuple[Sequence[int], Sequence[int]]],
+        *,
+        greedy: bool = True,
+        done: Callable[[int], object] = lambda count: None,
+    ) -> list[tuple[float, bool]]:
         """(sum of log-probabilities in nats, whether the continuation is the greedy one) per pair of
         (context tokens, continuation tokens); the context loses tokens on its left where both are too long.
 
+        greedy=False: the second value is not needed and always False. done: is told how many pairs became known.
         Raises ValueError if a context or a continuation is empty or a continuation does not fit the window.
         """
         inputs: dict[Tokens, int] = {}
@@ -70,15 +114,13 @@ class Scorer:
             if (index := inputs.setdefault(tokens, len(inputs))) == len(requests_of):
                 requests_of.append([])
             requests_of[index].append((request, continuation))
-        sequences = list(inputs)
-        longest = [max(len(continuation) for _, continuation in requests) for requests in requests_of]
-        first_scored = [len(tokens) - length for tokens, length in zip(sequences, longest, strict=True)]
 
-        sums, greedy = np.zeros(len(pairs)), np.ones(len(pairs), dtype=bool)
-        for job, scores, hits in self._run(sequences, first_scored, requests_of):
-            np.add.at(sums, job.requests, scores)
-            np.logical_and.at(greedy, job.requests, hits)
-        return list(zip(sums.tolist(), greedy.tolist(), strict=True))
+        sums, every_hit = np.zeros(len(pairs)), np.full(len(pairs), greedy)
+        for result in self._run(list(inputs), requests_of, greedy):
+            np.add.at(sums, result.job.requests, result.scores)
+            np.logical_and.at(every_hit, result.job.requests, result.hits)
+            done(result.job.answered)
+        return list(zip(sums.tolist(), every_hit.tolist(), strict=True))
 
     def _check(self, context: Sequence[int], continuation: Sequence[int]) -> None:
         if not context or not continuation:
@@ -86,120 +128,150 @@ class Scorer:
         if len(continuation) > self.max_length:
             raise ValueError(f"a continuation of {len(continuation)} tokens does not fit {self.max_length} tokens")
 
-    def _run(
-        self,
-        sequences: list[Tokens],
-        first_scored: list[int],
-        requests_of: list[list[tuple[int, Sequence[int]]]],
-    ) -> Iterator[tuple[_Job, np.ndarray, np.ndarray]]:
+    def _run(self, sequences: list[Tokens], requests_of: Requests, greedy: bool) -> Iterator[_Result]:
         if self.path == "plain":
             for index, tokens in enumerate(sequences):
-                row = Row()
-                row.add(index, tokens, 0)
-                yield self._batch([row], requests_of)
+                yield self._batch([Row.of(index, tokens)], requests_of, greedy)
             return
         branches = self.path == "tree"
-        groups = plan(sequences, first_scored, self.row_tokens, branches=branches, trunks=branches and self.trunks)
+        longest = [max(len(continuation) for _, continuation in requests) for requests in requests_of]
+        groups = plan(
+            sequences,
+            [len(tokens) - length for tokens, length in zip(sequences, longest, strict=True)],
+            min(self.row_tokens, self.batch_tokens),
+            min(self.trunk_row_tokens, self.batch_tokens),
+            branches=branches,
+            trunks=branches and self.trunks,
+        )
+        widest = max(map(len, sequences), default=0)
         for group in groups:
-            if group.trunk:
-                yield from self._on_trunk(group, requests_of)
-            else:
-                for rows in _batches(group.rows, self.batch_tokens):
-                    yield from self._retrying(rows, requests_of)
+            cache = self.prefix_cache(group.trunk) if group.trunk else None
+            for rows in self._batches(group, widest):
+                yield from self._retrying(rows, requests_of, greedy, cache)
 
-    def _retrying(self, rows: list[Row], requests_of: Any) -> Iterator[tuple[_Job, np.ndarray, np.ndarray]]:
-        """Run a batch; halve it, and the batches to come, where the device's memory does not hold it."""
+    def _batches(self, group: Group, widest: int) -> Iterator[list[Row]]:
+        """Rows of similar length, trees apart from chains (which need no mask), within the token budget; rows on a
+        trunk one by one, as a batch would copy the trunk for each of them."""
+        most = widest * self.batch_rows if self.batch_rows else self.batch_tokens
+        batch: list[Row] = []
+        padding = 0
+        for row in sorted(group.rows, key=lambda row: (row.is_chain, -len(row.tokens))):
+            if batch:
+                width = len(batch[0].tokens)
+                padding += width - len(row.tokens)
+                full = (len(batch) + 1) * width > min(most, self.batch_tokens)
+                uneven = padding > self._by_device(FORWARD_TOKENS)
+                if full or uneven or group.trunk or row.is_chain != batch[0].is_chain:
+                    yield batch
+                    batch, padding = [], 0
+            batch.append(row)
+        if batch:
+            yield batch
+
+    def _retrying(
+        self, rows: list[Row], requests_of: Requests, greedy: bool, cache: DynamicCache | None
+    ) -> Iterator[_Result]:
+        """Run a batch; where memory does not hold it run its halves, and make no batch as large again."""
         try:
-            yield self._batch(rows, requests_of)
+            yield self._batch(rows, requests_of, greedy, cache)
             return
-        except torch.OutOfMemoryError:
-            if len(rows) == 1:
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error) or (len(rows) == 1 and len(rows[0].sequences) == 1):
                 raise
-        self.batch_tokens = max(1, self.batch_tokens // 2)
+        # Not in the handler: the error would keep the tensors of the failed call alive.
         torch.cuda.empty_cache()
-        for half in (rows[: len(rows) // 2], rows[len(rows) // 2 :]):
-            yield from self._retrying(half, requests_of)
+        self.batch_tokens = max(1, min(self.batch_tokens, sum(len(row.tokens) for row in rows) // 2))
+        middle = len(rows) // 2
+        for half in [rows[:middle], rows[middle:]] if middle else [[row] for row in rows[0].halves()]:
+            yield from self._retrying(half, requests_of, greedy, cache)
 
-    def _on_trunk(self, group: Group, requests_of: Any) -> Iterator[tuple[_Job, np.ndarray, np.ndarray]]:
-        cache = self._trunk_cache(group.trunk)
-        for row in group.rows:
-            yield self._batch([row], requests_of, len(group.trunk), cache)
-            cache.crop(-len(row.tokens))
-
-    def _trunk_cache(self, trunk: Tokens) -> Any:
-        cache = DynamicCache(config=self.candidate.config)
+    def prefix_cache(self, tokens: Tokens) -> DynamicCache:
+        """Keys and values of a prefix, to be forked for each use."""
+        cache = self.new_cache()
         model = self.inner or self.candidate
-        model(input_ids=torch.tensor([trunk], device=self.device), past_key_values=cache, use_cache=True)
-        self.forwarded += len(trunk)
+        model(input_ids=torch.tensor([tokens], device=self.device), past_key_values=cache, use_cache=True)
+        self.forwarded += len(tokens)
         return cache
 
-    def _batch(
-        self, rows: list[Row], requests_of: Any, trunk: int = 0, cache: Any = None
-    ) -> tuple[_Job, np.ndarray, np.ndarray]:
-        """Compute rows side by side. Returns the job, its log-probabilities and whether each target is the argmax."""
-        width = max(len(row.tokens) for row in rows)
-        job = _job(rows, requests_of, width, trunk)
-        states = self._states(rows, width, trunk, cache)
-        self.forwarded += len(rows) * width
-        scores, hits = self._project(states.flatten(0, 1), job)
-        on_host = torch.stack([scores, hits]).cpu().numpy()  # the only wait for the device
-        return job, on_host[0].astype(np.float64), on_host[1] > 0
+    def new_cache(self) -> DynamicCache:
+        return DynamicCache(config=self.candidate.config)
 
-    def _states(self, rows: list[Row], width: int, trunk: int, cache: Any) -> Tensor:
+    def next_logits(self, **call: Any) -> Tensor:
+        """(rows, vocabulary) logits of what follows the last input token, by a call of the candidate."""
+        self.forwarded += call["input_ids"].numel()
+        if self.head is None or self.inner is None:
+            return self.candidate(**call).logits[:, -1]
+        return self.head(self.inner(**call).last_hidden_state[:, -1])
+
+    def _batch(
+        self, rows: list[Row], requests_of: Requests, greedy: bool, cache: DynamicCache | None = None
+    ) -> _Result:
+        """Compute rows side by side, after the trunk in the cache if there is one."""
+        width = max(len(row.tokens) for row in rows)
+        job = _job(rows, requests_of, width)
+        states = self._states(rows, width, cache)
+        self.forwarded += len(rows) * width
+        order, found = self._project(states.flatten(0, 1), job, greedy)
+        in_order = np.empty(found.shape)
+        in_order[:, order] = found.cpu().numpy()  # the only wait for the device
+        return _Result(job, in_order[0], in_order[1] > 0)
+
+    def _states(self, rows: list[Row], width: int, cache: DynamicCache | None) -> Tensor:
         """(rows, width, hidden), or (rows, width, vocabulary) of a candidate whose head cannot be applied alone."""
-        ids = torch.zeros(len(rows), width, dtype=torch.long)
+        ids = np.zeros((len(rows), width), dtype=np.int64)
         for index, row in enumerate(rows):
-            ids[index, : len(row.tokens)] = torch.tensor(row.tokens)
-        call: dict[str, Any] = {"input_ids": ids.to(self.device)}
+            ids[index, : len(row.tokens)] = row.tokens
+        call: dict[str, Any] = {"input_ids": self._on_device(ids)}
         if self.path != "plain":
             call["use_cache"] = cache is not None
         if cache is not None or not all(row.is_chain for row in rows):
-            call |= self._tree_arguments(rows, width, trunk)
+            call |= self._tree_arguments(rows, width, 0 if cache is None else cache.get_seq_length())
         if cache is not None:
-            call["past_key_values"] = cache
+            call["past_key_values"] = fork(cache)
         if self.inner is None or self.path == "plain":
             return self.candidate(**call).logits
         return self.inner(**call).last_hidden_state
 
+    def _on_device(self, array: NDArray[Any]) -> Tensor:
+        """Copied without a wait: a plain copy to a GPU would wait for the work before it."""
+        tensor = torch.from_numpy(array)
+        return tensor.pin_memory().to(self.device, non_blocking=True) if self.device.type == "cuda" else tensor
+
     def _tree_arguments(self, rows: list[Row], width: int, trunk: int) -> dict[str, Tensor]:
-        positions = torch.zeros(len(rows), width, dtype=torch.long)
-        mask = torch.zeros(len(rows), 1, width, trunk + width, dtype=torch.bool)
-        mask[..., :trunk] = True
+        positions = np.zeros((len(rows), width), dtype=np.int64)
+        seen = np.zeros((len(rows), 1, width, trunk + width), dtype=bool)
+        seen[..., :trunk] = True
         for index, row in enumerate(rows):
             nodes = len(row.tokens)
-            positions[index, :nodes] = torch.tensor(row.depths) + trunk
-            mask[index, 0, :nodes, trunk : trunk + nodes] = torch.from_numpy(row.mask())
-            mask[index, 0, nodes:, trunk] = True  # padding attends to something, or its softmax is 0 / 0
-        mask = mask.to(self.device)
+            positions[index, :nodes] = np.add(row.depths, trunk)
+            seen[index, 0, :nodes, trunk : trunk + nodes] = row.mask()
+            seen[index, 0, nodes:, trunk] = True  # padding attends to something, or its softmax is 0 / 0
+        mask = self._on_device(seen)
         if getattr(self.candidate.config, "_attn_implementation", None) != "sdpa":  # eager adds the mask
             dtype = next(tensor.dtype for tensor in self.candidate.parameters() if tensor.is_floating_point())
             mask = torch.zeros(mask.shape, dtype=dtype, device=self.device).masked_fill(~mask, torch.finfo(dtype).min)
-        return {"attention_mask": mask, "position_ids": positions.to(self.device)}
+        return {"attention_mask": mask, "position_ids": self._on_device(positions)}
 
-    def _project(self, states: Tensor, job: _Job) -> tuple[Tensor, Tensor]:
-        """Log-probability of each target, and whether it is the argmax, float32; each node is projected once."""
+    def _project(self, states: Tensor, job: _Job, greedy: bool) -> tuple[NDArray[np.int64], Tensor]:
+        """(order, (2, positions) float32 on the device): for the job's positions in this order the log-probability of
+        the target and whether it is the most likely token. Each node is projected once, a block of nodes at a time."""
         nodes, place = np.unique(job.nodes, return_inverse=True)
         order = np.argsort(place, kind="stable")
         place = place[order]
-        wanted = states[torch.from_numpy(nodes).to(self.device)]
-        targets = torch.tensor(job.targets, device=self.device)
-        slots = torch.from_numpy(order).to(self.device)
+        on_device = self._on_device(nodes), self._on_device(place), self._on_device(np.array(job.targets)[order])
         vocabulary = states.shape[-1] if self.head is None else self._vocabulary
-        block = max(1, LOGITS_BYTES // (4 * vocabulary))
-        scores = torch.empty(len(order), device=self.device)
-        hits = torch.empty(len(order), device=self.device)
+        block = max(1, self._by_device(LOGITS_BYTES) // (4 * vocabulary))
+        scores, hits = [], []
         for start in range(0, len(nodes), block):
-            logits = wanted[start : start + block]
+            logits = states[on_device[0][start : start + block]]
             if self.head is not None and self.path != "plain":
                 logits = self.head(logits)
-            logits = logits.float()
+            log_probs = logits.log_softmax(-1, dtype=torch.float32)
             low, high = np.searchsorted(place, [start, start + block])
-            here = torch.from_numpy(place[low:high] - start).to(self.device)
-            slot = slots[low:high]
-            target = targets[slot]
-            scores[slot] = logits[here, target] - logits.logsumexp(-1)[here]
-            hits[slot] = (logits.argmax(-1)[here] == target).float()
-        return scores, hits
+            row, target = on_device[1][low:high] - start, on_device[2][low:high]
+            scores.append(log_probs[row, target])
+            hits.append(log_probs.argmax(-1)[row] == target if greedy else torch.zeros_like(target, dtype=torch.bool))
+        return order, torch.stack([torch.cat(scores), torch.cat(hits).float()])
 
     @property
     def _vocabulary(self) -> int:
@@ -218,12 +290,11 @@ class Scorer:
         self._find_head(a, truth_a)
         if not self._takes_masks():
             return "chain"
-        row = Row()
-        row.add(0, a, 0)
+        row = Row.of(0, a)
         row.add(1, b, 4)
         self.path = "tree"
         branch = row.paths[1][4:]  # what a wrong mask would spoil
-        if not self._agrees(lambda: self._logits([row], 0, None)[branch], truth_b[4:]):
+        if not self._agrees(lambda: self._logits(row, None)[branch], truth_b[4:]):
             return "chain"
         self.trunks = self._agrees(lambda: self._trunk_probe(a, b), torch.cat([truth_a[3:], truth_b[3:]]))
         return "tree"
@@ -248,20 +319,14 @@ class Scorer:
         windowed = getattr(config, "sliding_window", None) is not None
         return getattr(config, "_attn_implementation", None) in ("sdpa", "eager") and not windowed
 
-    def _logits(self, rows: list[Row], trunk: int, cache: Any) -> Tensor:
-        states = self._states(rows, max(len(row.tokens) for row in rows), trunk, cache)[0]
+    def _logits(self, row: Row, cache: DynamicCache | None) -> Tensor:
+        states = self._states([row], len(row.tokens), cache)[0]
         return states if self.head is None else self.head(states)
 
     def _trunk_probe(self, a: Tokens, b: Tokens) -> Tensor:
-        """Logits of everything after the first 3 tokens of both, the second from a cache that was used and cropped."""
-        cache = self._trunk_cache(a[:3])
-        logits = []
-        for tokens in (a, b):
-            row = Row()
-            row.add(0, tokens[3:], 0)
-            logits.append(self._logits([row], 3, cache))
-            cache.crop(-len(row.tokens))
-        return torch.cat(logits)
+        """Logits of everything after the first 3 tokens of both, from one cache of these."""
+        cache = self.prefix_cache(a[:3])
+        return torch.cat([self._logits(Row.of(0, tokens[3:]), cache) for tokens in (a, b)])
 
     def _agrees(self, compute: Callable[[], Tensor], truth: Tensor) -> bool:
         try:
@@ -275,25 +340,20 @@ class Scorer:
         return bool(differences.median() <= tolerance * truth.double().std())
 
 
-def _job(rows: list[Row], requests_of: Any, width: int, trunk: int) -> _Job:
-    job = _Job([], [], [])
+def fork(cache: DynamicCache) -> DynamicCache:
+    """A cache that begins as the given one and leaves it as it is. The tensors are shared: appending makes new ones."""
+    forked = copy.copy(cache)
+    forked.layers = [copy.copy(layer) for layer in cache.layers]
+    return forked
+
+
+def _job(rows: list[Row], requests_of: Requests, width: int) -> _Job:
+    job = _Job([], [], [], 0)
     for index, row in enumerate(rows):
         for sequence, path in zip(row.sequences, row.paths, strict=True):
             for request, continuation in requests_of[sequence]:
                 job.nodes += (path[len(path) - len(continuation) :] + index * width).tolist()
                 job.targets += continuation
                 job.requests += [request] * len(continuation)
+                job.answered += 1
     return job
-
-
-def _batches(rows: list[Row], batch_tokens: int) -> Iterator[list[Row]]:
-    """Rows of similar length, trees apart from chains (which need no mask); at most `batch_tokens` with padding."""
-    batch: list[Row] = []
-    for row in sorted(rows, key=lambda row: (row.is_chain, -len(row.tokens))):
-        full = batch and (len(batch) + 1) * len(batch[0].tokens) > batch_tokens
-        if batch and (full or batch[0].is_chain != row.is_chain):
-            yield batch
-            batch = []
-        batch.append(row)
-    if batch:
-        yield batch

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 Tokens = tuple[int, ...]
 Indices = NDArray[np.int64]
 
-ATTENTION_COST = 1 / 4096
-"""Cost of attending to one token, in units of the cost of the linear layers for one token. It is about 1 / (6 * hidden
-size) for a Llama-like block; the plan depends on it only weakly."""
+ATTENTION_COST = 1 / 1500
+"""Cost of attending to one token, in units of the cost of the linear layers for one token; as measured for a small
+model on a CPU. It is less elsewhere; the plan depends on it only weakly."""
 
 SHORTEST_TRUNK = 64
 """A shorter beginning is cheaper to compute again than to keep."""
@@ -40,6 +40,31 @@ class Row:
     segments: list[tuple[int, int, Indices]] = field(default_factory=list)
     paths: list[Indices] = field(default_factory=list)
     sequences: list[int] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, sequence: int, tokens: Tokens) -> "Row":
+        """A row of one sequence."""
+        row = cls()
+        row.add(sequence, tokens, 0)
+        return row
+
+    def halves(self) -> list["Row"]:
+        """Two rows with half of the sequences each; only itself if it has but one."""
+        if len(self.sequences) == 1:
+            return [self]
+        middle = len(self.sequences) // 2
+        return [self._part(range(middle)), self._part(range(middle, len(self.sequences)))]
+
+    def _part(self, places: range) -> "Row":
+        part = Row()
+        before = np.empty(0, np.int64)
+        for place in places:
+            path = self.paths[place]
+            length = min(len(before), len(path))
+            shared = int(np.cumprod(before[:length] == path[:length]).sum())
+            part.add(self.sequences[place], tuple(self.tokens[node] for node in path), shared)
+            before = path
+        return part
 
     @property
     def is_chain(self) -> bool:
@@ -82,32 +107,36 @@ def plan(
     sequences: Sequence[Tokens],
     first_scored: Sequence[int],
     row_tokens: int,
+    trunk_row_tokens: int,
     *,
     branches: bool = True,
     trunks: bool = True,
 ) -> list[Group]:
-    """Cover the sequences (all different) by rows of at most `row_tokens` tokens, or one sequence if that is longer.
+    """Cover the sequences (all different) by rows of at most `row_tokens` tokens, on a trunk `trunk_row_tokens`, or
+    one sequence if that is longer.
 
     first_scored: the first position of each sequence whose output is needed; a trunk never covers it.
     branches=False: only a sequence that begins with all of another shares a row with it (no custom mask is needed).
     """
     order = sorted(range(len(sequences)), key=lambda index: sequences[index])
-    shared = [0, *(_common(sequences[a], sequences[b]) for a, b in pairwise(order))]
+    shared = [0, *(common_length(sequences[a], sequences[b]) for a, b in pairwise(order))]
     loose: list[int] = []
     groups = []
-    for trunk, low, high in _trunks(sequences, order, shared, row_tokens) if trunks else [(0, 0, len(order))]:
+    for trunk, low, high in (
+        _trunks(sequences, order, shared, row_tokens, trunk_row_tokens) if trunks else [(0, 0, len(order))]
+    ):
         trunk = min([trunk, *(first_scored[index] for index in order[low:high])])  # noqa: PLW2901
         if trunk < SHORTEST_TRUNK:
             loose += range(low, high)
             continue
-        rows = list(_rows(sequences, order, shared, range(low, high), trunk, row_tokens, branches))
+        rows = list(_rows(sequences, order, shared, range(low, high), trunk, trunk_row_tokens, branches))
         groups.append(Group(sequences[order[low]][:trunk], rows))
     if loose:
         groups.append(Group((), list(_rows(sequences, order, shared, loose, 0, row_tokens, branches))))
     return groups
 
 
-def _common(a: Tokens, b: Tokens) -> int:
+def common_length(a: Tokens, b: Tokens) -> int:
     """Length of the common prefix."""
     length = min(len(a), len(b))
     if a[:length] == b[:length]:
@@ -151,13 +180,13 @@ def _cost(tokens: int) -> float:
 
 
 def _trunks(
-    sequences: Sequence[Tokens], order: Sequence[int], shared: Sequence[int], row_tokens: int
+    sequences: Sequence[Tokens], order: Sequence[int], shared: Sequence[int], row_tokens: int, trunk_row_tokens: int
 ) -> Iterator[tuple[int, int, int]]:
     """Yield (trunk length, low, high) that cover the order: the prefixes that are worth keeping."""
     low = 0
     for place in range(1, len(order) + 1):
         if place == len(order) or shared[place] < SHORTEST_TRUNK:
-            yield from _best_split(sequences, order, shared, low, place, row_tokens)[1]
+            yield from _best_split(sequences, order, shared, low, place, row_tokens, trunk_row_tokens)[1]
             low = place
 
 
@@ -168,6 +197,7 @@ def _best_split(
     low: int,
     high: int,
     row_tokens: int,
+    trunk_row_tokens: int,
     depth: int = 0,
 ) -> tuple[int, list[tuple[int, int, int]]]:
     """Tokens to compute, and the groups, for order[low:high]: one trunk for all, or longer ones for its parts."""
@@ -180,13 +210,15 @@ def _best_split(
     for a, b in pairwise(cuts):  # each row of a part computes again what the part has in common beyond the trunk
         common = min(shared[a + 1 : b], default=0)
         if common > trunk:
-            room = max(row_tokens - (common - trunk), 1)
+            room = max(trunk_row_tokens - (common - trunk), 1)
             rows = -(-(_size(sequences, order, shared, a, b) - common) // room)
             cost += (min(rows, b - a) - 1) * (common - trunk)
     whole = (cost, [(trunk, low, high)])
     if cost == size or depth == DEEPEST_SPLIT:
         return whole
-    parts = [_best_split(sequences, order, shared, a, b, row_tokens, depth + 1) for a, b in pairwise(cuts)]
+    parts = [
+        _best_split(sequences, order, shared, a, b, row_tokens, trunk_row_tokens, depth + 1) for a, b in pairwise(cuts)
+    ]
     split = (sum(tokens for tokens, _ in parts), [group for _, groups in parts for group in groups])
     return min(whole, split, key=lambda choice: choice[0])
 

@@ -31,7 +31,7 @@ def check(groups: list[Group], sequences: list[tuple[int, ...]]) -> None:
 
 @given(SEQUENCES, st.integers(1, 40), st.booleans())
 def test_rows_hold_every_sequence(sequences: list[tuple[int, ...]], row_tokens: int, branches: bool) -> None:
-    groups = plan(sequences, [0] * len(sequences), row_tokens, branches=branches)
+    groups = plan(sequences, [0] * len(sequences), row_tokens, row_tokens, branches=branches)
     check(groups, sequences)
     rows = [row for group in groups for row in group.rows]
     assert all(len(row.tokens) <= row_tokens or len(row.sequences) == 1 or row.is_chain for row in rows)
@@ -42,7 +42,7 @@ def test_rows_hold_every_sequence(sequences: list[tuple[int, ...]], row_tokens: 
 @given(SEQUENCES, st.integers(4, 40))
 def test_sequences_with_a_long_beginning_in_common_share_a_trunk(tails: list[tuple[int, ...]], row_tokens: int) -> None:
     sequences = [HEADER + tail for tail in tails]
-    groups = plan(sequences, [len(HEADER)] * len(sequences), row_tokens)
+    groups = plan(sequences, [len(HEADER)] * len(sequences), row_tokens, row_tokens)
     check(groups, sequences)
     if len(sequences) > 1:
         (group,) = groups
@@ -54,35 +54,35 @@ def test_each_subject_gets_its_own_trunk() -> None:
     """Two subjects with an instruction in common: the longer beginnings save more."""
     subjects = [HEADER + (subject,) * 300 for subject in (1, 2)]
     sequences = [subject + (question,) * 20 for subject in subjects for question in range(10, 30)]
-    groups = plan(sequences, [500] * len(sequences), 200)
+    groups = plan(sequences, [500] * len(sequences), 200, 200)
     check(groups, sequences)
     assert sorted(len(group.trunk) for group in groups) == [500, 500]
 
 
 def test_a_trunk_ends_before_the_first_scored_position() -> None:
     sequences = [(*HEADER, i) for i in range(40)]
-    groups = plan(sequences, [150] * len(sequences), 64)
+    groups = plan(sequences, [150] * len(sequences), 64, 64)
     check(groups, sequences)
     assert [len(group.trunk) for group in groups] == [150]
 
 
 def test_choices_cost_only_their_own_tokens() -> None:
     context = tuple(range(50))
-    (group,) = plan([context + (100 + choice,) * 5 for choice in range(4)], [49] * 4, 1024)
+    (group,) = plan([context + (100 + choice,) * 5 for choice in range(4)], [49] * 4, 1024, 1024)
     assert group.tokens == 50 + 4 * 5
 
 
 def test_strangers_stay_apart() -> None:
     """One token in common is not worth the attention of a row twice as long."""
     sequences = [(0, *range(start, start + 300)) for start in (1000, 2000)]
-    (group,) = plan(sequences, [0, 0], 1024)
+    (group,) = plan(sequences, [0, 0], 1024, 1024)
     assert len(group.rows) == 2
 
 
 @pytest.mark.parametrize("count", [1, 300])
 def test_nested_prefixes_are_one_chain(count: int) -> None:
     sequences = [tuple(range(length)) for length in range(1, count + 1)]
-    (group,) = plan(sequences, [0] * count, 1024)
+    (group,) = plan(sequences, [0] * count, 1024, 1024)
     assert [len(row.tokens) for row in group.rows] == [count]
     assert group.rows[0].is_chain
 
