@@ -11,18 +11,20 @@ import torch
 # Bound when this module is imported: what a method does to `time` or `torch.cuda` later does not reach the clock.
 _now = time.perf_counter_ns
 _processor = time.process_time_ns
+_thread = time.thread_time_ns
 _synchronize = torch.cuda.synchronize
 
 
 @dataclass(frozen=True)
 class Reading:
     """Seconds of one call. wall: with the device idle at both ends. device: between CUDA events before and after it,
-    None on a CPU. processor: of all threads of this process.
+    None on a CPU. processor: of all threads of this process. thread: of the calling thread alone.
     """
 
     wall: float
     device: float | None
     processor: float
+    thread: float
 
 
 class Clock:
@@ -45,24 +47,25 @@ class Clock:
         return self._time_cuda(run) if self._cuda else self._time_cpu(run)
 
     def _time_cpu(self, run: Callable[[], Any]) -> tuple[Any, Reading]:
-        processor = _processor()
+        processor, thread = _processor(), _thread()
         start = _now()
         result = run()
         wall = _now() - start
-        return result, Reading(wall / 1e9, None, (_processor() - processor) / 1e9)
+        return result, Reading(wall / 1e9, None, (_processor() - processor) / 1e9, (_thread() - thread) / 1e9)
 
     def _time_cuda(self, run: Callable[[], Any]) -> tuple[Any, Reading]:
         begin, end = self._events
         self._flush.zero_()
         _synchronize(self._device)
-        processor = _processor()
+        processor, thread = _processor(), _thread()
         start = _now()
         begin.record()
         result = run()
         end.record()
         _synchronize(self._device)  # every stream of the device, not only the one that the events are on
         wall = _now() - start
-        return result, Reading(wall / 1e9, begin.elapsed_time(end) / 1e3, (_processor() - processor) / 1e9)
+        on_device = begin.elapsed_time(end) / 1e3
+        return result, Reading(wall / 1e9, on_device, (_processor() - processor) / 1e9, (_thread() - thread) / 1e9)
 
 
 def clock(run: Callable[[], Any], device: str) -> float:

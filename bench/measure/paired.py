@@ -44,8 +44,9 @@ class Throttle(Protocol):
 class PairedTimes:
     """Seconds of one phase; candidate[i] and baseline[i] ran next to each other. Fields as in the record's Timing.
 
-    warm_up, dropped: pairs that were thrown away, see `time_pair`. cores: processor seconds per wall second of the
-    candidate; None on CUDA.
+    warm_up, dropped: pairs that were thrown away, see `time_pair`. cores: processor seconds that all threads of the
+    candidate took, per one of the thread that calls it (on a busy machine both wait, so wall seconds would hide what
+    works beside it); None on CUDA.
     """
 
     units: float
@@ -151,7 +152,8 @@ class _Series:
             times.device_candidate = [(pair.candidate.device or 0.0) / self.scale[0] for pair in kept]
             times.device_baseline = [(pair.baseline.device or 0.0) / self.scale[1] for pair in kept]
         elif kept:
-            times.cores = sum(pair.candidate.processor for pair in kept) / sum(pair.candidate.wall for pair in kept)
+            calling = sum(pair.candidate.thread for pair in kept)
+            times.cores = sum(pair.candidate.processor for pair in kept) / calling if calling else None
         if len(kept) >= _CONVERGING_PAIRS:
             interval = ratio_interval(times.candidate, times.baseline)
             times.converged = (interval.high - interval.low) / 2 / interval.value <= half_width

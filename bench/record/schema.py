@@ -32,7 +32,8 @@ class Timing(_Strict):
     speed says nothing about the method. graph: replayed as a CUDA graph. device_candidate, device_baseline: the same
     steps by the device's own clock (CUDA events), in seconds.
     flops, bytes: what one sample of the candidate executes and must at least move, as counted on untimed steps; the
-    fewest that were seen. None where it was not counted. cores: processor seconds per wall second of the candidate.
+    fewest that were seen. None where it was not counted. cores: processor seconds of all threads of the candidate, per one
+    of the thread that calls it.
     """
 
     candidate: list[float]
