@@ -24,7 +24,7 @@ SIZES = tuple(64 * KIB * 4**power for power in range(8))
 """Bytes of the buffers, 64 KiB to 1 GiB: from the inner caches to beyond the outermost."""
 MEMORY_SHARE = 8
 """No buffer takes more than this part of the memory that is free."""
-LEAST_BYTES = 4 * 2**20
+LEAST_BYTES = {"cpu": 4 * 2**20, "cuda": 2**30}
 """Moved in one timed call, so that starting it counts for little."""
 MATRIX_ORDERS = (256, 512, 1024, 2048, 4096, 8192)
 CALL_SECONDS = 0.08
@@ -73,7 +73,7 @@ def _bandwidth_cells(device: str) -> Iterator[Cell]:
         if size * MEMORY_SHARE > free:
             return
         source = torch.ones(size // 4, device=device)
-        rows = max(1, LEAST_BYTES // size)
+        rows = max(1, LEAST_BYTES[torch.device(device).type] // size)
         repeated = source.expand(rows, len(source))
         target = torch.empty(len(source) // 2, device=device)
         half = source[: len(target)]

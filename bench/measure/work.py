@@ -20,10 +20,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode, is_traceable_wrapper_subclass
+from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from bench.measure.flops import count_flops, flops_of, is_product
+from bench.measure.size import tensors_in
 
 MOST_RUNS = 2**20
 """A view that lies in more pieces than this is not counted."""
@@ -102,7 +103,7 @@ class _Traffic(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if call.needs_all:
             sources = sources.union(*map(self._origin, given))
         known = {_storage(tensor) for tensor in (*written, *given)}
-        for tensor in _tensors(out):
+        for tensor in tensors_in(out):
             if _storage(tensor) not in known:
                 self._made[_storage(tensor)] = sources
         for tensor in written:
@@ -139,7 +140,7 @@ class _Call:
         return [tensor for argument in self.schema if not _is_written(argument) for tensor in self._of(argument.name)]
 
     def _of(self, name: str) -> Iterator[Tensor]:
-        return _tensors(self.named.get(name))
+        return tensors_in(self.named.get(name))
 
     def product_operands(self) -> list[Tensor]:
         """What a product can't do without."""
@@ -150,7 +151,7 @@ class _Call:
         query, key, value = (self.named[name] for name in ("query", "key", "value"))
         if self.named.get("is_causal"):  # keys behind the last query are never looked at
             key, value = (kept.narrow(-2, 0, min(kept.shape[-2], query.shape[-2])) for kept in (key, value))
-        return [tensor for operand in (query, key, value) for tensor in _tensors(operand)]
+        return [tensor for operand in (query, key, value) for tensor in tensors_in(operand)]
 
     def opaque_operands(self) -> dict[int, int]:
         """Bytes, by id, of operands whose memory can't be seen: packed for a library's kernels."""
@@ -193,7 +194,7 @@ class _Call:
         elif self.name == "index_select" and self.named["dim"] == 0:
             indices = self.named["index"]
         if isinstance(indices, Tensor) and indices.dtype != torch.bool:
-            for plain in _tensors(table):
+            for plain in tensors_in(table):
                 yield plain, indices
 
 
@@ -203,19 +204,6 @@ def _is_written(argument: Any) -> bool:
 
 def _is_sparse(tensor: Tensor) -> bool:
     return tensor.layout not in {torch.strided, _PACKED}
-
-
-def _tensors(value: Any) -> Iterator[Tensor]:
-    """The tensors with memory behind a value: the parts of wrappers and of compressed sparse tensors."""
-    for leaf in tree_leaves(value):
-        if not isinstance(leaf, Tensor):
-            continue
-        if is_traceable_wrapper_subclass(leaf):
-            yield from _tensors([getattr(leaf, name) for name in leaf.__tensor_flatten__()[0]])
-        elif leaf.layout in {torch.sparse_csr, torch.sparse_bsr}:
-            yield from (leaf.crow_indices(), leaf.col_indices(), leaf.values())
-        elif leaf.layout == torch.strided:
-            yield leaf
 
 
 def _storage(tensor: Tensor) -> int:

@@ -1,9 +1,12 @@
 """Memory and size against what is known."""
 
+from dataclasses import dataclass
+
 import torch
+from torch import nn
 
 from bench.measure.memory import peak_memory
-from bench.measure.size import serialised
+from bench.measure.size import resident, serialised
 
 MIB = 2**20
 
@@ -38,3 +41,26 @@ def test_digest_tells_a_changed_weight() -> None:
     assert serialised({"a": tensor.clone()})[1] == before
     tensor[3] = 1e-7
     assert serialised({"a": tensor})[1] != before
+
+
+def test_resident_bytes_count_each_storage_once_wherever_it_is_held() -> None:
+    @dataclass
+    class Holder:
+        model: nn.Module
+        more: object
+
+    layer = nn.Linear(100, 50, bias=False)
+    layer.register_buffer("mask", torch.ones(8, dtype=torch.int8))
+    shared = layer.weight[:3]
+    assert resident(Holder(layer, {"a": [shared, (shared,)], "b": torch.ones(2), "c": 3})) == 100 * 50 * 4 + 8 + 2 * 4
+
+
+def test_resident_bytes_of_quantised_and_sparse_tensors_are_those_of_their_parts() -> None:
+    from torchao.quantization import Int8WeightOnlyConfig, quantize_
+
+    model = nn.Sequential(nn.Linear(64, 32, bias=False)).to(torch.bfloat16)
+    quantize_(model, Int8WeightOnlyConfig())
+    assert 64 * 32 <= resident(model) <= 64 * 32 + 8 * 32
+    rows, columns = torch.arange(11), torch.arange(10)
+    sparse = torch.sparse_csr_tensor(rows, columns, torch.ones(10), (10, 10), check_invariants=False)
+    assert resident([sparse]) == 10 * 4 + 10 * 8 + 11 * 8
