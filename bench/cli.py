@@ -1,6 +1,7 @@
 """The `effbench` command."""
 
 import argparse
+import contextlib
 import json
 import math
 import signal
@@ -13,6 +14,7 @@ from bench.contract import MissingAsset
 from bench.contract.registry import Registry, SlugTaken, UnknownName, family, load
 from bench.record import store
 from bench.record.environment import NoSuchDevice
+from bench.submit.new import CannotCreate, families_of, new_method, new_suite
 
 ROOT = Path(__file__).resolve().parents[1]
 INTERRUPTED = 130
@@ -23,7 +25,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     arguments = _parser().parse_args(argv)
     try:
         arguments.command(arguments)
-    except (UnknownName, SlugTaken, NoSuchDevice, store.ResultsNotWritable, MissingAsset) as error:
+    except (UnknownName, SlugTaken, CannotCreate, NoSuchDevice, store.ResultsNotWritable, MissingAsset) as error:
         print(f"effbench: {error}", file=sys.stderr)
         sys.exit(2)
     except BrokenPipeError:  # the reader (head, less) has seen enough
@@ -69,6 +71,20 @@ def show_command(arguments: argparse.Namespace) -> None:
     for claim in method.card.claims:
         print(f"claim: {claim.text} [{claim.source}]")
     print(f"variants: {', '.join(method.variants)}\nfile: {row['source']}")
+
+
+def new_method_command(arguments: argparse.Namespace) -> None:
+    registry = _registry()
+    files = new_method(registry, arguments.slug, suite=arguments.suite, family=arguments.family, root=ROOT)
+    print(*files, sep="\n")
+    if arguments.family is None:
+        print(f"--family, if it belongs to one of these: {', '.join(families_of(registry, arguments.suite))}")
+    print(f"it works as it stands; `effbench check {arguments.slug}` tells what is left to be written")
+
+
+def new_suite_command(arguments: argparse.Namespace) -> None:
+    print(*new_suite(_registry(), arguments.slug, root=ROOT), sep="\n")
+    print(f"it works as it stands; `effbench check {arguments.slug}` tells what is left to be written")
 
 
 def run_command(arguments: argparse.Namespace) -> None:
@@ -138,17 +154,19 @@ def records_command(arguments: argparse.Namespace) -> None:
 
 
 def site_command(arguments: argparse.Namespace) -> None:
+    from bench.publish.serve import serve
     from bench.publish.site import build_site
 
-    records, broken = [], []
-    for folder in arguments.results or [ROOT / "results"]:
-        good, bad = store.read_all(folder)
-        records += good
-        broken += bad
-    for problem in broken:
+    built = build_site(arguments.results or [ROOT / "results"], _registry(), arguments.output, arguments.url)
+    for problem in built.broken:
         print(f"effbench: broken record {problem}", file=sys.stderr)
-    index = build_site(records, broken, _registry(), arguments.output)
-    print(f"{len(records)} records; the leaderboard is at {index.resolve()}")
+    print(f"{built.records} records; the leaderboard is at {built.index.resolve()}")
+    if arguments.serve is None:
+        return
+    with serve(arguments.output, arguments.serve) as server:
+        print(f"http://127.0.0.1:{server.server_port}/ (Ctrl-C stops it)", flush=True)
+        with contextlib.suppress(KeyboardInterrupt):
+            server.serve_forever()
 
 
 _RECORD_FIELDS = (
@@ -224,6 +242,21 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--json", action="store_true", help="machine-readable")
 
     command = add(
+        "new", new_method_command, "Write the first version of a method or a suite: it works, and its comments teach.",
+        "  effbench new method keep-ends --suite lm-compression --family layer-dropping\n"
+        "  effbench new suite image-sampling",
+    )  # fmt: skip
+    kinds = command.add_subparsers(required=True, metavar="method|suite")
+    kind = kinds.add_parser("method", help="one file, methods/<family>/<slug>.py")
+    kind.set_defaults(command=new_method_command)
+    kind.add_argument("slug", metavar="SLUG", help="unique name: lower-case words joined by '-'")
+    kind.add_argument("--suite", required=True, help="the suite that it runs in")
+    kind.add_argument("--family", help="folder under methods/ (default: the suite's name)")
+    kind = kinds.add_parser("suite", help="a folder suites/<slug>/ and its first methods")
+    kind.set_defaults(command=new_suite_command)
+    kind.add_argument("slug", metavar="SLUG", help="unique name: lower-case words joined by '-'")
+
+    command = add(
         "run", run_command,
         "Run methods at operating points and store a record of each run. What is recorded already, with the same "
         "inputs, is not run again; a stopped run continues with the same command.",
@@ -264,10 +297,13 @@ def _parser() -> argparse.ArgumentParser:
     command = add(
         "site", site_command, "Render the leaderboard as static HTML.",
         "  effbench site --output build/site\n"
+        "  effbench site --output build/site --serve          and show it at http://127.0.0.1:8000/\n"
         "  effbench site --results results --results build/demo/results --output build/site",
     )  # fmt: skip
     command.add_argument("--output", type=Path, required=True, metavar="DIR")
     command.add_argument("--results", type=Path, action="append", metavar="DIR", help="records folder; repeat for more")
+    command.add_argument("--url", help="where it will be published, for the links of the feed")
+    command.add_argument("--serve", type=int, nargs="?", const=8000, metavar="PORT", help="show it on this machine")
     return parser
 
 

@@ -1,0 +1,1 @@
+"""From an idea to a merged method: `effbench new` writes a first version, `effbench check` tells what is left to do."""
