@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from itertools import groupby
 
 
 def pareto(
@@ -16,12 +17,14 @@ def pareto(
         for cost, value in points
     ]
 
-    def dominated(i: int) -> bool:
-        cost, value = oriented[i]
-        return any(
-            other != (cost, value) and other[0] <= cost and other[1] <= value
-            for j, other in enumerate(oriented)
-            if j != i and not any(math.isnan(x) for x in other)
-        )
-
-    return [not any(math.isnan(x) for x in point) and not dominated(i) for i, point in enumerate(oriented)]
+    order = sorted((point, i) for i, point in enumerate(oriented) if not any(math.isnan(x) for x in point))
+    on_it = [False] * len(points)
+    best: float | None = None  # the best value at any smaller cost
+    for _, group in groupby(order, key=lambda item: item[0][0]):
+        same_cost = list(group)
+        value = same_cost[0][0][1]
+        if best is None or value < best:
+            for point, i in same_cost:
+                on_it[i] = point[1] == value
+            best = value
+    return on_it

@@ -72,17 +72,19 @@ def costs(record: Record) -> dict[str, Cost]:
     return found
 
 
-def some_costs(record: Record, names: Collection[str]) -> dict[str, Cost]:
-    """Those of `costs` that have one of the names, without the work for the others."""
+def some_figures(record: Record, names: Collection[str]) -> dict[str, Cost]:
+    """The scores and costs of the record that have these names, without the work for the others."""
     workloads = {name.split(".", 1)[0] for name in names}
     part = record.model_copy(
         update={
+            "quality": {name: samples for name, samples in record.quality.items() if name in names},
             "timings": {w: _phases(w, phases, names) for w, phases in record.timings.items() if w in workloads},
             "throughput": {w: best for w, best in record.throughput.items() if w in workloads},
             "energy": {w: energy for w, energy in record.energy.items() if w in workloads},
         }
     )
-    return {name: cost for name, cost in costs(part).items() if name in names}
+    scores, found = quality(part), costs(part)
+    return {name: lookup(scores, found, name) for name in names if name in scores or name in found}
 
 
 @lru_cache(maxsize=4096)

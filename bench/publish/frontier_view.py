@@ -14,6 +14,8 @@ WIDTH, HEIGHT = 760, 440
 LEFT, RIGHT, TOP, BOTTOM = 78, 18, 18, 58
 RADIUS = 5.5
 COLOURS = 7
+MANY = 24
+"""With more names than this, those neither on the frontier nor controls are drawn faint and without a label."""
 SHAPES = ("circle", "square", "triangle", "diamond", "down", "pentagon", "star", "hexagon")
 _CHARACTER, _LINE = 6.4, 14.0  # size of the labels' letters, in pixels, for keeping labels apart
 
@@ -41,17 +43,20 @@ class Axis:
 
 @dataclass(frozen=True)
 class Mark:
-    """One point: a row at one operating point, with its error bars in pixels and its figures as text."""
+    """One point: a row at one operating point, with its error bars in pixels and its figures as text.
+
+    faint: one of so many that it is drawn without its error bars and its name.
+    """
 
     x: float
     y: float
     bar_x: tuple[float, float] | None
     bar_y: tuple[float, float] | None
     shape: str
-    path: str
     colour: int
     control: bool
     frontier: bool
+    faint: bool
     name: str
     point: str
     cost_text: str
@@ -107,14 +112,20 @@ def make_figure(rows: Sequence[Row], cost: Metric, score: Metric, controls: Coll
     y_axis = _axis(score, [c for _, _, c in found], HEIGHT - BOTTOM, TOP)
     values = [(_v(x), _v(y)) for _, x, y in found]
     on_frontier = pareto(values, cost.better, score.better)
-    names = list(dict.fromkeys(row.name for row, _, _ in found))
+    names = list(
+        dict.fromkeys(row.name for row in rows if row.ok)
+    )  # one shape and colour in all pictures of these rows
+    seen = {row.name for (row, _, _), kept in zip(found, on_frontier, strict=True) if kept or row.method in controls}
     marks = [
-        _mark(row, x, y, (x_axis, y_axis), (cost, score), names.index(row.name), row.method in controls, flag)
-        for (row, x, y), flag in zip(found, on_frontier, strict=True)
-    ]
+        _mark(
+            row, x, y, (x_axis, y_axis), (cost, score), names.index(row.name), row.method in controls, kept,
+            faint=len(names) > MANY and row.name not in seen,
+        )
+        for (row, x, y), kept in zip(found, on_frontier, strict=True)
+    ]  # fmt: skip
     mine = [i for i, (row, _, _) in enumerate(found) if row.method in controls]
     best = pareto([values[i] for i in mine], cost.better, score.better)
-    legend = {mark.name: mark for mark in marks}
+    clear = [mark for mark in marks if not mark.faint]
     return Figure(
         title=f"{score.title} versus {cost.title}",
         x=x_axis,
@@ -122,14 +133,14 @@ def make_figure(rows: Sequence[Row], cost: Metric, score: Metric, controls: Coll
         marks=marks,
         step=_step([mark for mark in marks if mark.frontier], cost.better),
         reached=[_reached(marks[i], cost.better, score.better) for i, kept in zip(mine, best, strict=True) if kept],
-        labels=_labels(marks),
-        legend=[_at(mark, 9, 9) for mark in legend.values()],
+        labels=_labels(clear),
+        legend=list({mark.name: mark for mark in clear}.values()),
         left_out=left_out,
         unbounded=[f"{row.name} at {row.board.point}" for row, x, y in found if _unbounded(x) or _unbounded(y)],
         better=" and ".join(
             ("left" if cost.better == "lower" else "right", "down" if score.better == "lower" else "up")
         ),
-        lines=[_polyline([m for m in marks if m.name == name]) for name in names],
+        lines=[_polyline([m for m in clear if m.name == name]) for name in names if name in seen or len(names) <= MANY],
     )
 
 
@@ -194,22 +205,23 @@ def _mark(
     index: int,
     control: bool,
     frontier: bool,
+    faint: bool,
 ) -> Mark:
     px, py = axes[0].at(_v(x)), axes[1].at(_v(y))
     shape = SHAPES[index % len(SHAPES)]
     units = [metric.unit or cost.unit for metric, cost in zip(metrics, (x, y), strict=True)]
     return Mark(
-        px, py, _bar(axes[0], x), _bar(axes[1], y), shape, marker(shape, px, py), index % COLOURS, control, frontier,
+        px, py, _bar(axes[0], x), _bar(axes[1], y), shape, index % COLOURS, control, frontier, faint,
         row.name, row.board.point,
         quantity(x.value, units[0]), interval(x.low, x.high, x.value, units[0]),
         quantity(y.value, units[1]), interval(y.low, y.high, y.value, units[1]),
     )  # fmt: skip
 
 
-def marker(shape: str, x: float, y: float, r: float = RADIUS) -> str:
-    """SVG path of a marker: shapes, not only colours, tell the methods apart."""
+def marker(shape: str, r: float = RADIUS) -> str:
+    """SVG path of a marker around the origin: shapes, not only colours, tell the methods apart."""
     if shape == "circle":
-        return f"M{x - r:.1f} {y:.1f}a{r} {r} 0 1 0 {2 * r} 0a{r} {r} 0 1 0 {-2 * r} 0z"
+        return f"M{-r:.1f} 0a{r} {r} 0 1 0 {2 * r} 0a{r} {r} 0 1 0 {-2 * r} 0z"
     corners, turn, inner = {
         "square": (4, 45.0, 1.0),
         "triangle": (3, 0.0, 1.0),
@@ -224,7 +236,7 @@ def marker(shape: str, x: float, y: float, r: float = RADIUS) -> str:
     for i in range(steps):
         angle = math.radians(turn + 360 * i / steps)
         radius = 1.25 * r * (inner if steps > corners and i % 2 else 1.0)
-        points.append(f"{x + radius * math.sin(angle):.1f} {y - radius * math.cos(angle):.1f}")
+        points.append(f"{radius * math.sin(angle):.1f} {-radius * math.cos(angle):.1f}")
     return "M" + "L".join(points) + "z"
 
 
@@ -236,10 +248,6 @@ def _bar(axis: Axis, cost: Cost) -> tuple[float, float] | None:
 
 def _unbounded(cost: Cost) -> bool:
     return not (math.isfinite(cost.low) and math.isfinite(cost.high))
-
-
-def _at(mark: Mark, x: float, y: float) -> Mark:
-    return Mark(**{**vars(mark), "x": x, "y": y, "path": marker(mark.shape, x, y)})
 
 
 def _step(marks: Sequence[Mark], better_cost: str) -> str:

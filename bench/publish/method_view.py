@@ -1,29 +1,25 @@
-"""The page of a method: card, hyper-parameters, claim against measurement, all records."""
+"""The page of a method: card, hyper-parameters, source, claim against measurement, every configuration."""
 
 import dataclasses
 import inspect
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from bench.analyse.claims import ClaimCheck, check_claims
-from bench.analyse.rows import Row
-from bench.analyse.summary import Cost, quality
 from bench.contract import Card, Claim, Method, Metric, SuiteInfo
 from bench.contract.registry import family
-from bench.publish.format import interval, percent
 from bench.publish.paths import safe_url
-from bench.publish.table_view import Cell, make_cell
-from bench.record.schema import Record
 
 
 @dataclass(frozen=True)
 class ClaimView:
-    """A claim and, for each board and variant, what the records say of it: (check, improvement, its interval)."""
+    """A claim and what the records say of it, a line for each board and variant."""
 
     claim: Claim
     metric: str
-    checks: Sequence[tuple[ClaimCheck, str, str]]
+    checks: Sequence[Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -38,41 +34,46 @@ class MethodView:
     summary: Sequence[str]
     parameters: Sequence[tuple[str, str, str]]
     variants: Mapping[str, Mapping[str, Any]]
+    source: str
     claims: Sequence[ClaimView]
-    records: Sequence[tuple[Record, Cell | None]]
+    configurations: Sequence[Mapping[str, Any]]
+    changes: Sequence[Mapping[str, Any]]
 
 
 def make_method(
     slug: str,
     method: type[Method[Any]] | None,
-    rows: Sequence[Row],
-    records: Sequence[Record],
+    sections: Sequence[Mapping[str, Any]],
+    changes: Sequence[Mapping[str, Any]],
     infos: Mapping[str, SuiteInfo],
 ) -> MethodView:
-    """The view of one method; rows: all current rows of its suites, records: its own, newest first."""
-    shown = [(record, _primary(record, infos[record.suite])) for record in records]
+    """The view of one method from what the sections say of it; changes: its own, newest first."""
+    configurations = [each for section in sections for each in section["configurations"] if each["method"] == slug]
     if method is None:
-        return MethodView(slug, slug, None, None, "", [], [], {}, [], shown)
+        return MethodView(slug, slug, None, None, "", [], [], {}, "", [], configurations, changes)
     card = method.card
-    info = infos.get(card.suite)
-    checks = check_claims(card, rows, info) if info else []
+    checks = [check for section in sections for check in section["claims"].get(slug, ())]
     claims = [
-        ClaimView(claim, _metric(claim.metric, info).title, [_shown(check) for check in checks if check.claim == claim])
-        for claim in card.claims
+        ClaimView(
+            claim, _metric(claim.metric, infos.get(card.suite)).title, [c for c in checks if c["claim"] == number]
+        )
+        for number, claim in enumerate(card.claims)
     ]
     summary = [p for p in inspect.cleandoc(method.__doc__ or "").split("\n\n") if p.strip()]
     return MethodView(
         slug, card.title, card, safe_url(card.url), family(method), summary, _parameters(method),
-        {name: dict(settings) for name, settings in method.variants.items()}, claims, shown,
+        {name: dict(settings) for name, settings in method.variants.items()}, _source(method), claims, configurations,
+        changes,
     )  # fmt: skip
 
 
-def _shown(check: ClaimCheck) -> tuple[ClaimCheck, str, str]:
-    change = check.improvement
-    if change is None:
-        return check, "", ""
-    within = interval(100 * change.low, 100 * change.high, change.value)
-    return check, percent(change.value), within.replace("]", "] %") if within else ""
+def _source(method: type[Method[Any]]) -> str:
+    """The text of the method's file; empty where it can't be read."""
+    module = sys.modules.get(method.__module__)
+    try:
+        return Path(str(getattr(module, "__file__", ""))).read_text(encoding="utf-8")
+    except (OSError, UnicodeError):
+        return ""
 
 
 def _parameters(method: type[Method[Any]]) -> list[tuple[str, str, str]]:
@@ -94,10 +95,3 @@ def _parameters(method: type[Method[Any]]) -> list[tuple[str, str, str]]:
 def _metric(name: str, info: SuiteInfo | None) -> Metric:
     known = {**info.scores, **info.costs} if info else {}
     return known.get(name, Metric(name, name))
-
-
-def _primary(record: Record, info: SuiteInfo) -> Cell | None:
-    estimate = quality(record).get(info.primary.name)
-    if estimate is None:
-        return None
-    return make_cell(Cost(estimate.value, estimate.low, estimate.high, estimate.n, "", "measured"), info.primary)

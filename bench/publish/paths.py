@@ -1,9 +1,11 @@
-"""Where the templates lie, and file names that no record can talk out of the output folder."""
+"""Where the templates lie, where each page stands, and file names that no record can talk out of the output folder."""
 
 import hashlib
 import re
 from pathlib import Path
 from urllib.parse import urlsplit
+
+from bench.analyse.rows import Board
 
 _SAFE = re.compile(r"[a-z0-9]+(?:[-.][a-z0-9]+)*")
 
@@ -15,11 +17,36 @@ def site_folder() -> Path:
 
 
 def file_name(text: str) -> str:
-    """A name of lower-case letters, digits, '-' and '.', different for different texts."""
-    if len(text) <= 80 and _SAFE.fullmatch(text):
+    """A name of lower-case letters, digits, '-' and '.', different for different texts; no page's name as a folder."""
+    if len(text) <= 80 and _SAFE.fullmatch(text) and not text.endswith((".html", ".js", ".json", ".csv")):
         return text
     words = "-".join(re.findall("[a-z0-9]+", text.lower()))[:60]
     return f"{words or 'x'}-{hashlib.sha256(text.encode(errors='replace')).hexdigest()[:8]}"
+
+
+def suite_address(suite: str) -> str:
+    """The page of a suite: its sections on every hardware."""
+    return f"suites/{file_name(suite)}.html"
+
+
+def section_address(suite: str, hardware: str, scale: str, base: str) -> str:
+    """The page of one hardware, scale and base of a suite: all operating points."""
+    return f"suites/{'/'.join(map(file_name, (suite, hardware, scale, base)))}.html"
+
+
+def board_address(board: Board) -> str:
+    """The page of one ranking, without its ending: other files of the board have others."""
+    return f"suites/{'/'.join(map(file_name, (board.suite, board.hardware, board.scale, board.base, board.point)))}"
+
+
+def record_address(board: Board, method: str, variant: str) -> str:
+    """The page of all records of one configuration."""
+    return f"{board_address(board)}/{file_name(method)}/{file_name(variant)}.html"
+
+
+def method_address(slug: str) -> str:
+    """The page of a method."""
+    return f"methods/{file_name(slug)}.html"
 
 
 def safe_url(url: str | None) -> str | None:

@@ -1,150 +1,199 @@
 """Builds the leaderboard: static HTML that needs no JavaScript, no server and no other site."""
 
+import hashlib
+import json
 import shutil
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import jinja2
-
 from bench.analyse.compare import MARGIN
-from bench.analyse.rows import Row, by_board, current, make_rows
 from bench.contract import SCALES, Metric, SuiteInfo
-from bench.contract.registry import Registry
+from bench.contract.registry import Registry, family
 from bench.measure.statistics import CONFIDENCE, MIN_PAIRS, MIN_SEEDS
-from bench.publish.downloads import write_downloads
-from bench.publish.format import carries_unit, number, quantity
-from bench.publish.frontier_view import Figure, make_figure
+from bench.publish.board_data import script
+from bench.publish.catalogue import Catalogue, Entry, read_catalogue
+from bench.publish.feed import make_feed
+from bench.publish.history import RUN_TO_RUN
 from bench.publish.method_view import make_method
-from bench.publish.paths import file_name, safe_url, site_folder
-from bench.publish.table_view import Table, make_table
+from bench.publish.pages import Pages
+from bench.publish.paths import method_address, site_folder, suite_address
+from bench.publish.section import Context, Place, build_section
+from bench.publish.workers import each
 from bench.record.schema import Record
 
 NEWEST = 20
+CHANGES_A_PAGE = 300
 
 
 @dataclass(frozen=True)
-class Section:
-    """One scale and base of a suite on one hardware: its pictures and a table for each operating point."""
+class Built:
+    """What a build did. broken: records that could not be read, and why; they stand on the index page too."""
 
-    scale: str
-    base: str
-    figures: Sequence[Figure]
-    tables: Sequence[Table]
-
-
-@dataclass(frozen=True)
-class SuitePage:
-    """A suite on one hardware. address: relative to the site's root."""
-
-    info: SuiteInfo
-    hardware: str
-    address: str
-    sections: Sequence[Section]
-    seen: int
+    index: Path
+    records: int
+    pages: int
+    broken: Sequence[str]
 
 
-def build_site(records: Sequence[Record], broken: Sequence[object], registry: Registry, output: Path) -> Path:
-    """Write the site into `output` (made if missing; files of an earlier build are overwritten); returns index.html.
+def build_site(folders: Sequence[Path], registry: Registry, output: Path, url: str | None = None) -> Built:
+    """Write the site of all records under `folders` into `output` (made if missing).
 
-    broken: what could not be read, each printed as text. A record whose suite or method is no longer registered shows
-    under its bare name.
+    What an earlier build left there is used where records, registry and code are the same. A record whose suite or
+    method is no longer registered shows under its bare name. url: where the site will be published, for the feed.
     """
     infos = {slug: suite.info for slug, suite in registry.suites.items()}
-    for record in records:
-        infos.setdefault(record.suite, _unregistered(record.suite, records))
-    rows = current(make_rows(records))
-    controls = {slug for slug, method in registry.methods.items() if method.card.control}
-    pages = [
-        _suite_page(suite, hardware, rows, infos[suite], controls)
-        for suite, hardware in sorted({(row.board.suite, row.board.hardware) for row in rows})
-    ]
-    output.mkdir(parents=True, exist_ok=True)
-    shutil.copytree(site_folder() / "assets", output / "assets", dirs_exist_ok=True)
-    write_downloads(records, output / "data")
-    environment = _environment()
-
-    def write(template: str, address: str, **values: Any) -> Path:
-        path = output / address
-        path.parent.mkdir(parents=True, exist_ok=True)
-        root = "../" * address.count("/") or "./"
-        path.write_text(environment.get_template(template).render(root=root, **values), encoding="utf-8")
-        return path
-
-    for page in pages:
-        write("suite.html", page.address, page=page)
-    by_method: dict[str, list[Record]] = defaultdict(list)
-    for record in sorted(records, key=lambda record: record.started, reverse=True):
-        by_method[record.method].append(record)
-    for slug in sorted({*registry.methods, *by_method}):
-        method = make_method(slug, registry.methods.get(slug), rows, by_method[slug], infos)
-        write("method.html", f"methods/{file_name(slug)}.html", method=method, addresses=_addresses(pages))
-    write("about.html", "about.html", margin=MARGIN, confidence=CONFIDENCE, min_pairs=MIN_PAIRS, min_seeds=MIN_SEEDS)
-    return write(
-        "index.html", "index.html",
-        suites=[(info, [page for page in pages if page.info is info], _picture(pages, info))
-                for info in infos.values()],
-        newest=sorted(records, key=lambda record: record.started, reverse=True)[:NEWEST],
-        methods=[(slug, method.card) for slug, method in sorted(registry.methods.items())],
-        count=len(records), broken=[str(problem) for problem in broken], problems=registry.problems,
-        addresses=_addresses(pages),
+    wanted = {slug: [m.name for m in _primaries(info)] for slug, info in infos.items()}
+    code = _code(registry, infos)
+    catalogue = read_catalogue(folders, output, wanted, code)
+    infos |= _unregistered(catalogue.entries, infos)
+    pages = Pages(output)
+    context = Context(
+        pages, registry, infos,
+        versions=_versions(catalogue.entries, infos),
+        controls=frozenset(slug for slug, method in registry.methods.items() if method.card.control),
+        families={slug: family(method) for slug, method in registry.methods.items()},
+        files=_names(folders, catalogue.entries),
+        code=code,
     )  # fmt: skip
+    groups: dict[Place, list[Entry]] = defaultdict(list)
+    for entry in catalogue.entries:
+        groups[Place(entry.suite, entry.hardware, entry.scale, entry.base)].append(entry)
+    places = sorted(groups, key=lambda p: (p.suite, p.hardware, _scale_order(p.scale), p.base))
+    jobs = [
+        (context, place, entries, [other for other in places if other.suite == place.suite])
+        for place, entries in sorted(groups.items(), key=lambda item: -len(item[1]))
+    ]
+    sections = list(each(build_section, jobs))
+    sections.sort(key=lambda s: places.index(Place(s["suite"], s["hardware"], s["scale"], s["base"])))
+    shutil.copytree(site_folder() / "assets", output / "assets", dirs_exist_ok=True)
+    written = _write_rest(context, catalogue, sections, url)
+    _forget_others(output, [*written, *(address for section in sections for address in section["written"])])
+    return Built(output / "index.html", len(catalogue.entries), len(written), catalogue.broken)
 
 
-def _suite_page(suite: str, hardware: str, rows: Sequence[Row], info: SuiteInfo, controls: set[str]) -> SuitePage:
-    mine = [row for row in rows if row.board.suite == suite and row.board.hardware == hardware]
-    kinds = {(row.board.scale, row.board.base) for row in mine}
-    sections = []
-    for scale, base in sorted(kinds, key=lambda kind: (_scale_order(kind[0]), kind[1])):
-        here = [row for row in mine if (row.board.scale, row.board.base) == (scale, base)]
-        order = list(info.points)
-        boards = sorted(
-            by_board(here).items(),
-            key=lambda item: (order.index(item[0].point) if item[0].point in order else len(order), item[0].point),
-        )
-        tables = [make_table(board, group, info, controls) for board, group in boards]
-        sections.append(Section(scale, base, _figures(here, info, controls), tables))
-    address = f"suites/{file_name(suite)}/{file_name(hardware)}.html"
-    return SuitePage(info, hardware, address, sections, len(mine))
+def _write_rest(
+    context: Context, catalogue: Catalogue, sections: Sequence[Mapping[str, Any]], url: str | None
+) -> list[str]:
+    pages, registry, infos = context.pages, context.registry, context.infos
+    changes = sorted(
+        (change for section in sections for change in section["changes"]),
+        key=lambda change: (-change["when"], change["address"], change["what"]),
+    )
+    newest = catalogue.entries[-1].started if catalogue.entries else 0.0
+    cards = {slug: method.card for slug, method in sorted(registry.methods.items())}
+    by_suite = [(info, [s for s in sections if s["suite"] == slug]) for slug, info in sorted(infos.items())]
+    written = []
+    for info, here in by_suite:
+        mine = [(name, card) for name, card in cards.items() if card.suite == info.slug]
+        written.append(
+            pages.page("suite.html", suite_address(info.slug), info=info, sections=here, methods=mine,
+                       glance=_glance(here), families=context.families)
+        )  # fmt: skip
+    by_method: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
+    for change in changes:
+        by_method[change["name"].split(":")[0]].append(change)
+    for slug in sorted({*registry.methods, *(entry.method for entry in catalogue.entries)}):
+        view = make_method(slug, registry.methods.get(slug), sections, by_method[slug], infos)
+        written.append(pages.page("method.html", method_address(slug), method=view))
+    written += _write_history(pages, changes)
+    boards = {
+        point["address"].removesuffix(
+            ".html"
+        ): f"{section['suite']} · {point['point']} · {section['hardware']} · {section['base']}"
+        for section in sections
+        for point in section["points"]
+    }
+    written += [
+        pages.page("compare.html", "compare.html", boards=boards),
+        pages.text("data/boards.js", script("boards", boards)),
+        pages.text("data/schema.json", json.dumps(Record.model_json_schema(), indent=1)),
+        pages.text("feed.xml", make_feed(changes, newest, url)),
+        pages.page("submit.html", "submit.html"),
+        pages.page("data.html", "data.html", downloads=catalogue.downloads, count=len(catalogue.entries),
+                   sections=sections),
+        pages.page("about.html", "about.html", margin=MARGIN, run_to_run=RUN_TO_RUN, confidence=CONFIDENCE,
+                   min_pairs=MIN_PAIRS, min_seeds=MIN_SEEDS),
+        pages.page(
+            "index.html", "index.html",
+            suites=[(info, here, _glance(here)) for info, here in by_suite],
+            newest=catalogue.entries[:-NEWEST - 1:-1], newest_time=newest,
+            changes=[change for change in changes if change["when"] > newest - 7 * 86_400],
+            methods=list(cards.items()), count=len(catalogue.entries), broken=catalogue.broken,
+            problems=[*registry.problems, *(problem for section in sections for problem in section["problems"])],
+        ),
+    ]  # fmt: skip
+    return written
 
 
-def _figures(rows: Sequence[Row], info: SuiteInfo, controls: set[str]) -> list[Figure]:
-    """One picture for each problem and primary cost. Points with equal settings are budgets of one problem."""
-    problems: list[tuple[object, list[Row]]] = []
-    for row in rows:
-        point = info.points.get(row.board.point)
-        settings = point.settings if point else row.board.point
-        group = next((group for known, group in problems if known == settings), None)
-        if group is None:
-            problems.append((settings, [row]))
-        else:
-            group.append(row)
-    figures = []
-    for _, group in problems:
-        for cost in (metric for metric in info.costs.values() if metric.primary):
-            titles = list(dict.fromkeys(row.board.point for row in group))
-            figure = make_figure(group, cost, info.primary, controls)
-            if figure is not None:
-                place = titles[0] if len(problems) > 1 and len(titles) == 1 else ""
-                figures.append(Figure(**{**vars(figure), "title": f"{figure.title}{': ' + place if place else ''}"}))
-    return figures
+def _write_history(pages: Pages, changes: Sequence[Mapping[str, Any]]) -> list[str]:
+    """All changes, newest first; what does not fit on a page goes on the next."""
+    parts = [changes[i : i + CHANGES_A_PAGE] for i in range(0, len(changes), CHANGES_A_PAGE)] or [[]]
+    addresses = ["history.html", *(f"history-{number}.html" for number in range(2, len(parts) + 1))]
+    return [
+        pages.page("history.html", address, changes=part, addresses=addresses, number=number)
+        for number, (address, part) in enumerate(zip(addresses, parts, strict=True), start=1)
+    ]
 
 
-def _picture(pages: Sequence[SuitePage], info: SuiteInfo) -> Figure | None:
-    """The first picture of the section with the most to show, toy scales last."""
-    sections = [section for page in pages if page.info is info for section in page.sections if section.figures]
-
-    def size(section: Section) -> tuple[bool, int]:
-        return section.scale != SCALES[0], sum(len(table.lines) for table in section.tables)
-
-    best = max(sections, key=size, default=None)
-    return best.figures[0] if best else None
+def _glance(sections: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    """The section with the most to show, toy scales last: its picture stands for the suite."""
+    return max(
+        (section for section in sections if section["figure"]),
+        key=lambda section: (section["scale"] != SCALES[0], section["rows"]),
+        default=None,
+    )
 
 
-def _addresses(pages: Sequence[SuitePage]) -> dict[tuple[str, str], str]:
-    return {(page.info.slug, page.hardware): page.address for page in pages}
+def _forget_others(output: Path, written: Iterable[str]) -> None:
+    """Remove pages that the last build wrote and this one did not; of anything else nothing is removed."""
+    manifest = output / ".cache" / "written.json"
+    try:
+        before = set(json.loads(manifest.read_text()))
+    except (OSError, ValueError):
+        before = set()
+    now = sorted(set(written))
+    for address in before - set(now):
+        (output / address).unlink(missing_ok=True)
+    manifest.parent.mkdir(parents=True, exist_ok=True)
+    manifest.write_text(json.dumps(now))
+
+
+def _code(registry: Registry, infos: Mapping[str, SuiteInfo]) -> str:
+    """A hash of what turns records into pages: the engine, the templates, the suites' settings and the cards."""
+    digest = hashlib.sha256()
+    engine = Path(__file__).resolve().parents[1]
+    for folder in (*(engine / name for name in ("contract", "record", "measure", "analyse", "publish")), site_folder()):
+        for path in sorted(folder.rglob("*")):
+            if path.suffix in (".py", ".html"):
+                digest.update(path.read_bytes())
+    digest.update(
+        repr([sorted(infos.items()), [(s, m.card, m.variants) for s, m in registry.methods.items()]]).encode()
+    )
+    return digest.hexdigest()
+
+
+def _names(folders: Sequence[Path], entries: Sequence[Entry]) -> dict[str, str]:
+    """Each results file below its folder: pages show no path of the machine that built them."""
+    files = dict.fromkeys(entry.file for entry in entries)
+    inside = {file: next(f for f in folders if Path(file).is_relative_to(f)) for file in files}
+    return {file: Path(file).relative_to(folder).as_posix() for file, folder in inside.items()}
+
+
+def _versions(entries: Sequence[Entry], infos: Mapping[str, SuiteInfo]) -> dict[str, str]:
+    """The version of each suite that is ranked: today's where it has records, else that of the newest record."""
+    found: dict[str, str] = {}
+    for entry in entries:  # oldest first
+        today = infos[entry.suite].version
+        if found.get(entry.suite) != today:
+            found[entry.suite] = entry.suite_version
+    return found
+
+
+def _primaries(info: SuiteInfo) -> list[Metric]:
+    return [info.primary, *(metric for metric in info.costs.values() if metric.primary)]
 
 
 def _scale_order(scale: str) -> int:
@@ -152,24 +201,16 @@ def _scale_order(scale: str) -> int:
     return order.index(scale) if scale in order else len(order)
 
 
-def _unregistered(slug: str, records: Sequence[Record]) -> SuiteInfo:
-    """What can be said of a suite that is not there any more: the names of its scores."""
-    names = dict.fromkeys(name for record in records if record.suite == slug for name in record.quality)
-    scores = {name: Metric(name, name, primary=i == 0) for i, name in enumerate(names)}
-    return SuiteInfo(
-        slug, "?", slug, "This suite is no longer registered.", "", {},
-        scores or {"score": Metric("score", "Score", primary=True)}, {}, {}, {}, {},
-    )  # fmt: skip
-
-
-def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(site_folder() / "templates"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(file_name=file_name, safe_url=safe_url, number=number, quantity=quantity)
-    environment.tests["carried"] = carries_unit
-    return environment
+def _unregistered(entries: Sequence[Entry], known: Mapping[str, SuiteInfo]) -> dict[str, SuiteInfo]:
+    """What can be said of suites that are not there any more: the names of their scores."""
+    names: dict[str, dict[str, None]] = defaultdict(dict)
+    for entry in entries:
+        if entry.suite not in known:
+            names[entry.suite].update(dict.fromkeys(entry.figures))
+    return {
+        slug: SuiteInfo(
+            slug, "?", slug, "This suite is no longer registered.", "", {},
+            {name: Metric(name, name, primary=i == 0) for i, name in enumerate(found or ["score"])}, {}, {}, {}, {},
+        )
+        for slug, found in names.items()
+    }  # fmt: skip

@@ -2,44 +2,52 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
 
 from bench.analyse.controls import unbeaten
 from bench.analyse.ranks import ranks
 from bench.analyse.rows import Board, Row
-from bench.analyse.summary import MISSING, Cost, lookup, row_costs, row_quality, unit_of
+from bench.analyse.summary import Cost, lookup, row_costs, row_quality, unit_of
 from bench.contract import Metric, OperatingPoint, SuiteInfo
 from bench.publish.format import carries_unit, interval, number, quantity, rank, scaled, with_unit
+from bench.publish.paths import record_address
+
+Ranks = Mapping[str, tuple[int, int]]
 
 
 @dataclass(frozen=True)
 class Cell:
-    """A figure as it is shown. kind: as in `Cost`, or "score"."""
+    """A figure as it is shown. kind: as in `Cost`. sort: orders the column; the worst number where there is none."""
 
     text: str
     interval: str
     n: int
     kind: str
+    sort: float
     rank: str = ""
 
 
 @dataclass(frozen=True)
 class Line:
-    """A row of the table. unbeaten: controls that it does not beat. `reason` is set if no seed succeeded."""
+    """A row of the table. unbeaten: controls that it does not beat. `reason` is set if no seed succeeded.
+
+    tied: how many neighbours share its rank, itself included. band: alternates between groups of ties.
+    """
 
     name: str
     method: str
-    control: bool
-    baseline: bool
+    family: str
+    kind: str
     status: str
     reason: str
     rank: str
+    tied: int
+    band: int
     seeds: int
     failed: Sequence[tuple[int, str, str]]
     unbeaten: Sequence[str]
     cells: Sequence[Cell]
-    more: Sequence[tuple[str, Cell]]
-    command: str
-    log: str
+    address: str
 
 
 @dataclass(frozen=True)
@@ -52,21 +60,52 @@ class Table:
     columns: Sequence[Metric]
     lines: Sequence[Line]
 
+    @property
+    def ok(self) -> list[Line]:
+        """Lines with a result."""
+        return [line for line in self.lines if line.status == "ok"]
 
-def make_table(board: Board, rows: Sequence[Row], info: SuiteInfo, controls: Collection[str]) -> Table:
-    """The table of one board. controls: slugs of the control methods."""
+    @property
+    def failed(self) -> list[Line]:
+        """Lines without one, each with its reason."""
+        return [line for line in self.lines if line.status != "ok"]
+
+
+def make_table(
+    board: Board, rows: Sequence[Row], info: SuiteInfo, controls: Collection[str], families: Mapping[str, str]
+) -> Table:
+    """The table of one board. controls: slugs of the control methods. families: family of each method, by slug."""
     point = info.points.get(board.point)
     shown = [info.primary, *(m for m in info.scores.values() if not m.primary)]
     shown += [metric for metric in info.costs.values() if metric.primary]
-    ranked = {metric.name: ranks(rows, metric) for metric in shown if metric.primary}
-    by_score = ranked[info.primary.name]
-    order = {name: (best + worst, best) for name, (best, worst) in by_score.items()}
-    rows = sorted(
-        rows, key=lambda row: (not row.ok, order.get(row.name, (10**9, 0)), _value(row, info.primary), row.name)
-    )
-    control_rows = [row for row in rows if row.method in controls]
+    shown += [m for m in info.costs.values() if m.name.startswith(("build.", "memory.")) and not m.primary]
     shown = [m for m in shown if m is info.primary or any(_has(row, m) for row in rows)]
-    lines = [_line(row, shown, ranked, control_rows, info, row.method in controls) for row in rows]
+    ranked = {metric.name: ranks(rows, metric) for metric in shown if metric.primary}
+    rows = _in_order(rows, ranked[info.primary.name], info.primary)
+    losers = unbeaten(rows, controls, info.primary, [metric for metric in info.costs.values() if metric.primary])
+    lines: list[Line] = []
+    for band, (place, tied) in enumerate(groupby(rows, key=lambda row: ranked[info.primary.name].get(row.name))):
+        group = list(tied)
+        for row in group:
+            kind = "baseline" if row.method == info.baseline else "control" if row.method in controls else "method"
+            lines.append(
+                Line(
+                    name=row.name,
+                    method=row.method,
+                    family=families.get(row.method, ""),
+                    kind=kind,
+                    status=row.status,
+                    reason="" if row.ok else _reason(row),
+                    rank=rank(place),
+                    tied=len(group) if place else 1,
+                    band=band % 2,
+                    seeds=len(row.ok),
+                    failed=[(r.seed, r.status, r.reason or "") for r in row.failed] if row.ok else [],
+                    unbeaten=losers.get(row.name, []),
+                    cells=_cells(row, shown, ranked),
+                    address=record_address(board, row.method, row.variant),
+                )
+            )
     return Table(board, point.title if point else board.point, describe_limits(point, info), shown, lines)
 
 
@@ -90,50 +129,32 @@ def describe_limits(point: OperatingPoint | None, info: SuiteInfo) -> list[str]:
 def make_cell(cost: Cost, metric: Metric, rank_text: str = "") -> Cell:
     """A figure with its interval in the metric's unit."""
     unit = metric.unit or cost.unit
+    worst = float("inf" if metric.better == "lower" else "-inf")
+    shown = cost.value is not None and cost.value == cost.value and cost.kind != "not realised"
     return Cell(
-        quantity(cost.value, unit), interval(cost.low, cost.high, cost.value, unit), cost.n, cost.kind, rank_text
-    )
+        quantity(cost.value, unit), interval(cost.low, cost.high, cost.value, unit), cost.n, cost.kind,
+        cost.value if shown and cost.value is not None else worst, rank_text,
+    )  # fmt: skip
 
 
-def _line(
-    row: Row,
-    shown: Sequence[Metric],
-    ranked: Mapping[str, Mapping[str, tuple[int, int]]],
-    controls: Sequence[Row],
-    info: SuiteInfo,
-    control: bool,
-) -> Line:
+def _in_order(rows: Sequence[Row], places: Ranks, primary: Metric) -> list[Row]:
+    """By rank, then by value; what failed at the end."""
+    middle = {name: (best + worst, best) for name, (best, worst) in places.items()}
+    return sorted(rows, key=lambda row: (not row.ok, middle.get(row.name, (10**9, 0)), _value(row, primary), row.name))
+
+
+def _cells(row: Row, shown: Sequence[Metric], ranked: Mapping[str, Ranks]) -> list[Cell]:
     scores, costs = row_quality(row), row_costs(row)
     cells = []
     for metric in shown:
         place = ranked.get(metric.name, {}).get(row.name)
         headed = metric if carries_unit(metric.unit) else replace(metric, unit="")  # the column names it already
         cells.append(make_cell(lookup(scores, costs, metric.name), headed, "" if place is None else rank(place)))
-    names = {metric.name for metric in shown}
-    known = [(m.title, make_cell(lookup(scores, costs, m.name), m)) for m in info.costs.values() if m.name not in names]
-    others = [
-        (name, make_cell(lookup(scores, costs, name), Metric(name, name)))
-        for name in [*costs, *scores]
-        if name not in names and name not in info.costs
-    ]
-    primary_costs = [metric for metric in info.costs.values() if metric.primary]
-    newest = max(row.records, key=lambda record: record.started)
-    return Line(
-        name=row.name,
-        method=row.method,
-        control=control,
-        baseline=row.method == info.baseline,
-        status=row.status,
-        reason="" if row.ok else newest.reason or "no reason recorded",
-        rank=rank(ranked[info.primary.name].get(row.name)),
-        seeds=len(row.ok),
-        failed=[(r.seed, r.status, r.reason or "") for r in row.failed] if row.ok else [],
-        unbeaten=unbeaten(row, controls, info.primary, primary_costs) if row.ok and not control else [],
-        cells=cells,
-        more=[(title, cell) for title, cell in [*known, *others] if cell.kind != MISSING.kind],
-        command=newest.command,
-        log="" if row.ok else newest.log[-2000:],
-    )
+    return cells
+
+
+def _reason(row: Row) -> str:
+    return max(row.records, key=lambda record: record.started).reason or "no reason recorded"
 
 
 def _has(row: Row, metric: Metric) -> bool:

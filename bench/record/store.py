@@ -100,7 +100,7 @@ def read_lines(path: Path, start: int = 0, number: int = 1) -> Iterator[tuple[Pl
 
 
 def read_at(path: Path, offset: int, length: int) -> Record:
-    """The record that stands at a place that `read_lines` told. Raises ValidationError if the file was changed since."""
+    """The record at a place that `read_lines` told. Raises ValidationError if the file was changed since."""
     with path.open("rb") as file:
         file.seek(offset)
         return Record.model_validate_json(file.read(length))
@@ -108,9 +108,21 @@ def read_at(path: Path, offset: int, length: int) -> Record:
 
 def _parse(path: Path, number: int, line: bytes) -> Record | BrokenRecord:
     try:
-        return Record.model_validate_json(line)
+        record = Record.model_validate_json(line)
     except ValidationError as error:
         return BrokenRecord(path, number, _why(line, error))
+    problem = _contradiction(record)
+    return record if problem is None else BrokenRecord(path, number, problem)
+
+
+def _contradiction(record: Record) -> str | None:
+    """What each field allows but all together do not."""
+    if record.started.tzinfo is None:
+        return "started: no time zone, so that it can't be put in order"
+    for name, score in record.quality.items():
+        if score.weights is not None and len(score.weights) != len(score.samples):
+            return f"quality.{name}: {len(score.weights)} weights for {len(score.samples)} samples"
+    return None
 
 
 def check_writable(root: Path) -> None:

@@ -69,7 +69,7 @@ def test_methods_differ_by_shape_before_colours_repeat() -> None:
     drawn = figure([(i + 1.0, 3.0) for i in range(20)])
     assert drawn is not None
     assert len({(mark.shape, mark.colour) for mark in drawn.marks}) == 20
-    assert len({marker(shape, 0, 0) for shape in SHAPES}) == len(SHAPES)
+    assert len({marker(shape) for shape in SHAPES}) == len(SHAPES)
     assert math.gcd(len(SHAPES), COLOURS) == 1
 
 

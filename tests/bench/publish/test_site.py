@@ -1,134 +1,25 @@
-"""The pages as a reader or an attacker meets them: everything is there, nothing escapes, every link leads somewhere."""
+"""The pages as a reader meets them: everything is there, every link leads somewhere."""
 
 import csv
 import json
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
-from html.parser import HTMLParser
+from datetime import timedelta
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any, ClassVar
+from xml.etree import ElementTree
 
-import numpy as np
+import pyarrow.dataset
 import pytest
 
-from bench.contract import Card, Claim, Limits, Method, Suite, Task
-from bench.contract.registry import Registry
-from bench.publish.paths import file_name, safe_url
-from bench.publish.site import build_site
+from bench.publish.board_data import script
+from bench.publish.paths import file_name
+from bench.publish.serve import serve
 from bench.record.schema import Record
-from tests.bench.analyse.record_factory import make_info, make_record
-
-EVIL = "\"'><script>alert(1)</script><img src=x onerror=alert(2)>"
-HARDNESS = np.random.default_rng(0).normal(3.0, 0.5, 60)
-
-
-def losses(shift: float, seed: int = 0) -> list[float]:
-    return (HARDNESS + shift + np.random.default_rng(seed).normal(0, 0.02, 60)).tolist()
-
-
-def times(ratio: float) -> dict[str, list[float]]:
-    base = 0.05 * np.exp(np.random.default_rng(1).normal(0, 0.02, 20))
-    return {"candidate": (base * ratio).tolist(), "baseline": base.tolist()}
-
-
-def make_method(
-    slug: str, *, control: bool = False, text: str = "Drops what matters least.", **card: Any
-) -> type[Method]:
-    @dataclass(frozen=True)
-    class Made(Method[Task]):
-        samples: int = 256
-
-        def build(self, task: Task, limits: Limits) -> None: ...
-
-    Made.__doc__ = text
-    claims = (Claim("Better than random dropping.", "Table 2", "perplexity", versus="random", paper_value="6.4"),)
-    values = {"title": slug.title(), "paper": "Author (2024). A paper.", "claims": claims} | card
-    Made.card = Card(slug, "demo", control=control, **values)
-    return Made
-
-
-def make_registry(*methods: type[Method], **info: Any) -> Registry:
-    class Demo(Suite[Task]):
-        task = evaluate = workloads = None
-
-    Demo.__abstractmethods__ = frozenset()
-    Demo.info = make_info(**info)
-    found = {method.card.slug: method for method in methods}
-    return Registry(MappingProxyType(found), MappingProxyType({"demo": Demo()}), ())
-
-
-RECORDS = [
-    make_record("dense", losses=losses(0), figures={"stored_ratio": 1.0}, point="all", **times(1.0)),
-    make_record("dense", status="over_budget", reason="stored_ratio: 1 is over the limit of 0.5"),
-    make_record("alpha", losses=losses(0.2), **times(0.7)),
-    make_record("beta", losses=losses(0.8, seed=1), **times(0.72)),
-    *(make_record("random", losses=losses(0.5 + 0.01 * i, seed=i), seed=i, **times(0.7)) for i in range(3)),
-    make_record("slow", status="timeout", reason="stopped after 60 s", log="last words"),
-]
-REGISTRY = make_registry(
-    make_method("alpha", url="https://example.org/paper"),
-    make_method("beta"),
-    make_method("dense", control=True, claims=()),
-    make_method("random", control=True, claims=()),
-)
-
-
-class Page(HTMLParser):
-    """Tags, links, text and table rows of a page; checks that tags nest."""
-
-    VOID: ClassVar = {"meta", "link", "br", "img", "hr"}
-
-    def __init__(self, path: Path) -> None:
-        super().__init__()
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.text, self.open, self.rows = "", [], []
-        self.source = path.read_text(encoding="utf-8")
-        self.feed(self.source)
-        assert self.open == [], f"{path.name}: {self.open} not closed"
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-        if tag == "tr":
-            self.rows.append("")
-        if tag in ("td", "th"):
-            self.rows[-1] += " "
-        if tag not in self.VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        self.text += data
-        if "tr" in self.open:
-            self.rows[-1] += data
-
-    def row(self, start: str) -> str:
-        (found,) = [" ".join(row.split()) for row in self.rows if re.match(rf"\s*([\d–]+\s+)?{start}\s", row)]
-        return found
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    index = build_site(RECORDS, ["results/x.jsonl:3: not JSON"], REGISTRY, tmp_path_factory.mktemp("site"))
-    assert index.name == "index.html"
-    return index.parent
-
-
-def pages(folder: Path) -> list[Path]:
-    return sorted(folder.rglob("*.html"))
+from tests.bench.analyse.record_factory import START, make_record
+from tests.bench.publish.site_factory import HALF, RECORDS, REGISTRY, Page, build, losses, pages, times
 
 
 def at_half(site: Path) -> Page:
-    page = Page(site / "suites/demo/cpu-test.html")
-    page.rows = page.rows[next(i for i, row in enumerate(page.rows) if "Rank" in row) :]
-    page.rows = page.rows[: 1 + next(i for i, row in enumerate(page.rows[1:]) if "Rank" in row)]
-    return page
+    return Page(site / f"{HALF}.html")
 
 
 def test_every_link_leads_to_a_file_of_the_site_or_to_the_web(site: Path) -> None:
@@ -137,7 +28,8 @@ def test_every_link_leads_to_a_file_of_the_site_or_to_the_web(site: Path) -> Non
         ids = [attrs["id"] for _, attrs in page.tags if "id" in attrs]
         assert len(ids) == len(set(ids)), f"{path.name}: an id is used twice"
         for tag, attrs in page.tags:
-            assert tag not in ("script", "iframe", "object")
+            assert tag not in ("iframe", "object", "form", "style")
+            assert "style" not in attrs
             address = attrs.get("href") or attrs.get("src")
             if address is None or address == "https://example.org/paper":
                 continue
@@ -145,11 +37,11 @@ def test_every_link_leads_to_a_file_of_the_site_or_to_the_web(site: Path) -> Non
             there = (path.parent / target).resolve() if target else path
             assert there.is_relative_to(site.resolve())
             assert there.is_file(), f"{path.name} links to {address}"
-            if fragment and there.suffix == ".html":
+            if fragment and "=" not in fragment and there.suffix == ".html":
                 assert f'id="{fragment}"' in there.read_text(encoding="utf-8"), address
 
 
-def test_the_table_shows_ranks_controls_failures_and_commands(site: Path) -> None:
+def test_the_table_shows_ranks_controls_failures_and_samples(site: Path) -> None:
     page = at_half(site)
     assert page.row("alpha").startswith("1 alpha")
     assert "does not beat" not in page.row("alpha")
@@ -159,134 +51,205 @@ def test_the_table_shows_ranks_controls_failures_and_commands(site: Path) -> Non
     assert "over budget stored_ratio: 1 is over the limit of 0.5" in page.row("dense")
     assert "baseline" in page.row("dense")
     assert "timeout stopped after 60 s" in page.row("slow")
-    assert "effbench run --method alpha" in page.row("alpha")
     assert re.search(r"\[\d[\d.]*, \d[\d.]*\] n=60", page.row("alpha"))
     assert "The baseline is a toy." in page.text
     assert "Stored size at most 0.5" in page.text
     order = [row.split()[1] for row in page.rows[1:]]
     assert order == ["alpha", "random", "beta", "dense", "slow"]
+    (slow,) = [attrs for tag, attrs in page.tags if tag == "tr" and attrs.get("data-name") == "slow"]
+    assert (slow["data-status"], slow["data-kind"]) == ("timeout", "method")
 
 
-def test_the_picture_has_its_data_beside_it(site: Path) -> None:
-    page = Page(site / "suites/demo/cpu-test.html")
-    marks = [attrs for tag, attrs in page.tags if tag == "path" and attrs.get("class") == "mark"]
-    assert len(marks) >= 2 * 4
+def test_equal_ranks_are_one_group(tmp_path: Path) -> None:
+    same = [make_record(name, losses=losses(0.2)) for name in ("alpha", "beta")]
+    built = build([*same, make_record("random", losses=losses(2.0))], REGISTRY, tmp_path)
+    page = Page(built.index.parent / f"{HALF}.html")
+    assert page.row("alpha").startswith("1–2tie of 2 alpha")
+    assert page.row("beta").startswith("1–2tie of 2 beta")
+    assert page.row("random").startswith("3 random")
+    bands = [
+        attrs["class"].split()[0] for tag, attrs in page.tags if tag == "tr" and "band" in (attrs.get("class") or "")
+    ]
+    assert bands == ["band0", "band0", "band1"]
+
+
+def test_the_picture_marks_methods_controls_and_the_frontier(site: Path) -> None:
+    page = at_half(site)
+    marks = [attrs for tag, attrs in page.tags if tag == "use" and attrs.get("class") == "mark" and "x" in attrs]
+    assert len(marks) == 2 * 3  # alpha, beta and random, against two costs
+    assert len({mark["href"] for mark in marks}) == 3
+    defined = {attrs["id"] for tag, attrs in page.tags if tag == "path" and "id" in attrs}
+    assert {mark["href"][1:] for mark in marks} <= defined
     assert "Perplexity versus Stored size" in page.text
-    assert "Data of this picture" in page.text
+    assert "alpha at half: " in page.text
+
+
+def test_the_record_page_holds_samples_environment_command_and_log(site: Path) -> None:
+    page = Page(site / f"{HALF}/random/default.html")
+    assert [f"Seed {seed} ok" in " ".join(page.text.split()) for seed in range(4)] == [True, True, True, False]
+    dots = [attrs["d"] for tag, attrs in page.tags if tag == "path" and (attrs.get("class") or "").startswith("dots")]
+    assert [path.count("M") for path in dots[:9]] == 3 * [60, 20, 20]  # perplexities, candidate and baseline times
+    assert "effbench run --method random" in page.text
+    assert "Test CPU" in page.text
+    assert "torch" in page.text
+    assert "cpu-test/demo/random.jsonl" in page.text
+    slow = Page(site / f"{HALF}/slow/default.html")
+    assert "last words" in slow.text
+    assert "timeout" in slow.text
+
+
+def test_older_records_stay_in_the_history_of_their_page(tmp_path: Path) -> None:
+    old = make_record("alpha", losses=losses(0.9), age=30, suite_version="0")
+    middle, new = make_record("alpha", losses=losses(0.9), age=9), make_record("alpha", losses=losses(0.2), age=1)
+    gone = make_record("beta", losses=losses(0.1), age=40, suite_version="0")
+    built = build([middle, new, old, gone], REGISTRY, tmp_path)
+    page = Page(built.index.parent / f"{HALF}/alpha/default.html")
+    rows = [" ".join(row.split()) for row in page.rows[1:]]
+    assert [
+        record.started.strftime("%Y-%m-%d") in row for record, row in zip((new, middle, old), rows, strict=True)
+    ] == 3 * [True]
+    assert ["superseded" in row for row in rows] == [False, True, True]
+    assert "suite version 0" in rows[2]
+    assert "stands in no ranking" in Page(built.index.parent / f"{HALF}/beta/default.html").text
+    assert "beta" not in " ".join(Page(built.index.parent / f"{HALF}.html").rows)
+
+
+def test_changes_are_told_once_with_their_commits(tmp_path: Path) -> None:
+    def record(age: int, shift: float, commit: str, **changes: object) -> Record:
+        made = make_record("alpha", losses=losses(shift), age=age, **changes)
+        return made.model_copy(update={"environment": made.environment.model_copy(update={"commit": commit})})
+
+    records = [
+        record(9, 0.2, "aaaaaaaaaaaa1"),
+        record(8, 0.2, "bbbbbbbbbbbb1"),
+        record(7, 0.5, "cccccccccccc1"),
+        record(2, 0.5, "dddddddddddd1", status="failed", reason="it fell over"),
+        record(1, 0.5, "eeeeeeeeeeee1"),
+    ]
+    site = build(records, REGISTRY, tmp_path).index.parent
+    page = Page(site / "history.html")
+    said = [" ".join(row.split()) for row in page.rows[1:]]
+    assert [row.split()[2] for row in said] == ["mended", "broke", "worse", "new"]
+    assert "bbbbbbbbbbbb and cccccccccccc" in said[2]
+    assert "+35.0" in said[2]
+    assert "it fell over" in said[1]
+    feed = ElementTree.parse(site / "feed.xml").getroot()
+    atom = "{http://www.w3.org/2005/Atom}"
+    assert len(feed.findall(f"{atom}entry")) == 4
+    assert len({entry.findtext(f"{atom}id") for entry in feed.findall(f"{atom}entry")}) == 4
+    assert feed.findtext(f"{atom}updated") == (START - timedelta(days=1)).isoformat()
+    assert all((site / link.attrib["href"]).is_file() for link in feed.iter(f"{atom}link"))
+    assert "does not run any more" in (feed.find(f"{atom}entry[2]/{atom}title").text or "")
 
 
 def test_the_method_page_holds_the_claim_against_the_records(site: Path) -> None:
     alpha, beta = Page(site / "methods/alpha.html"), Page(site / "methods/beta.html")
-    assert "holds" in alpha.row("half")
+    assert "holds" in alpha.text
     assert "does not hold" not in alpha.text
     assert "does not hold" in beta.text
     assert "https://example.org/paper" in alpha.text
     assert "samples int 256" in alpha.row("samples")
     assert "in the paper: 6.4" in " ".join(alpha.text.split())
+    assert "def make_method(" in alpha.text  # the file that the adapter stands in
     assert "no longer registered" in Page(site / "methods/slow.html").text
 
 
 def test_what_could_not_be_read_is_listed(site: Path) -> None:
-    assert "results/x.jsonl:3: not JSON" in Page(site / "index.html").text
+    text = Page(site / "index.html").text
+    assert "cpu-test/demo/broken.jsonl:1: not JSON" in text
+    assert str(site.parent) not in text
 
 
-def test_the_downloads_hold_every_record(site: Path) -> None:
-    stored = json.loads((site / "data/records.json").read_text())
-    assert [Record.model_validate(record) for record in stored] == RECORDS
-    with (site / "data/records.csv").open(newline="") as file:
-        lines = list(csv.DictReader(file))
-    assert {line["id"] for line in lines} == {record.id for record in RECORDS}
-    (ratio,) = [x for x in lines if x["method"] == "alpha" and x["metric"] == "decode.tpot.ratio"]
-    assert float(ratio["value"]) == pytest.approx(0.7)
+def test_the_downloads_of_a_board_hold_its_figures(site: Path) -> None:
+    stored = json.loads((site / f"{HALF}.json").read_text())
+    by_name = {row["method"]: row for row in stored["rows"]}
+    assert list(by_name) == ["alpha", "random", "beta", "dense", "slow"]
+    ratio = by_name["alpha"]["metrics"]["decode.tpot.ratio"]
+    assert ratio["value"] == pytest.approx(0.7)
+    assert ratio["n"] == 20
+    assert by_name["beta"]["beaten_by_control"] == "random"
+    with (site / f"{HALF}.csv").open(newline="") as file:
+        lines = {line["method"]: line for line in csv.DictReader(file)}
+    assert float(lines["alpha"]["decode.tpot.ratio"]) == ratio["value"]
+    assert lines["slow"]["reason"] == "stopped after 60 s"
+    assert lines["slow"]["perplexity"] == ""
+
+
+def test_the_script_of_a_board_knows_who_beats_whom(site: Path) -> None:
+    data = json.loads((site / f"{HALF}.js").read_text().split("=", 2)[2].strip().removesuffix(";").split("=", 1)[-1])
+    names = [row["name"] for row in data["rows"]]
+    beats = {names[i]: [names[j] for j in others] for i, others in enumerate(data["beats"])}
+    assert beats["alpha"] == ["random", "beta"]
+    assert beats["beta"] == beats["dense"] == []
+    column = [metric["name"] for metric in data["metrics"]].index("decode.tpot.ratio")
+    assert data["rows"][0]["cells"][column][0] == pytest.approx(0.7, rel=1e-4)
+
+
+def test_parquet_holds_every_record_with_its_samples(site: Path) -> None:
+    table = pyarrow.dataset.dataset(site / "data/records", format="parquet").to_table().to_pylist()
+    assert {row["id"] for row in table} == {record.id for record in RECORDS}
+    alpha = next(row for row in table if row["method"] == "alpha")
+    (record,) = [record for record in RECORDS if record.method == "alpha"]
+    assert dict(alpha["quality"])["perplexity"]["samples"] == record.quality["perplexity"].samples
+    assert dict(dict(alpha["timings"])["decode"])["tpot"]["candidate"] == record.timings["decode"]["tpot"].candidate
+    assert alpha["started"] == record.started
+    assert alpha["environment"]["cpu"] == "Test CPU"
     assert json.loads((site / "data/schema.json").read_text())["title"] == "Record"
 
 
-def test_a_record_that_diverged_is_still_json(tmp_path: Path) -> None:
+def test_a_record_that_diverged_is_shown_and_its_data_is_json(tmp_path: Path) -> None:
     record = make_record(losses=[1.0, float("inf"), float("nan")])
-    build_site([record, make_record("beta", losses=losses(0))], [], REGISTRY, tmp_path)
+    site = build(
+        [record, make_record("beta", losses=losses(0)), make_record("random", losses=losses(0))], REGISTRY, tmp_path
+    )
 
     def refuse(name: str) -> None:
         raise AssertionError(f"{name} is not JSON")
 
-    (first, _) = json.loads((tmp_path / "data/records.json").read_text(), parse_constant=refuse)
-    assert Record.model_validate(first).quality["perplexity"].samples[1] == float("inf")
-
-
-def strings(record: Record) -> Record:
-    """The record with an attack in every free text."""
-    environment = record.environment.model_copy(update={"cpu": EVIL, "gpu": EVIL, "commit": EVIL})
-    names = ("suite_version", "method", "variant", "point", "scale", "base", "hardware", "reason", "log", "command")
-    changes: dict[str, Any] = dict.fromkeys(names, EVIL)
-    quality = {**record.quality, EVIL: next(iter(record.quality.values()))} if record.quality else {}
-    figures = {**record.figures, EVIL: 1.0}
-    return record.model_copy(update=changes | {"environment": environment, "quality": quality, "figures": figures})
-
-
-@pytest.mark.parametrize("status", ["ok", "failed"])
-@pytest.mark.parametrize("suite", ["demo", EVIL])
-def test_no_text_of_a_record_becomes_markup_or_leaves_the_folder(tmp_path: Path, status: str, suite: str) -> None:
-    record = strings(make_record(losses=losses(0), status=status, suite=suite))
-    other = record.model_copy(update={"method": "../../escape", "hardware": "../..", "started": RECORDS[0].started})
-    output = tmp_path / "site"
-    build_site([record, other, *RECORDS], [EVIL], REGISTRY, output)
-    assert [path.name for path in tmp_path.iterdir()] == ["site"]
-    assert any(EVIL in Page(path).text for path in pages(output))
-    for path in pages(output):
-        for tag, attrs in Page(path).tags:
-            assert tag not in ("script", "img"), path
-            assert not any(name.startswith("on") for name in attrs)
-    cells = (output / "data/records.csv").read_text()
-    assert "\n=" not in cells
-
-
-def test_no_text_of_a_card_or_a_suite_becomes_markup(tmp_path: Path) -> None:
-    claims = (Claim(EVIL, EVIL, EVIL, paper_value=EVIL),)
-    method = make_method("alpha", text=EVIL, title=EVIL, paper=EVIL, notes=EVIL, claims=claims)
-    object.__setattr__(method.card, "url", "javascript:alert(1)")
-    registry = make_registry(method, title=EVIL, summary=EVIL, notice=EVIL)
-    build_site(RECORDS, [], registry, tmp_path)
-    for path in pages(tmp_path):
-        page = Page(path)
-        assert not any(tag in ("script", "img") for tag, _ in page.tags), path
-        assert not any((attrs.get("href") or "").startswith("javascript") for _, attrs in page.tags)
-    assert EVIL in Page(tmp_path / "methods/alpha.html").text
-
-
-@pytest.mark.parametrize(
-    ("url", "good"),
-    [
-        ("https://arxiv.org/abs/1", True),
-        ("http://a.b/c", True),
-        ("javascript:alert(1)", False),
-        (" JavaScript:alert(1)", False),
-        ("data:text/html,x", False),
-        ("//evil.example", False),
-        ("https:", False),
-        ("http://[", False),
-        (None, False),
-    ],
-)
-def test_only_web_addresses_become_links(url: str | None, good: bool) -> None:
-    assert (safe_url(url) is not None) is good
-
-
-@pytest.mark.parametrize("text", ["..", "../x", "a/b", "", "A", "a b", ".", "con/..", "x" * 300, "\ud800"])
-def test_file_names_stay_in_their_folder_and_apart(text: str) -> None:
-    name = file_name(text)
-    assert re.fullmatch(r"[a-z0-9]+([-.][a-z0-9]+)*", name)
-    assert name != file_name(text + "2")
-    assert file_name("flap") == "flap"
+    for path in site.index.parent.rglob("*.json"):
+        if ".cache" not in path.parts:
+            json.loads(path.read_text(), parse_constant=refuse)
+    assert "2 not finite" in Page(site.index.parent / f"{HALF}/alpha/default.html").text
 
 
 def test_a_site_without_records_says_so(tmp_path: Path) -> None:
-    page = Page(build_site([], [], REGISTRY, tmp_path))
+    built = build([], REGISTRY, tmp_path)
+    page = Page(built.index)
     assert "No records yet" in page.text
     assert "Alpha" in page.text
 
 
-def test_building_twice_gives_the_same_pages(site: Path, tmp_path: Path) -> None:
-    shuffled: Sequence[Record] = list(reversed(RECORDS))
-    build_site(RECORDS, ["results/x.jsonl:3: not JSON"], REGISTRY, tmp_path)
-    build_site(shuffled, ["results/x.jsonl:3: not JSON"], REGISTRY, tmp_path / "again")
-    page = "suites/demo/cpu-test.html"
-    assert (tmp_path / page).read_text() == (site / page).read_text() == (tmp_path / "again" / page).read_text()
+def test_methods_differ_in_a_long_list_of_pages(tmp_path: Path) -> None:
+    records = [make_record("alpha", variant=f"v{i}", losses=losses(0.1 * i, seed=i), **times(0.7)) for i in range(40)]
+    site = build(records, REGISTRY, tmp_path).index.parent
+    page = at_half(site)
+    assert "40 of" not in page.text
+    assert len([tag for tag, attrs in page.tags if tag == "use" and "faint" in (attrs.get("class") or "")]) > 30
+
+
+def test_a_script_of_data_cannot_end_its_element() -> None:
+    text = script("board", {"name": "</script><!--\u2028"})
+    assert "</" not in text
+    assert "<!--" not in text
+    assert text.isascii()
+
+
+def test_serve_shows_the_folder_on_this_machine_alone(site: Path) -> None:
+    import threading
+    import urllib.request
+
+    with serve(site, 0) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        with urllib.request.urlopen(f"http://127.0.0.1:{server.server_port}/{HALF}.html") as answer:
+            assert answer.read() == (site / f"{HALF}.html").read_bytes()
+        assert server.server_address[0] == "127.0.0.1"
+        server.shutdown()
+
+
+@pytest.mark.parametrize("text", ["..", "../x", "a/b", "", "A", "a b", ".", "con/..", "x" * 300, "\ud800", "a.html"])
+def test_file_names_stay_in_their_folder_and_apart(text: str) -> None:
+    name = file_name(text)
+    assert re.fullmatch(r"[a-z0-9]+([-.][a-z0-9]+)*", name)
+    assert name != file_name(text + "2")
+    assert not name.endswith(".html")
+    assert file_name("flap") == "flap"

@@ -1,0 +1,228 @@
+"""One hardware, scale and base of a suite: its boards, configurations and downloads, written by one process.
+
+A section takes no part of another, so sections are built side by side, and one whose records are the same as in the
+last build is left as it stands.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from bench.analyse.claims import ClaimCheck, check_claims
+from bench.analyse.rows import Board, Row, by_board, make_rows
+from bench.analyse.summary import Cost, lookup, row_costs, row_quality
+from bench.contract import Metric, SuiteInfo
+from bench.contract.registry import Registry
+from bench.publish import board_data
+from bench.publish.catalogue import Entry
+from bench.publish.format import interval, percent
+from bench.publish.frontier_view import Figure, make_figure
+from bench.publish.history import by_configuration, changes_of
+from bench.publish.pages import ROOT_TOKEN, Pages, environment
+from bench.publish.paths import board_address, file_name, record_address, section_address
+from bench.publish.record_view import make_configuration
+from bench.publish.table_view import Cell, Table, make_cell, make_table
+from bench.record.schema import Record
+
+
+@dataclass(frozen=True)
+class Context:
+    """What all sections share. infos: of every suite, registered or not. files: names of results files."""
+
+    pages: Pages
+    registry: Registry
+    infos: Mapping[str, SuiteInfo]
+    versions: Mapping[str, str]
+    controls: frozenset[str]
+    families: Mapping[str, str]
+    files: Mapping[str, str]
+    code: str
+
+
+@dataclass(frozen=True)
+class Place:
+    """A section as other pages link to it."""
+
+    suite: str
+    hardware: str
+    scale: str
+    base: str
+
+    @property
+    def address(self) -> str:
+        """Its page."""
+        return section_address(self.suite, self.hardware, self.scale, self.base)
+
+
+def build_section(
+    context: Context, place: Place, entries: Sequence[Entry], siblings: Sequence[Place]
+) -> dict[str, Any]:
+    """Write all pages of the section, unless nothing has changed; returns what other pages say of it (plain JSON).
+
+    entries: all of its records, of any version of the suite, oldest first. siblings: the suite's other sections.
+    """
+    identity = [context.code, [asdict(s) for s in siblings], [(e.id, e.file, e.offset) for e in entries]]
+    wanted = hashlib.sha256(json.dumps(identity).encode()).hexdigest()
+    cache = (
+        context.pages.output / ".cache" / (hashlib.sha256(place.address.encode()).hexdigest()[:16] + ".section.json")
+    )
+    try:
+        known: dict[str, Any] = json.loads(cache.read_text())
+        if known["wanted"] == wanted:
+            return known
+    except (OSError, ValueError, KeyError):
+        pass
+    made = _build(context, place, entries, siblings) | {"wanted": wanted}
+    cache.parent.mkdir(parents=True, exist_ok=True)
+    cache.write_text(json.dumps(made))
+    return made
+
+
+def _build(context: Context, place: Place, entries: Sequence[Entry], siblings: Sequence[Place]) -> dict[str, Any]:
+    info, pages = context.infos[place.suite], context.pages
+    rows, problems = _rows(entries, context.versions[place.suite])
+    controls = context.controls
+    boards = _in_order(by_board(rows), info)
+    tables = [make_table(board, group, info, controls, context.families) for board, group in boards]
+    figures = figures_of(rows, info, controls)
+    shared = {"info": info, "place": place, "siblings": siblings, "section": place.address}
+    points = [
+        {"point": table.board.point, "title": table.title, "address": board_address(table.board) + ".html",
+         "rows": len(table.lines), "ok": len(table.ok), "best": [line.name for line in table.ok if line.rank[:1] == "1"
+                                                             and line.rank[:2] in ("1", "1–")],
+         "limits": table.limits}
+        for table in tables
+    ]  # fmt: skip
+    written = [pages.page("section.html", place.address, tables=tables, figures=figures, points=points, **shared)]
+    for table, (_, group) in zip(tables, boards, strict=True):
+        written += _write_board(pages, table, group, info, controls, points, shared)
+    configurations, changes = [], []
+    current = {(row.board.point, row.method, row.variant): row for row in rows}
+    lines = {(table.board.point, line.name): line for table in tables for line in table.lines}
+    primary = [info.primary, *(metric for metric in info.costs.values() if metric.primary)]
+    for (board, method, variant), history in by_configuration(entries).items():
+        row = current.get((board.point, method, variant))
+        view = make_configuration(row.board if row else board, row, history, info, context.files)
+        written.append(pages.page("record.html", record_address(board, method, variant), view=view, **shared))
+        changes += [asdict(change) for change in changes_of(history, primary)]
+        line = lines.get((board.point, row.name)) if row else None
+        configurations.append(
+            {
+                "point": board.point, "method": method, "variant": variant, **asdict(place), "records": len(history),
+                "status": row.status if row else history[-1].status, "newest": history[-1].started,
+                "version": history[-1].suite_version, "current": row is not None,
+                "reason": line.reason if line else history[-1].reason, "rank": line.rank if line else "–",
+                "unbeaten": list(line.unbeaten) if line else [], "seeds": line.seeds if line else 0,
+                "score": asdict(_cell(row, info.primary)) if row else None,
+                "address": record_address(board, method, variant), "board": board_address(board) + ".html",
+            }
+        )  # fmt: skip
+    return {
+        **asdict(place), "address": place.address, "rows": len(rows), "records": len(entries), "points": points,
+        "newest": entries[-1].started, "figure": _figure(figures, place), "changes": changes,
+        "configurations": configurations, "claims": _claims(context, rows, info), "written": written,
+        "problems": problems,
+    }  # fmt: skip
+
+
+def _rows(entries: Sequence[Entry], version: str) -> tuple[list[Row], list[str]]:
+    """Rows of the newest record of each seed under the suite's newest version, and what could not be made of them."""
+    newest = {(e.point, e.method, e.variant, e.seed): e for e in entries if e.suite_version == version}
+    records: list[Record] = [entry.load() for entry in newest.values()]
+    rows, problems = [], []
+    for row in make_rows(records):
+        try:
+            row_quality(row)
+            row_costs(row)
+            rows.append(row)
+        except (ValueError, ArithmeticError) as error:
+            problems.append(f"{row.name} at {row.board.point}: its figures can't be computed: {error}")
+    return rows, problems
+
+
+def _in_order(boards: Mapping[Board, list[Row]], info: SuiteInfo) -> list[tuple[Board, list[Row]]]:
+    """Boards in the order of the suite's operating points."""
+    order = {name: i for i, name in enumerate(info.points)}
+    return sorted(boards.items(), key=lambda item: (order.get(item[0].point, len(order)), item[0].point))
+
+
+def _write_board(
+    pages: Pages, table: Table, rows: Sequence[Row], info: SuiteInfo, controls: frozenset[str],
+    points: Sequence[Mapping[str, Any]], shared: Mapping[str, Any],
+) -> list[str]:  # fmt: skip
+    by_name = {row.name: row for row in rows}
+    rows = [by_name[line.name] for line in table.lines]
+    metrics = board_data.board_metrics(rows, info)
+    found = board_data.figures(rows, metrics)
+    figures = [make_figure(rows, metric, info.primary, controls) for metric in info.costs.values() if metric.primary]
+    base = board_address(table.board)
+    name = base.rsplit("/", 1)[-1]
+    return [
+        pages.page("board.html", f"{base}.html", table=table, figures=[f for f in figures if f], points=points,
+                   name=name, **shared),
+        pages.text(f"{base}.json", board_data.as_json(table, metrics, found)),
+        pages.text(f"{base}.csv", board_data.as_csv(table, metrics, found)),
+        pages.text(f"{base}.js", board_data.as_script(table, rows, metrics, found, info)),
+        pages.text(f"{base}.pairs.js", board_data.pairs_script(rows, [line.name for line in table.lines], info)),
+    ]  # fmt: skip
+
+
+def figures_of(rows: Sequence[Row], info: SuiteInfo, controls: frozenset[str]) -> list[Figure]:
+    """One picture for each problem and primary cost. Points with equal settings are budgets of one problem."""
+    problems: list[tuple[object, list[Row]]] = []
+    for row in rows:
+        point = info.points.get(row.board.point)
+        settings = point.settings if point else row.board.point
+        group = next((group for known, group in problems if known == settings), None)
+        if group is None:
+            problems.append((settings, [row]))
+        else:
+            group.append(row)
+    figures = []
+    for _, group in problems:
+        for cost in (metric for metric in info.costs.values() if metric.primary):
+            titles = list(dict.fromkeys(row.board.point for row in group))
+            figure = make_figure(group, cost, info.primary, controls)
+            if figure is not None:
+                place = titles[0] if len(problems) > 1 and len(titles) == 1 else ""
+                figures.append(Figure(**{**vars(figure), "title": f"{figure.title}{': ' + place if place else ''}"}))
+    return figures
+
+
+def _figure(figures: Sequence[Figure], place: Place) -> str:
+    """The first picture as it stands on pages that show a glance of the section."""
+    if not figures:
+        return ""
+    macros: Any = environment().get_template("macros.html").module
+    return str(macros.figure(figures[0], ROOT_TOKEN, file_name(f"Glance of {place.address}")))
+
+
+def _claims(context: Context, rows: Sequence[Row], info: SuiteInfo) -> dict[str, list[dict[str, Any]]]:
+    """By method: what its claims are worth here; `claim` counts the claims of its card."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for slug in dict.fromkeys(row.method for row in rows):
+        method = context.registry.methods.get(slug)
+        if method is None or method.card.suite != info.slug:
+            continue
+        for check in check_claims(method.card, rows, info):
+            said = _said(check) | {"claim": method.card.claims.index(check.claim)}
+            found.setdefault(slug, []).append(said)
+    return found
+
+
+def _said(check: ClaimCheck) -> dict[str, Any]:
+    change, board = check.improvement, check.row.board
+    within = "" if change is None else interval(100 * change.low, 100 * change.high, change.value)
+    return {
+        "point": board.point, "variant": check.row.variant, "hardware": board.hardware, "scale": board.scale,
+        "base": board.base, "versus": check.versus, "outcome": check.outcome, "reason": check.reason,
+        "improvement": "" if change is None else percent(change.value), "within": within.replace("]", "] %"),
+        "address": record_address(board, check.row.method, check.row.variant),
+    }  # fmt: skip
+
+
+def _cell(row: Row, metric: Metric) -> Cell:
+    cost: Cost = lookup(row_quality(row), row_costs(row), metric.name)
+    return make_cell(cost, metric)

@@ -1,0 +1,257 @@
+// A board's explorer: limits on any cost, and a plot of any score against any cost. Its data and D3 load after the page.
+"use strict";
+addEventListener("load", () => {
+  const box = document.getElementById("explorer");
+  const { element, state, quantity } = effbench;
+  const here = document.currentScript?.src ?? [...document.scripts].find((script) => script.src.endsWith("explorer.js")).src;
+  const load = (address) => new Promise((done, failed) => {
+    document.head.append(element("script", { src: address, on: { load: done, error: failed } }));
+  });
+  Promise.all([load(new URL("vendor/d3.min.js", here).href), load(box.dataset.source)]).then(start, () => {});
+
+  function start() {
+    const { metrics, rows, beats } = effbench.board;
+    const good = rows.map((row, i) => ({ ...row, i })).filter((row) => row.status === "ok");
+    good.forEach((row, place) => { row.colour = place % 7; row.shape = SHAPES[place % SHAPES.length]; });
+    const at = new Map(metrics.map((metric, i) => [metric.name, i]));
+    const figure = (row, name) => row.cells[at.get(name)];
+    const usable = (name) => good.filter((row) => figure(row, name) && figure(row, name)[4] !== "n");
+    const drawable = metrics.filter((metric) => usable(metric.name).length > 1);
+    const scores = drawable.filter((metric) => metric.score);
+    const costs = drawable.filter((metric) => !metric.score);
+    if (!scores.length || !costs.length) return;
+    const primary = metrics.find((metric) => metric.score && metric.primary) ?? scores[0];
+    const limits = new Map();
+    const table = document.querySelector("table[data-main]");
+    const rowOf = new Map([...table.tBodies].flatMap((body) => [...body.rows]).map((row) => [row.dataset.name, row]));
+
+    // --- what is within the limits ---
+    const within = (row) => [...limits].every(([name, allowed]) => {
+      const found = figure(row, name);
+      if (!found || found[4] === "n") return false;
+      return metrics[at.get(name)].better === "lower" ? found[0] <= allowed : found[0] >= allowed;
+    });
+    const verdict = element("p", { role: "status", class: "best" });
+    const hide = element("input", { type: "checkbox", id: "hide" });
+    effbench.hidden = (row) => hide.checked && row.classList.contains("over");
+    effbench.shown = () => effbench.shownRows().map((shown) => {
+      const row = rows.find((each) => each.name === shown.dataset.name);
+      const found = { rank: row.rank, method: row.name, family: row.family, kind: row.kind, status: row.status };
+      metrics.forEach((metric, i) => ["", ".low", ".high", ".n"].forEach((part, k) => { found[metric.name + part] = row.cells[i]?.[k] ?? null; }));
+      return found;
+    });
+
+    function explore() {
+      const feasible = good.filter(within);
+      const best = feasible.filter((row) => figure(row, primary.name) && !feasible.some((other) => beats[other.i].includes(row.i)));
+      for (const row of good) {
+        rowOf.get(row.name)?.classList.toggle("over", !feasible.includes(row));
+        rowOf.get(row.name)?.classList.toggle("best", limits.size > 0 && best.includes(row));
+      }
+      const names = best.flatMap((row, i) => [i ? ", " : "", element("a", { href: box.dataset.root + row.address }, row.name), ` ${quantity(figure(row, primary.name)[0], primary.unit)}`]);
+      verdict.replaceChildren(`${feasible.length} of ${good.length} within the limits. `,
+        ...(best.length ? [`Best by ${primary.title}${best.length > 1 ? ", tied" : ""}: `, ...names] : ["None to choose from."]));
+      effbench.filter();
+      draw();
+    }
+
+    function slider(metric) {
+      const values = [...new Set(usable(metric.name).map((row) => figure(row, metric.name)[0]))].sort((a, b) => a - b);
+      if (metric.better !== "lower") values.reverse();
+      const word = metric.better === "lower" ? "at most" : "at least";
+      const input = element("input", { type: "range", min: 0, max: values.length, value: values.length, "data-metric": metric.name });
+      const output = element("output");
+      const show = () => {
+        const free = Number(input.value) >= values.length;
+        const text = free ? "no limit" : `${word} ${quantity(values[input.value], metric.unit)}`;
+        output.textContent = text;
+        input.setAttribute("aria-valuetext", text);
+        if (free) limits.delete(metric.name);
+        else limits.set(metric.name, values[input.value]);
+      };
+      input.addEventListener("input", () => { show(); state.set(`max.${metric.name}`, limits.has(metric.name) ? limits.get(metric.name) : null); explore(); });
+      const restore = () => {
+        const wanted = state.get(`max.${metric.name}`);
+        const kept = wanted === null ? values.length : values.filter((value) => (metric.better === "lower" ? value <= Number(wanted) : value >= Number(wanted))).length - 1;
+        input.value = Math.max(0, kept);
+        show();
+      };
+      return { restore, label: element("label", { class: "limit" }, element("span", {}, metric.title), input, output) };
+    }
+    const common = (metric) => metric.primary || /^(stored_bytes|build\.|memory\.)/.test(metric.name);
+    const sliders = costs.map((metric) => ({ metric, ...slider(metric) }));
+    const few = sliders.filter(({ metric }) => common(metric)).slice(0, 7);
+    const more = sliders.filter((each) => !few.includes(each));
+
+    // --- the plot ---
+    const choose = (name, options, chosen) => {
+      const select = element("select", { id: `axis-${name}` }, ...options.map((metric) => element("option", { value: metric.name }, metric.title + (metric.unit && metric.unit !== "×" ? ` (${metric.unit})` : ""))));
+      select.value = chosen;
+      select.addEventListener("change", () => { state.set(name, select.value); draw(); });
+      return select;
+    };
+    const x = choose("x", costs, (costs.find((metric) => metric.primary) ?? costs[0]).name);
+    const y = choose("y", scores, (scores.find((metric) => metric.primary) ?? scores[0]).name);
+    const plot = element("div", { class: "interactive" });
+    const tip = element("div", { class: "tip", hidden: true });
+    const reset = element("button", { type: "button", on: { click: () => { sliders.forEach(({ metric }) => state.set(`max.${metric.name}`, null)); restore(); } } }, "No limits");
+    const panel = element("section", { "aria-labelledby": "explore" },
+      element("h2", { id: "explore" }, "Explore"),
+      element("p", { class: "quiet" }, "Set a budget: what is over it fades in plot and table. The address keeps what you set."),
+      element("div", { class: "explore" },
+        element("div", { class: "limits" }, ...few.map(({ label }) => label),
+          ...(more.length ? [element("details", {}, element("summary", {}, `${more.length} more limits`), ...more.map(({ label }) => label))] : []),
+          element("label", { for: "hide" }, hide, " Hide what is over the limits"), reset),
+        element("div", { class: "picture" },
+          element("div", { class: "controls" }, element("label", {}, "Plot ", y), element("label", {}, "against ", x)),
+          verdict, plot, tip,
+          element("p", { class: "quiet" }, "Filled: methods; hollow: controls. The line is the frontier, the shade what a control reaches. Tab into the plot, then the arrow keys; Enter opens the records."))));
+    hide.addEventListener("change", () => { state.set("hide", hide.checked ? "1" : null); effbench.filter(); });
+    box.append(panel);
+    box.hidden = false;
+    document.getElementById("figures")?.classList.add("print-only");
+
+    function restore() {
+      sliders.forEach((each) => each.restore());
+      for (const [name, select] of [["x", x], ["y", y]]) {
+        const wanted = state.get(name);
+        if ([...select.options].some((option) => option.value === wanted)) select.value = wanted;
+      }
+      hide.checked = state.get("hide") === "1";
+      explore();
+    }
+    addEventListener("hashchange", restore);
+    addEventListener("resize", draw);
+    table.addEventListener("shown", () => plot.querySelectorAll("a").forEach((mark) => mark.classList.toggle("gone", rowOf.get(mark.dataset.name)?.hidden ?? false)));
+    restore();
+
+    function draw() {
+      const width = Math.min(860, Math.max(300, plot.clientWidth || 760)); // drawn at the size it has: text is never scaled
+      const [height, left, right, top, bottom] = [440, 70, 18, 18, 58];
+      const [mx, my] = [metrics[at.get(x.value)], metrics[at.get(y.value)]];
+      const points = good.filter((row) => figure(row, mx.name) && figure(row, mx.name)[4] !== "n" && figure(row, my.name))
+        .map((row) => ({ row, x: figure(row, mx.name), y: figure(row, my.name) }));
+      const sx = axis(points.map((p) => p.x), [left, width - right]);
+      const sy = axis(points.map((p) => p.y), [height - bottom, top]);
+      const svg = d3.create("svg").attr("viewBox", `0 0 ${width} ${height}`).attr("class", "plot").attr("role", "group")
+        .attr("aria-label", `${my.title} against ${mx.title}, ${points.length} methods; the data stands in the table`);
+      const place = (p) => [sx(p.x[0]), sy(p.y[0])];
+      const inside = svg.append("svg").attr("x", left).attr("y", top).attr("width", width - left - right).attr("height", height - top - bottom)
+        .attr("viewBox", `${left} ${top} ${width - left - right} ${height - top - bottom}`);
+      for (const p of pareto(points.filter((each) => each.row.kind !== "method"), mx, my)) {
+        const [px, py] = place(p);
+        const [x1, x2] = mx.better === "lower" ? [px, width - right] : [left, px];
+        const [y1, y2] = my.better === "lower" ? [top, py] : [py, height - bottom];
+        inside.append("rect").attr("class", "reached").attr("x", x1).attr("y", y1).attr("width", Math.max(0, x2 - x1)).attr("height", Math.max(0, y2 - y1));
+      }
+      const format = (unit, scale) => {
+        const most = Math.max(...scale.domain().map(Math.abs));
+        const shown = quantity(most, unit).split("\u00a0")[1] ?? "";
+        const factor = ["B", "s", "FLOP", "J", "W"].includes(unit) ? Number(quantity(most, unit).split("\u00a0")[0].replace("−", "-")) / most : 1;
+        return { unit: unit === "×" ? "×" : shown || unit, tick: (value) => d3.format(".4~g")(Number((value * factor).toPrecision(4))) };
+      };
+      for (const [scale, metric, side] of [[sx, mx, "x"], [sy, my, "y"]]) {
+        const { unit, tick } = format(metric.unit, scale);
+        const ticks = scale.ticks(side === "x" ? width / 110 : 6).filter((value, i, all) => all.length < 12 || i % Math.ceil(all.length / 8) === 0);
+        const made = side === "x" ? d3.axisBottom(scale).tickSize(-(height - top - bottom)) : d3.axisLeft(scale).tickSize(-(width - left - right));
+        svg.append("g").attr("class", "ticks").attr("aria-hidden", "true")
+          .attr("transform", side === "x" ? `translate(0 ${height - bottom})` : `translate(${left} 0)`)
+          .call(made.tickValues(ticks).tickFormat(tick).tickPadding(8));
+        svg.append("text").attr("class", "axis-title").attr("text-anchor", "middle").text(`${metric.title}${unit ? ` (${unit})` : ""}${scale.base ? ", log scale" : ""}`)
+          .attr("transform", side === "x" ? `translate(${(left + width - right) / 2} ${height - 12})` : `translate(16 ${(top + height - bottom) / 2}) rotate(-90)`);
+      }
+      const frontier = pareto(points, mx, my).sort((a, b) => (mx.better === "lower" ? a.x[0] - b.x[0] : b.x[0] - a.x[0]));
+      inside.append("path").attr("class", "frontier").attr("d", frontier.map((p, i) => { const [px, py] = place(p); return i ? `H${px}V${py}` : `M${px} ${py}`; }).join(""));
+      const ordered = [...points].sort((a, b) => a.x[0] - b.x[0]);
+      const marks = svg.append("g").selectAll("a").data(ordered).join("a")
+        .attr("href", (p) => box.dataset.root + p.row.address)
+        .attr("data-name", (p) => p.row.name)
+        .attr("tabindex", (p, i) => (i ? -1 : 0))
+        .attr("aria-label", (p) => `${p.row.name}${p.row.kind === "method" ? "" : `, ${p.row.kind}`}: ${said(my, p.y)}, ${said(mx, p.x)}`)
+        .attr("class", (p) => `c${p.row.colour}${p.row.kind === "method" ? "" : " control"}${within(p.row) ? "" : " over"}${rowOf.get(p.row.name)?.hidden ? " gone" : ""}`);
+      marks.append("path").attr("class", "bar").attr("d", (p) => {
+        const [px, py] = place(p);
+        return `${bar(p.y, (a, b) => `M${px} ${hold(sy(a), sy)}V${hold(sy(b), sy)}`)}${bar(p.x, (a, b) => `M${hold(sx(a), sx)} ${py}H${hold(sx(b), sx)}`)}`;
+      });
+      marks.append("use").attr("class", "mark").attr("href", (p) => `#m-${p.row.shape}`).attr("x", (p) => place(p)[0]).attr("y", (p) => place(p)[1]);
+      marks.on("mouseenter focus", (event, p) => show(p, event.currentTarget)).on("mouseleave blur", () => { tip.hidden = true; })
+        .on("keydown", (event, p) => {
+          const step = { ArrowRight: 1, ArrowUp: 1, ArrowLeft: -1, ArrowDown: -1 }[event.key];
+          if (event.key === "Escape") tip.hidden = true;
+          if (!step) return;
+          event.preventDefault();
+          const nodes = marks.nodes();
+          const next = nodes[(ordered.indexOf(p) + step + nodes.length) % nodes.length];
+          nodes.forEach((node) => node.setAttribute("tabindex", node === next ? 0 : -1));
+          next.focus();
+        });
+      labels(points, frontier, place, svg, [left, top, width - right, height - bottom]);
+      const focused = document.activeElement?.closest?.(".interactive a")?.dataset.name;
+      plot.replaceChildren(svg.node());
+      if (focused) [...plot.querySelectorAll("a")].find((mark) => mark.dataset.name === focused)?.focus();
+
+      function show(p, mark) {
+        tip.replaceChildren(element("strong", {}, p.row.name), ` ${p.row.kind === "method" ? p.row.family : p.row.kind}, rank ${p.row.rank}`,
+          ...[[my, p.y], [mx, p.x]].map(([metric, found]) => element("div", {}, said(metric, found))));
+        tip.hidden = false;
+        const outer = tip.offsetParent.getBoundingClientRect();
+        const spot = mark.querySelector(".mark").getBoundingClientRect();
+        tip.style.left = `${Math.max(0, Math.min(spot.left - outer.left + 14, outer.width - tip.offsetWidth))}px`;
+        tip.style.top = `${spot.top - outer.top - tip.offsetHeight - 6}px`;
+      }
+    }
+
+    function said(metric, [value, low, high, n]) {
+      const ends = low !== null && high !== null && low !== high ? ` [${quantity(low, metric.unit)}, ${quantity(high, metric.unit)}]` : "";
+      return `${metric.title} ${quantity(value, metric.unit)}${ends}, n=${n}`;
+    }
+  }
+
+  const SHAPES = ["circle", "square", "triangle", "diamond", "down", "pentagon", "star", "hexagon"];
+  const hold = (pixel, scale) => Math.min(Math.max(...scale.range()), Math.max(Math.min(...scale.range()), pixel));
+  const bar = ([, low, high], path) => (low === null || high === null || low === high ? "" : path(low, high));
+
+  /** A linear scale, or a logarithmic one where the values span more than a factor of ten; bars are held inside. */
+  function axis(figures, range) {
+    const values = figures.map(([value]) => value);
+    let [low, high] = [Math.min(...values), Math.max(...values)];
+    const log = low > 0 && high / low > 10;
+    const reach = log ? Math.sqrt(high / low) : Math.max(high - low, 0.15 * Math.abs(high));
+    for (const [, a, b] of figures) {
+      if (a !== null && a >= (log ? low / reach : low - reach)) low = Math.min(low, a);
+      if (b !== null && b <= (log ? high * reach : high + reach)) high = Math.max(high, b);
+    }
+    if (log) return d3.scaleLog([low / (high / low) ** 0.07, high * (high / low) ** 0.07], range);
+    const pad = 0.07 * (high - low) || 0.1 * Math.abs(high) || 1;
+    return d3.scaleLinear([low >= 0 ? Math.max(0, low - pad) : low - pad, high + pad], range);
+  }
+
+  /** Points that no other is at least as good as in both and better in one. */
+  function pareto(points, mx, my) {
+    const signed = (p) => [mx.better === "lower" ? p.x[0] : -p.x[0], my.better === "lower" ? p.y[0] : -p.y[0]];
+    return points.filter((p) => {
+      const [a, b] = signed(p);
+      return !points.some((other) => { const [c, d] = signed(other); return c <= a && d <= b && (c < a || d < b); });
+    });
+  }
+
+  /** One label a point where it covers no point and no other label; frontier first. */
+  function labels(points, frontier, place, svg, [left, top, right, bottom]) {
+    const taken = points.map((p) => { const [px, py] = place(p); return [px - 6, py - 6, px + 6, py + 6]; });
+    const wanted = [...frontier, ...points.filter((p) => !frontier.includes(p) && (points.length <= 24 || p.row.kind !== "method"))];
+    const group = svg.append("g").attr("aria-hidden", "true");
+    for (const p of wanted) {
+      const [px, py] = place(p);
+      const width = 6.4 * p.row.name.length;
+      for (const [dx, dy, anchor] of [[10, 4, "start"], [-10, 4, "end"], [0, -11, "middle"], [0, 20, "middle"], [9, -8, "start"], [9, 17, "start"], [-9, -8, "end"], [-9, 17, "end"]]) {
+        const x1 = px + dx - (anchor === "end" ? width : anchor === "middle" ? width / 2 : 0);
+        const box = [x1, py + dy - 11, x1 + width, py + dy + 3];
+        if (box[0] < left || box[2] > right || box[1] < top || box[3] > bottom) continue;
+        if (taken.some((other) => box[0] < other[2] && other[0] < box[2] && box[1] < other[3] && other[1] < box[3])) continue;
+        taken.push(box);
+        group.append("text").attr("class", "label").attr("x", px + dx).attr("y", py + dy).attr("text-anchor", anchor).text(p.row.name);
+        break;
+      }
+    }
+  }
+});
