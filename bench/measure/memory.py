@@ -10,6 +10,8 @@ from pathlib import Path
 import psutil
 import torch
 
+from bench.record import cgroup
+
 
 @dataclass
 class Peak:
@@ -79,3 +81,14 @@ def _high_water() -> int:
     except OSError:
         pass
     return psutil.Process().memory_info().rss
+
+
+def free_bytes(device: str) -> float:
+    """Bytes that this process can still get on a device: what CUDA and torch's own cache have left, or what the system
+    and the container around the process have."""
+    if device.startswith("cuda"):
+        cached = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return float(torch.cuda.mem_get_info(device)[0] + cached)
+    available = psutil.virtual_memory().available
+    limit = cgroup.memory_limit()
+    return float(available if limit is None else min(available, limit - psutil.Process().memory_info().rss))

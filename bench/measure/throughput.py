@@ -1,0 +1,271 @@
+"""Throughput: the best batch under a memory limit, searched for each side by itself; then both paired, each at its own.
+
+The search doubles the batch until the throughput stops growing, the memory limit is near, or memory or time run out;
+then it tries sizes between the best and its neighbours. The best batch is the smallest one that is as good as any.
+"""
+
+import gc
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from itertools import chain
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import torch
+
+from bench.contract import Step, Workload
+from bench.measure.clock import clock
+from bench.measure.memory import free_bytes, peak_memory
+from bench.measure.paired import Throttle, time_pair
+from bench.measure.size import resident
+from bench.record.schema import Batch, Throughput
+
+GROWTH = 1.05
+"""A doubling that raises the best throughput by less than this factor has not made it grow..."""
+PATIENCE = 2
+"""...and after so many of them in a row it has stopped growing. One is not enough: kernels change with the batch."""
+AS_GOOD = 0.98
+"""A batch that reaches this share of the best throughput is as good."""
+SAFETY = 1.1
+"""A predicted peak is taken this much higher: caches and workspaces grow in steps."""
+BATCH_SECONDS = 0.5
+"""Trials of one batch are repeated for so long, the best counts: whatever disturbs a trial makes it slower."""
+LARGEST_BATCH = 2**20
+_PHASE = "throughput"
+_now = perf_counter
+
+
+def measure_throughput(
+    workload: Workload,
+    candidate: Any,
+    baseline: Any,
+    *,
+    memory_limit_bytes: float | None = None,
+    seconds: float,
+    rng: np.random.Generator,
+    device: str = "cpu",
+    half_width: float = 0.01,
+    throttle: Throttle | None = None,
+) -> Throughput | None:
+    """Best batch of both sides within the limit and paired times there, each side at its own batch.
+
+    memory_limit_bytes: of what a model and its work on a batch may take; what the device has, if that is less or
+    nothing is given. Both sides must find place beside each other, so each may count on half of what is free.
+    seconds: for each of the two searches, and for the paired times. Other arguments as of `time_pair`.
+    None: the workload has no `at_batch`, or not even one of a side fits.
+    """
+    if workload.at_batch is None:
+        return None
+    room = max(resident(candidate), resident(baseline)) + free_bytes(device) / 2
+    limit = room if memory_limit_bytes is None else min(memory_limit_bytes, room)
+    ours = _search(workload, candidate, limit, seconds, rng, device)
+    theirs = _search(workload, baseline, limit, seconds, rng, device)
+    if not (ours.units and theirs.units):
+        return None
+    times = time_pair(
+        ours.best_in_one_step(),
+        candidate,
+        baseline,
+        seconds=seconds,
+        half_width=half_width,
+        rng=rng,
+        device=device,
+        throttle=throttle,
+        baseline_workload=theirs.best_in_one_step(),
+    )[_PHASE]
+    return Throughput(
+        unit=workload.unit,
+        memory_limit_bytes=limit,
+        candidate_batch=best(ours.batches),
+        baseline_batch=best(theirs.batches),
+        candidate=times.candidate,
+        baseline=times.baseline,
+        candidate_tried=ours.batches,
+        baseline_tried=theirs.batches,
+    )
+
+
+def best(tried: list[Batch]) -> int:
+    """The smallest batch that is as good as any. Raises ValueError if none could be run."""
+    rates = {batch.batch: batch.per_second for batch in tried if batch.per_second is not None}
+    if not rates:
+        raise ValueError("no batch could be run")
+    return min(size for size, rate in rates.items() if rate >= AS_GOOD * max(rates.values()))
+
+
+def search_batch(
+    workload: Workload,
+    model: Any,
+    *,
+    memory_limit_bytes: float,
+    seconds: float,
+    rng: np.random.Generator,
+    device: str = "cpu",
+) -> list[Batch]:
+    """All batch sizes that were tried, smallest first, and the one that was not, with the reason why.
+
+    Peak bytes are those of the model's tensors and what a trial takes above what the process held before. A batch whose
+    peak, predicted from those before, would pass the limit or what is free is not begun: on a CPU the system might end
+    the process, rather than refuse the memory. No batch is begun after `seconds`; the first one always is.
+    """
+    return _search(workload, model, memory_limit_bytes, seconds, rng, device).batches
+
+
+def _search(
+    workload: Workload, model: Any, limit: float, seconds: float, rng: np.random.Generator, device: str
+) -> "_Search":
+    if workload.at_batch is None:
+        raise ValueError(f"workload {workload.name} has no at_batch: its batch can't be searched for")
+    search = _Search(workload.at_batch, model, limit, _now() + seconds, rng, device)
+    search.double()
+    search.refine()
+    return search
+
+
+@dataclass
+class _Search:
+    """tried: batches by size, also those that could not be run. units: of work in one trial, of those that could."""
+
+    at_batch: Callable[[int], Workload]
+    model: Any
+    limit: float
+    deadline: float
+    rng: np.random.Generator
+    device: str
+    tried: dict[int, Batch] = field(default_factory=dict)
+    units: dict[int, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.held = resident(self.model)
+
+    @property
+    def batches(self) -> list[Batch]:
+        return sorted(self.tried.values(), key=lambda batch: batch.batch)
+
+    def best_in_one_step(self) -> Workload:
+        size = best(self.batches)
+        return _in_one_step(self.at_batch(size), self.units[size])
+
+    def double(self) -> None:
+        size, top, idle = 1, 0.0, 0
+        while size <= LARGEST_BATCH and idle < PATIENCE:
+            batch = self.attempt(size)
+            if batch.per_second is None:
+                return
+            idle = 0 if batch.per_second >= GROWTH * top else idle + 1
+            top = max(top, batch.per_second)
+            size *= 2
+
+    def refine(self) -> None:
+        """Halve the gaps beside the best batch, twice."""
+        for _ in range(2):
+            sizes = sorted(self.tried)
+            rates = {size: self.tried[size].per_second or 0.0 for size in sizes}
+            peak = max(sizes, key=lambda size: rates[size])
+            place = sizes.index(peak)
+            for neighbour in (*sizes[place + 1 : place + 2], *sizes[max(0, place - 1) : place]):
+                middle = (peak + neighbour) // 2
+                if rates[peak] and middle not in self.tried and self.affordable(middle) is None:
+                    self.attempt(middle)
+
+    def attempt(self, size: int) -> Batch:
+        """Run a batch, unless it can't be afforded; remembered either way."""
+        reason = self.affordable(size)
+        batch = Batch(batch=size, reason=reason) if reason else self._run(size)
+        self.tried[size] = batch
+        return batch
+
+    def affordable(self, size: int) -> str | None:
+        """Why this batch is not begun, or None."""
+        if not self.tried:
+            return None
+        if _now() > self.deadline:
+            return "not begun: the time was up"
+        predicted = SAFETY * self.predicted(size)
+        if self.held + predicted > self.limit:
+            what = f"the limit of {self.limit / 1e9:.3g} GB"
+        elif predicted > free_bytes(self.device):
+            what = f"what the model holds and {free_bytes(self.device) / 1e9:.3g} GB that are free"
+        else:
+            return None
+        return f"not begun: a peak of {(self.held + predicted) / 1e9:.3g} GB is expected, more than {what}"
+
+    def predicted(self, size: int) -> float:
+        """Bytes above what the model holds, from the two largest batches below it: on the line through both, or in
+        proportion to the larger, whichever is less. The line alone would follow a peak that something else raised."""
+        points = [
+            (number, batch.peak_bytes - self.held)
+            for number, batch in sorted(self.tried.items())
+            if batch.peak_bytes and number < size
+        ]
+        if not points:
+            return 0.0
+        last, above = points[-1]
+        before, lower = points[-2] if len(points) > 1 else (0, 0.0)
+        line = above + max(0.0, above - lower) / (last - before) * (size - last)
+        return min(line, above * size / last)
+
+    def _run(self, size: int) -> Batch:
+        """Trials of one batch. Running out of memory is a result; everything that was allocated is let go again."""
+        units, per_second, above, reason = 0.0, 0.0, 0.0, None
+        try:
+            with peak_memory(self.device) as peak:
+                if len(self.tried) == 0:
+                    self._trial(size)  # the very first pays for warming up
+                spent = 0.0
+                while spent < BATCH_SECONDS:
+                    units, taken = self._trial(size)
+                    per_second, spent = max(per_second, units / taken), spent + taken
+            above = peak.above_start
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            reason = f"out of memory: {str(error).splitlines()[0] if str(error) else type(error).__name__}"
+        if reason is not None:  # outside of the handler: until here the error's frames kept the memory alive
+            gc.collect()
+            if self.device.startswith("cuda"):
+                torch.cuda.empty_cache()
+            return Batch(batch=size, reason=reason)
+        taken_bytes = self.held + above
+        if taken_bytes > self.limit:
+            reason = f"its peak of {taken_bytes / 1e9:.3g} GB passes the limit of {self.limit / 1e9:.3g} GB"
+            return Batch(batch=size, peak_bytes=taken_bytes, reason=reason)
+        self.units[size] = units
+        return Batch(batch=size, per_second=per_second, peak_bytes=taken_bytes)
+
+    def _trial(self, size: int) -> tuple[float, float]:
+        """(units of work, seconds) of one trial."""
+        rng = np.random.default_rng(int(self.rng.integers(2**62)))
+        (step,) = _in_one_step(self.at_batch(size)).trial(self.model, rng)
+        units: list[float] = []
+        seconds = clock(lambda: units.append(step.run()), self.device)
+        return units[0], seconds
+
+
+def _in_one_step(workload: Workload, units: float = 1.0) -> Workload:
+    """The workload with a trial's steps run as one, which returns the units of work that it did; `units` is the same
+    number, said beforehand. What the workload does before its first step is not timed."""
+
+    def trial(model: Any, rng: np.random.Generator) -> Iterator[Step]:
+        steps = workload.trial(model, rng)
+        first = next(steps)
+
+        def run() -> float:
+            done = 0.0
+            for step in chain([first], steps):
+                step.run(*step.inputs)
+                done += step.units
+            return done
+
+        yield Step(_PHASE, run, units=units)
+
+    return replace(workload, trial=trial)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """CUDA's allocator has its own exception; the CPU's raises RuntimeError, and only its words tell."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    words = str(error).lower()
+    return any(said in words for said in ("out of memory", "not enough memory", "can't allocate memory", "bad_alloc"))

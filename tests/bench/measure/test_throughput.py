@@ -1,0 +1,237 @@
+"""The search for the best batch, on models whose optimum, memory and breaking point are ours."""
+
+import gc
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import pytest
+import torch
+
+from bench.contract import Step, Workload
+from bench.measure import throughput
+from bench.measure.throughput import best, is_out_of_memory, measure_throughput, search_batch
+from bench.record.schema import Batch
+
+MIB = 2**20
+NO_LIMIT = 1e15
+
+
+class Time:
+    """Seconds that pass when a model says so."""
+
+    now = 0.0
+
+    def clock(self, run: Callable[[], object], device: str) -> float:
+        start = self.now
+        run()
+        return self.now - start
+
+
+@pytest.fixture(autouse=True)
+def made_up_time(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Iterator[None]:
+    """The search sees Model.seconds pass, to the digit. Garbage is collected quickly: what was before is left out."""
+    if request.node.get_closest_marker("gpu"):
+        yield
+        return
+    made_up = Time()
+    monkeypatch.setattr(throughput, "clock", made_up.clock)
+    monkeypatch.setattr(throughput, "_now", lambda: made_up.now)
+    monkeypatch.setattr(Model, "time", made_up)
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
+@dataclass
+class Model:
+    """Takes seconds(batch) for a trial, allocates bytes_each per sample, breaks at a batch in its own way."""
+
+    seconds: Callable[[int], float]
+    bytes_each: int = 0
+    breaks_at: int = 2**30
+    error: Callable[[], BaseException] = MemoryError
+    weights: torch.Tensor | None = None
+    time: ClassVar[Time] = Time()
+
+
+def workload(batch: int = 1) -> Workload:
+    def trial(model: Model, rng: np.random.Generator) -> Iterator[Step]:
+        def run() -> None:
+            if batch >= model.breaks_at:
+                raise model.error()
+            torch.ones(batch * model.bytes_each // 4).sum()
+            model.time.now += model.seconds(batch) / 2
+            time.sleep(model.seconds(batch) / 200)
+
+        yield Step("prompt", run, units=0)
+        yield Step("answer", run, units=batch)
+
+    return Workload("fake", trial, unit="token", min_trials=7, max_trials=12, at_batch=workload)
+
+
+def search(model: Model, limit: float = NO_LIMIT, seconds: float = 1e9) -> list[Batch]:
+    return search_batch(workload(), model, memory_limit_bytes=limit, seconds=seconds, rng=np.random.default_rng(0))
+
+
+def saturating(knee: int) -> Callable[[int], float]:
+    """Throughput grows in proportion up to the knee, then not at all."""
+    return lambda batch: max(1.0, batch / knee)
+
+
+def test_the_batch_grows_until_the_throughput_does_not() -> None:
+    tried = search(Model(saturating(16)))
+    assert best(tried) == 16
+    assert 64 <= max(batch.batch for batch in tried) <= 128  # two doublings that gain nothing
+    assert all(batch.reason is None for batch in tried)
+
+
+def test_one_bad_batch_size_does_not_end_the_search() -> None:
+    def dip(batch: int) -> float:
+        return float(3 if batch == 4 else 1)
+
+    assert best(search(Model(lambda batch: dip(batch) * max(1, batch / 32)))) == 32
+
+
+def test_an_optimum_between_powers_of_two_is_found() -> None:
+    def paged(batch: int) -> float:
+        """From 25 samples on all is twice as slow."""
+        return 1.0 if batch <= 24 else 2.5 * batch / 25
+
+    assert 16 < best(search(Model(paged))) <= 24
+
+
+def test_the_smallest_of_equals_is_best() -> None:
+    rates = {1: 50.0, 2: 99.0, 4: 100.0, 8: 100.5, 16: None}
+    assert best([Batch(batch=size, per_second=rate) for size, rate in rates.items()]) == 2
+    with pytest.raises(ValueError, match="no batch"):
+        best([Batch(batch=1, reason="out of memory")])
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError,
+        lambda: torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"),
+        lambda: RuntimeError(
+            "[enforce fail at alloc_cpu.cpp:121] . DefaultCPUAllocator: can't allocate memory: you ..."
+        ),
+    ],
+)
+def test_out_of_memory_is_survived_and_told(error: Callable[[], BaseException]) -> None:
+    tried = search(Model(lambda batch: 1.0, breaks_at=11, error=error))
+    broken = [batch for batch in tried if batch.reason is not None]
+    assert 16 in {batch.batch for batch in broken}
+    assert all("out of memory" in str(batch.reason) and batch.per_second is None for batch in broken)
+    assert 8 <= best(tried) <= 10
+
+
+def test_a_real_allocation_that_fails_is_recognised() -> None:
+    with pytest.raises(RuntimeError) as caught:
+        torch.empty(2**55)
+    assert is_out_of_memory(caught.value)
+    assert not is_out_of_memory(RuntimeError("shapes do not match"))
+
+
+def test_another_error_is_not_swallowed() -> None:
+    with pytest.raises(RuntimeError, match="shapes"):
+        search(Model(lambda batch: 1.0, breaks_at=4, error=lambda: RuntimeError("shapes do not match")))
+
+
+def test_memory_of_a_failed_batch_is_let_go() -> None:
+    alive: list[int] = []
+
+    class Tensors:
+        def __init__(self) -> None:
+            alive.append(1)
+
+        def __del__(self) -> None:
+            alive.pop()
+
+    def trial(model: None, rng: np.random.Generator) -> Iterator[Step]:
+        def run() -> None:
+            kept = Tensors()
+            raise MemoryError(str(kept))
+
+        yield Step("s", run)
+
+    failing = Workload("w", trial, at_batch=lambda batch: failing)
+    tried = search_batch(failing, None, memory_limit_bytes=NO_LIMIT, seconds=1, rng=np.random.default_rng(0))
+    assert [batch.per_second for batch in tried] == [None]
+    assert not alive
+
+
+def test_what_would_pass_the_limit_is_not_begun() -> None:
+    """8 MiB a sample under 100 MiB: 12 fit, 16 is never run, though it would work."""
+    ran: list[int] = []
+
+    def seconds(batch: int) -> float:
+        ran.append(batch)
+        return 1.0
+
+    tried = search(Model(seconds, bytes_each=8 * MIB), limit=100 * MIB)
+    refused = [batch for batch in tried if batch.batch == 16]
+    assert "not begun" in str(refused[0].reason)
+    assert "limit" in str(refused[0].reason)
+    assert max(ran) <= 12
+    assert 8 <= best(tried) <= 12
+    peaks = {batch.batch: batch.peak_bytes for batch in tried if batch.peak_bytes}
+    assert peaks[8] == pytest.approx(64 * MIB, rel=0.15)
+
+
+def test_weights_count_against_the_limit() -> None:
+    light = search(Model(lambda batch: 1.0, bytes_each=4 * MIB), limit=80 * MIB)
+    heavy = search(Model(lambda batch: 1.0, bytes_each=4 * MIB, weights=torch.ones(48 * MIB // 4)), limit=80 * MIB)
+    assert best(heavy) < 8 < best(light)
+
+
+def test_a_first_batch_over_the_limit_leaves_nothing() -> None:
+    tried = search(Model(lambda batch: 1.0, bytes_each=64 * MIB), limit=20 * MIB)
+    assert len(tried) == 1
+    assert "passes the limit" in str(tried[0].reason)
+    assert tried[0].per_second is None
+
+
+def test_when_the_time_is_up_the_next_batch_is_not_begun() -> None:
+    tried = search(Model(lambda batch: 1.0), seconds=3.5)  # the first batch takes two trials
+    assert tried[0].per_second is not None
+    assert tried[-1].reason == "not begun: the time was up"
+    assert [batch.batch for batch in tried] == [1, 2, 4, 8]
+
+
+def test_each_side_is_timed_at_its_own_best_batch() -> None:
+    candidate, baseline = Model(saturating(16)), Model(saturating(4))
+    found = measure_throughput(workload(), candidate, baseline, seconds=300, rng=np.random.default_rng(0))
+    assert found is not None
+    assert (found.candidate_batch, found.baseline_batch) == (16, 4)
+    assert len(found.candidate) == len(found.baseline) >= 3
+    trial = 0.01  # real seconds that the trials sleep
+    assert trial / 16 <= min(found.candidate) < trial / 16 * 4
+    assert trial / 4 <= min(found.baseline) < trial / 4 * 4
+
+
+def test_nothing_is_measured_where_a_side_has_no_batch() -> None:
+    candidate, broken = Model(lambda batch: 1.0), Model(lambda batch: 1.0, breaks_at=1)
+    assert measure_throughput(workload(), candidate, broken, seconds=1, rng=np.random.default_rng(0)) is None
+    fixed = Workload("fixed", workload().trial)
+    assert measure_throughput(fixed, candidate, candidate, seconds=1, rng=np.random.default_rng(0)) is None
+
+
+@pytest.mark.gpu
+def test_a_real_gpu_out_of_memory_is_survived(cuda: str) -> None:
+    def at(batch: int) -> Workload:
+        def trial(model: None, rng: np.random.Generator) -> Iterator[Step]:
+            yield Step("s", lambda: torch.ones(batch, 2**28, device=cuda).sum(), units=batch)  # 1 GiB a sample
+
+        return Workload("w", trial, at_batch=at)
+
+    total = torch.cuda.mem_get_info(cuda)[1]
+    tried = search_batch(
+        at(1), None, memory_limit_bytes=NO_LIMIT, seconds=60, rng=np.random.default_rng(0), device=cuda
+    )
+    assert best(tried) <= total / 2**30
+    with torch.cuda.device(cuda):
+        torch.ones(2**28, device=cuda)
