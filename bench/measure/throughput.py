@@ -210,9 +210,9 @@ class _Search:
         """Trials of one batch. Running out of memory is a result; everything that was allocated is let go again."""
         units, per_second, above, reason = 0.0, 0.0, 0.0, None
         try:
+            if not self.tried:
+                self._trial(size)  # the very first pays for warming up, in time and in memory
             with peak_memory(self.device) as peak:
-                if len(self.tried) == 0:
-                    self._trial(size)  # the very first pays for warming up
                 spent = 0.0
                 while spent < BATCH_SECONDS:
                     units, taken = self._trial(size)
