@@ -6,7 +6,7 @@ import json
 import math
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -169,6 +169,38 @@ def site_command(arguments: argparse.Namespace) -> None:
             server.serve_forever()
 
 
+def selfcheck_command(arguments: argparse.Namespace) -> None:
+    import torch
+
+    from bench.measure.selfcheck import selfcheck
+    from bench.measure.selfcheck_text import as_text
+    from bench.record.environment import check_device
+
+    check_device(arguments.device)
+    torch.set_num_threads(arguments.threads)
+    quick = arguments.quick
+    try:
+        report = selfcheck(
+            seconds=arguments.seconds or (0.1 if quick else 0.5),
+            repeats=arguments.repeats or (16 if quick else 120),
+            device=arguments.device,
+            progress=_progress,
+        )
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+    finally:
+        print(file=sys.stderr)
+    if arguments.json:
+        _print_json(report.as_json())
+    else:
+        print(as_text(report) + ("\n(--quick: rates from so few comparisons are rough)" if quick else ""))
+    sys.exit(0 if report.targets_met else 1)
+
+
+def _progress(done: int, total: int) -> None:
+    print(f"\rcomparison {done} of {total}", end="", file=sys.stderr, flush=True)
+
+
 _RECORD_FIELDS = (
     "id", "suite", "method", "variant", "point", "scale", "base", "seed", "hardware", "status", "reason", "started",
     "seconds", "command", "hyperparameters",
@@ -294,6 +326,8 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--schema", action="store_true", help="print the JSON Schema and stop")
     add_results(command)
 
+    _add_selfcheck(add)
+
     command = add(
         "site", site_command, "Render the leaderboard as static HTML.",
         "  effbench site --output build/site\n"
@@ -305,6 +339,24 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--url", help="where it will be published, for the links of the feed")
     command.add_argument("--serve", type=int, nargs="?", const=8000, metavar="PORT", help="show it on this machine")
     return parser
+
+
+def _add_selfcheck(add: Callable[[str, Any, str, str], argparse.ArgumentParser]) -> None:
+    command = add(
+        "selfcheck", selfcheck_command,
+        "Try the speed instrument on this machine: comparisons of equal things (how often does it see a difference?) and "
+        "of known cost ratios (does its interval hold the truth?), and what may spoil a measurement here. Takes about two "
+        "minutes. Exits with 1 if the targets are missed.",
+        "  effbench selfcheck\n  effbench selfcheck --quick\n  effbench selfcheck --seconds 2 --repeats 100 --json",
+    )  # fmt: skip
+    command.add_argument("--seconds", type=float, help="measuring time of each comparison (default: 0.5)")
+    command.add_argument(
+        "--repeats", type=int, help="comparisons of equal things (default: 120); other ratios a quarter"
+    )
+    command.add_argument("--quick", action="store_true", help="a few seconds in all; the rates are rough")
+    command.add_argument("--device", default="cpu", help="cpu (default) or cuda")
+    command.add_argument("--threads", type=int, default=1, help="processor threads (default: 1)")
+    command.add_argument("--json", action="store_true", help="machine-readable")
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
-"""The clock: one call timed on the wall, by the device's own events, and by what processor time it took."""
+"""The clock: seconds of one call, less what other processes took from it, and by the device's own events."""
 
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,6 +8,8 @@ from functools import cache
 from typing import Any
 
 import torch
+
+from bench.measure.waiting import RunQueue
 
 # Bound when this module is imported: what a method does to `time` or `torch.cuda` later does not reach the clock.
 _now = time.perf_counter_ns
@@ -17,63 +20,92 @@ _synchronize = torch.cuda.synchronize
 
 @dataclass(frozen=True)
 class Reading:
-    """Seconds of one call. wall: with the device idle at both ends. device: between CUDA events before and after it,
-    None on a CPU. processor: of all threads of this process. thread: of the calling thread alone.
+    """Seconds of one call.
+
+    seconds: on the wall, with the device idle at both ends, less `lost`. lost: while the calling thread was ready to
+    run but another process had the processor. device: between CUDA events before and after the call, None on a CPU.
+    processor: of all threads of this process. thread: of the calling thread alone. waited: for a processor, by threads
+    that took part, without being in `lost`: it may have made the call longer, nobody knows by how much.
     """
 
-    wall: float
+    seconds: float
+    lost: float
     device: float | None
     processor: float
     thread: float
+    waited: float
 
 
 class Clock:
-    """Times calls on one device.
+    """Times calls on one device. Used as a context: it holds files of the kernel open.
 
-    On CUDA the L2 cache is overwritten before each call, so that no call finds what the one before it left there, and
-    the device is idle when the call starts and when it ends.
+    CPU: what the kernel's scheduler says the calling thread waited for a processor is taken out, as it is the cost of
+    other processes and not of the call. Only as far as it can't be this process's own threads that had the processor
+    (their processor time is left in), and never below the processor time of the call itself.
+    CUDA: nothing is taken out, as the device goes on while the host waits. The L2 cache is overwritten before each
+    call, so that no call finds what the one before it left there.
     """
 
     def __init__(self, device: str) -> None:
         self._device = device
         self._cuda = device.startswith("cuda")
+        self._queue = RunQueue(everyone=not self._cuda and torch.get_num_threads() > 1)
+        self._caller = threading.get_native_id()
         if self._cuda:
             self._events = [torch.cuda.Event(enable_timing=True) for _ in range(2)]  # type: ignore[no-untyped-call]
             l2_bytes = torch.cuda.get_device_properties(device).L2_cache_size
             self._flush = torch.empty(2 * l2_bytes, dtype=torch.uint8, device=device)
 
+    def __enter__(self) -> "Clock":
+        self._queue.__enter__()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._queue.__exit__()
+
+    def find_threads(self) -> None:
+        """To be called now and then: threads that have started since are watched too."""
+        self._queue.find_threads()
+
     def time(self, run: Callable[[], Any]) -> tuple[Any, Reading]:
         """The result of a call, and how long it took. Freeing the result is the caller's, and not timed."""
-        return self._time_cuda(run) if self._cuda else self._time_cpu(run)
+        if self._cuda:
+            self._flush.zero_()
+            _synchronize(self._device)
+        account = self._queue.read()
+        processor_start, thread_start = _processor(), _thread()
+        result, wall, device = self._cuda_seconds(run) if self._cuda else self._cpu_seconds(run)
+        thread, processor = (_thread() - thread_start) / 1e9, (_processor() - processor_start) / 1e9
+        after = self._queue.read()
+        waited = after.waited_since(account, self._caller)
+        lost = 0.0
+        if not self._cuda:
+            lost = min(max(0.0, waited - max(0.0, processor - thread)), max(0.0, wall - thread))
+        waited = max(0.0, waited - lost) + after.others_waited_since(account, self._caller, wall)
+        return result, Reading(wall - lost, lost, device, processor, thread, waited)
 
-    def _time_cpu(self, run: Callable[[], Any]) -> tuple[Any, Reading]:
-        processor, thread = _processor(), _thread()
+    def _cpu_seconds(self, run: Callable[[], Any]) -> tuple[Any, float, float | None]:
         start = _now()
         result = run()
-        wall = _now() - start
-        return result, Reading(wall / 1e9, None, (_processor() - processor) / 1e9, (_thread() - thread) / 1e9)
+        return result, (_now() - start) / 1e9, None
 
-    def _time_cuda(self, run: Callable[[], Any]) -> tuple[Any, Reading]:
+    def _cuda_seconds(self, run: Callable[[], Any]) -> tuple[Any, float, float | None]:
         begin, end = self._events
-        self._flush.zero_()
-        _synchronize(self._device)
-        processor, thread = _processor(), _thread()
         start = _now()
         begin.record()
         result = run()
         end.record()
         _synchronize(self._device)  # every stream of the device, not only the one that the events are on
-        wall = _now() - start
-        on_device = begin.elapsed_time(end) / 1e3
-        return result, Reading(wall / 1e9, on_device, (_processor() - processor) / 1e9, (_thread() - thread) / 1e9)
+        return result, (_now() - start) / 1e9, begin.elapsed_time(end) / 1e3
 
 
 def clock(run: Callable[[], Any], device: str) -> float:
-    """Wall seconds of one call, with the device idle at both ends."""
-    _, reading = _clock(device).time(run)
-    return reading.wall
+    """Seconds of one call, with the device idle at both ends."""
+    _, reading = _clock(device, threading.get_native_id()).time(run)
+    return reading.seconds
 
 
 @cache
-def _clock(device: str) -> Clock:
-    return Clock(device)
+def _clock(device: str, thread: int) -> Clock:
+    """Made once for each thread that calls: on CUDA it holds memory."""
+    return Clock(device).__enter__()

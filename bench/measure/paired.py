@@ -15,7 +15,6 @@ from bench.contract import Step, Workload
 from bench.measure.clock import Clock, Reading, clock
 from bench.measure.graphs import CapturedStep
 from bench.measure.statistics import MIN_PAIRS, ratio_interval
-from bench.measure.waiting import RunQueue
 from bench.measure.warm_up import warm_up
 
 __all__ = ["PairedTimes", "clock", "time_pair"]
@@ -30,7 +29,8 @@ another chance to stop at a lucky moment."""
 _UPKEEP = 100
 """Looking at intervals and collecting garbage may take one part in this many of the time."""
 _DISTURBED = 0.01
-"""A pair is disturbed if its threads waited for a processor for more than this share of its wall time."""
+"""A pair is disturbed if threads waited for a processor for more than this share of its time, beyond what the clock
+takes out."""
 _FEWEST_CLEAN = 12
 
 
@@ -44,7 +44,8 @@ class Throttle(Protocol):
 class PairedTimes:
     """Seconds of one phase; candidate[i] and baseline[i] ran next to each other. Fields as in the record's Timing.
 
-    warm_up, dropped: pairs that were thrown away, see `time_pair`. cores: processor seconds that all threads of the
+    warm_up, dropped: pairs that were thrown away, see `time_pair`. waited: share of the wall time that other processes
+    took from both sides, and that is not in the times. cores: processor seconds that all threads of the
     candidate took, per one of the thread that calls it (on a busy machine both wait, so wall seconds would hide what
     works beside it); None on CUDA.
     """
@@ -59,6 +60,7 @@ class PairedTimes:
     graph: bool = False
     device_candidate: list[float] | None = None
     device_baseline: list[float] | None = None
+    waited: float = 0.0
     cores: float | None = None
 
 
@@ -80,10 +82,12 @@ def time_pair(
     Trials are started until `seconds` have passed, or the 95 % interval of every phase's ratio is narrower than
     +-half_width (relative), or workload.max_trials are done; workload.min_trials are done in any case.
 
-    Thrown away and counted as `dropped`: every pair of a trial during which `throttle` gives a reason; pairs whose
-    threads waited for a processor that another process had, as long as enough others remain; pairs whose two sides were
-    parted by an inspection that took longer than the step. Thrown away as `warm_up`: leading pairs, while either side
-    had not settled (bench.measure.warm_up), at most half. A series may end up empty: nothing could be measured.
+    What the clock takes out of each time is said in bench.measure.clock; `waited` sums it up.
+    Thrown away and counted as `dropped`: every pair of a trial during which `throttle` gives a reason; pairs during
+    which threads waited for a processor and the clock can't tell what that cost, as long as enough others remain; pairs
+    whose two sides were parted by an inspection that took longer than the step. Thrown away as `warm_up`: leading
+    pairs, while either side had not settled (bench.measure.warm_up), at most half. A series may end up empty: nothing
+    could be measured.
 
     inspect(step, result) is called for each step of the candidate, after the clock has stopped; it may raise.
     baseline_workload: what the baseline is stepped through where it does the same work in another shape (another batch
@@ -91,13 +95,13 @@ def time_pair(
     On CUDA the steps that allow it are captured as CUDA graphs too: the series "<phase>-graph".
     Raises ValueError if the two do not yield the same phases, or the same units in one workload.
     """
-    with RunQueue() as queue, _quiet_collector() as collector:
-        session = _Session(workload, baseline_workload, Clock(device), device, queue, inspect)
+    with Clock(device) as timer, quiet_collector() as collect:
+        session = _Session(workload, baseline_workload, timer, device, inspect)
         deadline = _now() + int(seconds * 1e9)
         look, look_cost, last_look = 1.0, 0, 0
         for done in range(1, workload.max_trials + 1):
             session.trial(candidate, baseline, rng, throttle)
-            collector()
+            collect()
             if done < workload.min_trials:
                 continue
             now = _now()
@@ -116,7 +120,12 @@ def time_pair(
 class _Pair:
     candidate: Reading
     baseline: Reading
-    disturbed: bool
+
+    @property
+    def disturbed(self) -> bool:
+        return self.candidate.waited + self.baseline.waited > _DISTURBED * (
+            self.candidate.seconds + self.baseline.seconds
+        )
 
 
 @dataclass
@@ -134,8 +143,8 @@ class _Series:
         """What stands after the disturbed pairs and the warm-up are gone."""
         clean = [pair for pair in self.pairs if not pair.disturbed]
         pairs = clean if len(clean) >= _FEWEST_CLEAN else self.pairs
-        candidate = [pair.candidate.wall / self.scale[0] for pair in pairs]
-        baseline = [pair.baseline.wall / self.scale[1] for pair in pairs]
+        candidate = [pair.candidate.seconds / self.scale[0] for pair in pairs]
+        baseline = [pair.baseline.seconds / self.scale[1] for pair in pairs]
         most = min(len(pairs) // 2, max(len(pairs) - MIN_PAIRS, 0)) if len(pairs) >= MIN_PAIRS else len(pairs) // 2
         cut = max(warm_up(candidate, most), warm_up(baseline, most))
         kept = pairs[cut:]
@@ -148,6 +157,9 @@ class _Series:
             dropped=self.dropped + len(self.pairs) - len(pairs),
             graph=self.graph,
         )
+        seconds = sum(pair.candidate.seconds + pair.baseline.seconds for pair in kept)
+        lost = sum(pair.candidate.lost + pair.baseline.lost for pair in kept)
+        times.waited = lost / (seconds + lost) if kept else 0.0
         if kept and kept[0].candidate.device is not None:
             times.device_candidate = [(pair.candidate.device or 0.0) / self.scale[0] for pair in kept]
             times.device_baseline = [(pair.baseline.device or 0.0) / self.scale[1] for pair in kept]
@@ -168,7 +180,6 @@ class _Session:
     baseline_workload: Workload | None
     clock: Clock
     device: str
-    queue: RunQueue
     inspect: Callable[[Step, Any], None] | None
     series: dict[str, _Series] = field(default_factory=dict)
     captured: dict[str, tuple[CapturedStep, CapturedStep] | None] = field(default_factory=dict)
@@ -179,7 +190,7 @@ class _Session:
         order = np.random.default_rng(int(rng.integers(2**62)))
         theirs_workload = self.baseline_workload or self.workload
         found: list[tuple[_Series, _Pair | None]] = []
-        self.queue.find_threads()
+        self.clock.find_threads()
         for mine, theirs in zip(
             self.workload.trial(candidate, np.random.default_rng(seed)),
             theirs_workload.trial(baseline, np.random.default_rng(seed)),
@@ -209,26 +220,20 @@ class _Session:
         keep: Callable[[Any], Any] = lambda result: result,
     ) -> _Pair | None:
         """Both sides timed next to each other; None if the inspection parted them. keep: copies the result."""
-        waited = self.queue.waited()
         if order.random() < 0.5:
             result, mine = self.clock.time(runs[0])
-            waited_mine = self.queue.waited() - waited
             inspected = self._inspect(step, keep(result))
-            result = None
-            waited = self.queue.waited()
-            result, theirs = self.clock.time(runs[1])
-            waited = waited_mine + self.queue.waited() - waited
-            result = None
+            del result
+            _, theirs = self.clock.time(runs[1])
         else:
             inspected = 0.0
             result, theirs = self.clock.time(runs[1])
-            result = None
+            del result
             result, mine = self.clock.time(runs[0])
-            waited = self.queue.waited() - waited
             self._inspect(step, keep(result))
-        if inspected > mine.wall:
+        if inspected > mine.seconds:
             return None
-        return _Pair(mine, theirs, disturbed=waited > _DISTURBED * (mine.wall + theirs.wall))
+        return _Pair(mine, theirs)
 
     def _inspect(self, step: Step, result: Any) -> float:
         """Seconds that it took."""
@@ -270,14 +275,16 @@ class _Session:
 
 
 @contextmanager
-def _quiet_collector() -> Iterator[Callable[[], None]]:
+def quiet_collector() -> Iterator[Callable[[], None]]:
     """The garbage collector off, so that it interrupts no step. Yields what collects between trials, cheaply: what was
-    alive at the start is left out, and one part in _UPKEEP of the time is all that it takes.
+    alive at the start is left out, and one part in _UPKEEP of the time is all that it takes. May be nested: the
+    outermost pays for the one full collection.
     """
-    collecting = gc.isenabled()
+    collecting, outermost = gc.isenabled(), gc.get_freeze_count() == 0
     gc.collect()
     gc.disable()
-    gc.freeze()
+    if outermost:
+        gc.freeze()
     cost, last = 0, _now()
 
     def collect() -> None:
@@ -292,6 +299,7 @@ def _quiet_collector() -> Iterator[Callable[[], None]]:
     try:
         yield collect
     finally:
-        gc.unfreeze()
+        if outermost:
+            gc.unfreeze()
         if collecting:
             gc.enable()

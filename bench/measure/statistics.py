@@ -282,6 +282,13 @@ def _student(value: float, shares: Vector) -> Estimate:
     return Estimate(value, value - half, value + half, stderr, n)
 
 
+def share_interval(hits: int, n: int) -> Estimate:
+    """The share of hits among n tries, with Wilson's interval (1927)."""
+    if not 0 <= hits <= n or n == 0:
+        raise ValueError(f"{hits} hits in {n} tries")
+    return _wilson(hits / n, n)
+
+
 def _wilson(share: float, n: int) -> Estimate:
     z2 = _Z**2
     centre = (share + z2 / (2 * n)) / (1 + z2 / n)

@@ -1,22 +1,49 @@
-"""How long the threads of this process were ready to run while other processes had the processors (Linux)."""
+"""How long threads of this process were ready to run while others had the processors (Linux's own account)."""
 
 import os
+import threading
 from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 
+_WORKED = 0.01
+"""A thread took part in a step if it ran for at least this share of the step's time."""
 
+
+@dataclass(frozen=True)
+class Account:
+    """Of each thread, by its number: nanoseconds that it ran, and that it was ready to run but waited."""
+
+    threads: dict[int, tuple[int, int]]
+
+    def waited_since(self, before: "Account", thread: int) -> float:
+        """Seconds that one thread waited since then."""
+        return (self.threads.get(thread, (0, 0))[1] - before.threads.get(thread, (0, 0))[1]) / 1e9
+
+    def others_waited_since(self, before: "Account", thread: int, wall: float) -> float:
+        """Seconds that the other threads waited, those that worked during the `wall` seconds since then, together."""
+        total = 0
+        for number, (ran, waited) in self.threads.items():
+            ran_before, waited_before = before.threads.get(number, (0, 0))
+            if number != thread and (ran - ran_before) / 1e9 > _WORKED * wall:
+                total += waited - waited_before
+        return total / 1e9
+
+
+@dataclass
 class RunQueue:
-    """Reads the kernel's own account of each thread: nanoseconds on the run queue (schedstat, second number).
+    """Reads the accounts of threads (/proc/.../schedstat: nanoseconds run, nanoseconds waited on the run queue).
 
-    Where it is not kept (other systems, some containers) nothing is ever said to have waited. A reading costs about
-    2 us a thread.
+    Where they are not kept (other systems, some containers) nobody is ever said to have waited. A reading costs about
+    1 us a thread. everyone: all threads, as `find_threads` last found them, and not the calling one alone.
     """
 
-    def __init__(self, threads: Path = Path("/proc/self/task")) -> None:
-        self._threads = threads
-        self._files: dict[str, int] = {}
+    everyone: bool
+    folder: Path = Path("/proc/self/task")
+    _files: dict[int, int] = field(default_factory=dict)
 
     def __enter__(self) -> "RunQueue":
+        self.find_threads()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -26,21 +53,21 @@ class RunQueue:
 
     def find_threads(self) -> None:
         """Threads that started since the last call are read from now on."""
-        try:
-            names = os.listdir(self._threads)
-        except OSError:
-            return
-        for name in names:
-            if name not in self._files:
+        numbers = [threading.get_native_id()]
+        if self.everyone:
+            with suppress(OSError):
+                numbers = [int(name) for name in os.listdir(self.folder)]
+        for number in numbers:
+            if number not in self._files:
                 with suppress(OSError):
-                    self._files[name] = os.open(self._threads / name / "schedstat", os.O_RDONLY)
+                    self._files[number] = os.open(self.folder / str(number) / "schedstat", os.O_RDONLY)
 
-    def waited(self) -> float:
-        """Seconds that all threads together have waited so far. The difference of two calls says what was between."""
-        total = 0
-        for name, file in list(self._files.items()):
+    def read(self) -> Account:
+        threads = {}
+        for number, file in list(self._files.items()):
             try:
-                total += int(os.pread(file, 96, 0).split()[1])
-            except (OSError, IndexError, ValueError):  # the thread has ended
-                os.close(self._files.pop(name))
-        return total / 1e9
+                ran, waited, _ = os.pread(file, 96, 0).split()
+                threads[number] = int(ran), int(waited)
+            except (OSError, ValueError):  # the thread has ended
+                os.close(self._files.pop(number))
+        return Account(threads)

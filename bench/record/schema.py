@@ -32,8 +32,9 @@ class Timing(_Strict):
     speed says nothing about the method. graph: replayed as a CUDA graph. device_candidate, device_baseline: the same
     steps by the device's own clock (CUDA events), in seconds.
     flops, bytes: what one sample of the candidate executes and must at least move, as counted on untimed steps; the
-    fewest that were seen. None where it was not counted. cores: processor seconds of all threads of the candidate, per one
-    of the thread that calls it.
+    fewest that were seen. None where it was not counted. waited: share of the wall time of both sides that other
+    processes took, and that is not in the times. cores: processor seconds of all threads of the candidate, per one of
+    the thread that calls it.
     """
 
     candidate: list[float]
@@ -49,6 +50,7 @@ class Timing(_Strict):
     device_baseline: list[float] | None = None
     flops: float | None = None
     bytes: float | None = None
+    waited: float = 0.0
     cores: float | None = None
 
 
