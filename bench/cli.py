@@ -201,6 +201,35 @@ def _progress(done: int, total: int) -> None:
     print(f"\rcomparison {done} of {total}", end="", file=sys.stderr, flush=True)
 
 
+def nightly_command(arguments: argparse.Namespace) -> None:
+    from bench.nightly.night import run_night
+    from bench.nightly.summary import summary
+    from bench.run.plan import make_plan
+
+    registry = _registry()
+    jobs = [
+        job
+        for suite in arguments.suite or sorted(registry.suites)
+        for job in make_plan(
+            registry, suite=suite, scale=arguments.scale, device=arguments.device, threads=arguments.threads
+        )
+    ]
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        night = run_night(
+            registry,
+            jobs,
+            arguments.results,
+            seconds=arguments.time,
+            tell=lambda line: print(line, file=sys.stderr, flush=True),
+        )
+    except KeyboardInterrupt:
+        print(f"\nstopped; every finished record is in {arguments.results}", file=sys.stderr)
+        sys.exit(INTERRUPTED)
+    _write(summary(night), arguments.summary)
+    sys.exit(1 if night.regressions else 0)
+
+
 _RECORD_FIELDS = (
     "id", "suite", "method", "variant", "point", "scale", "base", "seed", "hardware", "status", "reason", "started",
     "seconds", "command", "hyperparameters",
@@ -227,6 +256,20 @@ def _registry() -> Registry:
     for problem in registry.problems:
         print(f"effbench: {problem}", file=sys.stderr)
     return registry
+
+
+def _write(text: str, path: Path | None) -> None:
+    """To the file, or to the standard output without one."""
+    if path is None:
+        print(text, end="")
+    else:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+
+def _duration(text: str) -> float:
+    """Seconds of "90s", "45m", "2h" or "1.5h"; argparse tells the user of a ValueError."""
+    return float(text[:-1]) * {"s": 1, "m": 60, "h": 3600}[text[-1]] if text[-1:] in "smh" and text else float(text)
 
 
 def _print_json(value: Any) -> None:
@@ -338,15 +381,16 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--results", type=Path, action="append", metavar="DIR", help="records folder; repeat for more")
     command.add_argument("--url", help="where it will be published, for the links of the feed")
     command.add_argument("--serve", type=int, nargs="?", const=8000, metavar="PORT", help="show it on this machine")
+    _add_nightly(add, add_results)
     return parser
 
 
 def _add_selfcheck(add: Callable[[str, Any, str, str], argparse.ArgumentParser]) -> None:
     command = add(
         "selfcheck", selfcheck_command,
-        "Try the speed instrument on this machine: comparisons of equal things (how often does it see a difference?) and "
-        "of known cost ratios (does its interval hold the truth?), and what may spoil a measurement here. Takes about two "
-        "minutes. Exits with 1 if the targets are missed.",
+        "Try the speed instrument on this machine: comparisons of equal things (how often does it see a difference?) "
+        "and of known cost ratios (does its interval hold the truth?), and what may spoil a measurement here. Takes "
+        "about two minutes. Exits with 1 if the targets are missed.",
         "  effbench selfcheck\n  effbench selfcheck --quick\n  effbench selfcheck --seconds 2 --repeats 100 --json",
     )  # fmt: skip
     command.add_argument("--seconds", type=float, help="measuring time of each comparison (default: 0.5)")
@@ -357,6 +401,25 @@ def _add_selfcheck(add: Callable[[str, Any, str, str], argparse.ArgumentParser])
     command.add_argument("--device", default="cpu", help="cpu (default) or cuda")
     command.add_argument("--threads", type=int, default=1, help="processor threads (default: 1)")
     command.add_argument("--json", action="store_true", help="machine-readable")
+
+
+def _add_nightly(
+    add: Callable[[str, Any, str, str], argparse.ArgumentParser], add_results: Callable[[argparse.ArgumentParser], None]
+) -> None:
+    command = add(
+        "nightly", nightly_command,
+        "Run what changed or is oldest, most valuable first, within a time limit; hold it against the history on the same "
+        "hardware; measure again what looks changed. Exits with 1 if a regression is confirmed, else 0.",
+        "  effbench nightly --time 2h --summary build/night.md\n"
+        "  effbench nightly --time 20m --suite operator-data --threads 1",
+    )  # fmt: skip
+    command.add_argument("--time", type=_duration, default=7200.0, metavar="2h", help="limit: 90s, 45m, 2h (default)")
+    command.add_argument("--suite", action="append", default=[], help="repeat for more (default: all)")
+    command.add_argument("--scale", default="embedded", help="tiny, embedded (default) or full")
+    command.add_argument("--device", default="cpu", help="cpu (default) or cuda")
+    command.add_argument("--threads", type=int, help="processor threads of each run (default: all cores)")
+    command.add_argument("--summary", type=Path, metavar="FILE", help="where the Markdown goes (default: printed)")
+    add_results(command)
 
 
 if __name__ == "__main__":
