@@ -46,7 +46,7 @@ def as_json(table: Table, metrics: Sequence[Metric], found: Sequence[Sequence[Co
         }
         for line, costs in zip(table.lines, found, strict=True)
     ]  # fmt: skip
-    return json.dumps({"board": vars(table.board), "title": table.title, "rows": rows}, indent=1, allow_nan=False)
+    return json.dumps({"board": vars(table.board), "title": table.title, "rows": rows}, allow_nan=False)
 
 
 def as_csv(table: Table, metrics: Sequence[Metric], found: Sequence[Sequence[Cost]]) -> str:

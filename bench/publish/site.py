@@ -165,10 +165,11 @@ def _code(registry: Registry, infos: Mapping[str, SuiteInfo]) -> str:
     """A hash of what turns records into pages: the engine, the templates, the suites' settings and the cards."""
     digest = hashlib.sha256()
     engine = Path(__file__).resolve().parents[1]
-    for folder in (*(engine / name for name in ("contract", "record", "measure", "analyse", "publish")), site_folder()):
-        for path in sorted(folder.rglob("*")):
-            if path.suffix in (".py", ".html"):
-                digest.update(path.read_bytes())
+    files = [engine / "measure" / "statistics.py", engine / "record" / "schema.py", engine / "record" / "store.py"]
+    for folder in (engine / "contract", engine / "analyse", engine / "publish", site_folder() / "templates"):
+        files += [path for path in sorted(folder.rglob("*")) if path.suffix in (".py", ".html")]
+    for path in files:
+        digest.update(path.read_bytes())
     digest.update(
         repr([sorted(infos.items()), [(s, m.card, m.variants) for s, m in registry.methods.items()]]).encode()
     )

@@ -1,0 +1,38 @@
+"""Text that others wrote, safe inside Markdown: it stays text, whatever stands in it."""
+
+import html
+import re
+
+_SPECIAL = re.compile(r"([\\`*_{}\[\]()<>#+!|~$^=:@&-])")
+_WORDS = re.compile(r"(?<=\w)-(?=\w)|(?<=\w)_(?=\w)")
+_JOINER = "\N{WORD JOINER}"
+
+
+def escaped(text: str, most: int = 300) -> str:
+    """The text on one line, at most so many characters of it, with nothing left that Markdown, HTML, or a forge's own
+    links (@person, #number, addresses, commits) would take for more than text."""
+    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    if len(line) > most:
+        line = line[: most - 1] + "…"
+    return "".join(_safe(c) for c in line)
+
+
+def code(text: str, most: int = 300) -> str:
+    """The text as code, on one line: HTML, as a fence of backticks could be closed by the text itself."""
+    return f"<code>{escaped(text, most)}</code>"
+
+
+def table(head: list[str], rows: list[list[str]]) -> str:
+    """A table of cells that are Markdown already."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _safe(character: str) -> str:
+    if character in "@#":  # would call a person or an issue even when escaped with a backslash
+        return f"&#{ord(character)};{_JOINER}"
+    if character in ".:/":  # would make a link of a bare address
+        return character + _JOINER if character in ":/" else character
+    if character.isalnum() or character in " ,;%±×–…'\"?" or ord(character) > 127:
+        return html.escape(character, quote=False)
+    return f"&#{ord(character)};"

@@ -1,0 +1,206 @@
+"""Many records such as years of nightly runs would leave: 94 methods, five suites, four machines, six points, seeds, history.
+
+Figures are drawn once for each configuration and a few nights; a record of about 10 kB has the samples of a real one.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+
+from bench.contract import Card, Claim, Limits, Method, Metric, OperatingPoint, Suite, SuiteInfo, Task
+from bench.contract.registry import Registry
+from bench.record.schema import Build, Environment, Record, Samples, Timing
+
+SIZES = {"language": 40, "tuning": 22, "operators": 14, "diffusion": 10, "sampling": 8}
+HARDWARE = ("cpu-test-1t", "cpu-test-8t", "nvidia-h100-80gb", "nvidia-h200")
+POINTS = ("unlimited", "size-75", "size-50", "size-25", "compute-75", "compute-50")
+START = datetime(2020, 1, 1, tzinfo=UTC)
+NIGHTS = 4
+"""Nights whose samples differ; later ones repeat them, so that making the records takes seconds."""
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """One method at one point on one machine, with its seeds."""
+
+    suite: str
+    method: str
+    variant: str
+    hardware: str
+    point: str
+    seeds: int
+    quality: float
+    """Shift of the log perplexity."""
+    cost: float
+    failing: bool
+
+
+def make_registry() -> Registry:
+    """The suites and methods of the records."""
+    suites: dict[str, Suite[Any]] = {}
+    methods: dict[str, type[Method[Any]]] = {}
+    for suite, size in SIZES.items():
+
+        class Made(Suite[Task]):
+            task = evaluate = workloads = None  # type: ignore[assignment]
+
+        Made.__abstractmethods__ = frozenset()
+        Made.info = _info(suite)
+        suites[suite] = Made()  # type: ignore[abstract]
+        for number in range(size):
+            methods[f"{suite}-{number}"] = _method(suite, number)
+    return Registry(MappingProxyType(methods), MappingProxyType(suites), ())
+
+
+def configurations(seed: int = 0) -> list[Configuration]:
+    """Every configuration, in an order that does not depend on how many records are made."""
+    rng = np.random.default_rng(seed)
+    found = []
+    for suite, size in SIZES.items():
+        for number in range(size):
+            seeds = 3 if number % 3 == 0 else 1
+            for variant in ("default", "wide") if number % 3 == 1 else ("default",):
+                for hardware in HARDWARE:
+                    for point in POINTS:
+                        draw = rng.normal(0, 0.3), float(rng.uniform(0.3, 1.1)), bool(rng.random() < 0.08)
+                        found.append(Configuration(suite, f"{suite}-{number}", variant, hardware, point, seeds, *draw))
+    return found
+
+
+def write(folder: Path, records: int) -> int:
+    """Write so many records, night after night; returns how many configurations they have."""
+    found = configurations()
+    blocks = [_block(each, i) for i, each in enumerate(found)]
+    files: dict[Path, list[str]] = {}
+    for count, (night, i, seed) in enumerate(_schedule(found)):
+        if count == records:
+            break
+        each = found[i]
+        path = folder / each.hardware / each.suite / f"{each.method}.jsonl"
+        files.setdefault(path, []).append(_line(each, blocks[i][night % NIGHTS], night, seed, count))
+    for path, lines in files.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a") as file:
+            file.writelines(lines)
+    return len(found)
+
+
+def add(folder: Path, records: int, spread: bool) -> None:
+    """Append so many newer records: of one machine and suite, as a night leaves them, or spread over everything."""
+    found = configurations()
+    chosen = found if spread else [c for c in found if c.hardware == HARDWARE[0] and c.suite == "operators"]
+    rng = np.random.default_rng(1)
+    for count in range(records):
+        each = chosen[int(rng.integers(len(chosen)))]
+        path = folder / each.hardware / each.suite / f"{each.method}.jsonl"
+        with path.open("a") as file:
+            file.write(_line(each, _block(each, count)[0], 100_000, 0, 10**9 + count))
+
+
+def _schedule(found: list[Configuration]) -> Iterator[tuple[int, int, int]]:
+    night = 0
+    while True:
+        for i, each in enumerate(found):
+            for seed in range(each.seeds):
+                yield night, i, seed
+        night += 1
+
+
+def _line(each: Configuration, block: str, night: int, seed: int, count: int) -> str:
+    started = START + timedelta(days=night, seconds=count % 80_000)
+    name = f'"id":"{count:016x}","key":"{count:032x}","seed":{seed},"started":"{started.isoformat()}"'
+    command = (
+        f"effbench run --suite {each.suite} --method {each.method}:{each.variant} --point {each.point} --seed {seed}"
+    )
+    return f'{{{name},"command":"{command}",{block}}}\n'
+
+
+def _block(each: Configuration, number: int) -> list[str]:
+    """Everything but the identity of a record, as JSON, for each of the nights that differ."""
+    return [_record_text(each, np.random.default_rng([number, night])) for night in range(NIGHTS)]
+
+
+def _record_text(each: Configuration, rng: np.random.Generator) -> str:
+    hard = np.random.default_rng(7).normal(5.5, 0.5, 50)
+    words = np.full(50, 140.0)
+    losses = (hard + each.quality + rng.normal(0, 0.05, 50)) * words
+    status: Any = "failed" if each.failing else "ok"
+
+    def right(n: int) -> Samples:
+        return Samples(samples=(rng.random(n) < 0.4 - 0.1 * each.quality).astype(float).tolist())
+
+    def times(n: int, level: float) -> Timing:
+        base = level * np.exp(rng.normal(0, 0.02, n))
+        own = base * each.cost * np.exp(rng.normal(0, 0.01, n))
+        return Timing(candidate=own.tolist(), baseline=base.tolist(), units=64, unit="token", converged=True)
+
+    environment = Environment(
+        hardware=each.hardware, cpu="Test CPU", cores=2, threads=1, memory_bytes=2**34, platform="Linux", python="3.11",
+        versions={"torch": "2.13.0", "transformers": "5.23.0", "numpy": "2.4.6"}, commit="0" * 40, dirty=False,
+    )  # fmt: skip
+    values: dict[str, Any] = {} if each.failing else {
+        "quality": {
+            "perplexity": Samples(samples=losses.tolist(), weights=words.tolist(), aggregate="exp_mean"),
+            "cloze": right(200), "names": right(118), "sentences": right(109),
+        },
+        "timings": {"prefill": {"latency": times(7, 0.9)}, "decode": {"ttft": times(8, 1.0), "tpot": times(63, 0.05)}},
+        "memory": {"peak": float(rng.uniform(1e9, 2e9))},
+        "figures": {"stored_ratio": each.cost, "flops_ratio": each.cost**0.5, "stored_bytes": 2e8 * each.cost},
+        "build": Build(seconds=float(rng.uniform(5, 500)), peak_memory_bytes=float(rng.uniform(1e8, 1e9))),
+    }  # fmt: skip
+    record = Record(
+        id="", key="", suite=each.suite, suite_version="1", method=each.method, variant=each.variant, point=each.point,
+        scale="full", base="some-model", seed=0, hardware=each.hardware, status=status, environment=environment,
+        reason="it did not converge" if each.failing else None, hyperparameters={"samples": 256, "block": 8},
+        started=START, seconds=120.0, command="", log="loading\nbuilding\nevaluating\n" * 8, **values,
+    )  # fmt: skip
+    plain = json.loads(record.model_dump_json(exclude={"id", "key", "seed", "started", "command"}))
+    return json.dumps(plain, separators=(",", ":"))[1:-1]
+
+
+def _info(suite: str) -> SuiteInfo:
+    scores = [Metric("perplexity", "Perplexity per word", primary=True)]
+    scores += [Metric(name, name.title(), better="higher") for name in ("cloze", "names", "sentences")]
+    costs = [
+        Metric("stored_ratio", "Stored bytes against dense", primary=True),
+        Metric("flops_ratio", "FLOPs against dense", primary=True),
+        Metric("decode.tpot.ratio", "Time per token against dense", primary=True),
+        Metric("prefill.latency.ratio", "Prefill time against dense", primary=True),
+        Metric("stored_bytes", "Stored bytes", "B"), Metric("memory.peak", "Peak memory", "B"),
+        Metric("decode.tpot", "Time per token", "s"), Metric("build.seconds", "Time to build", "s"),
+        Metric("build.peak_memory_bytes", "Peak memory of the build", "B"),
+    ]  # fmt: skip
+    points = {name: OperatingPoint(name, name, Limits()) for name in POINTS}
+    return SuiteInfo(
+        suite, "1", suite.title(), "A suite of the benchmark.", f"{suite}-0", points, {m.name: m for m in scores},
+        {m.name: m for m in costs}, {}, {}, {},
+    )  # fmt: skip
+
+
+def _method(suite: str, number: int) -> type[Method[Any]]:
+    @dataclass(frozen=True)
+    class Made(Method[Task]):
+        samples: int = 256
+
+        def build(self, task: Task, limits: Limits) -> None: ...
+
+    claims = (
+        Claim("Better than the control.", "Table 1", "perplexity", versus=f"{suite}-3"),
+        Claim("As good as the baseline.", "Table 2", "perplexity", relation="same"),
+        Claim("Faster than the baseline.", "Figure 3", "decode.tpot.ratio"),
+    )
+    Made.card = Card(
+        f"{suite}-{number}",
+        suite,
+        f"Method {number}",
+        "Author (2024). A paper.",
+        control=number in (0, 3, 6),
+        claims=claims,
+    )
+    return Made
