@@ -13,6 +13,9 @@ import torch
 from lm_eval.models.utils import handle_stop_sequences, normalize_gen_kwargs, postprocess_generated_text
 from lm_eval.models.utils_hf import stop_sequences_criteria
 from torch import Tensor
+from torch.nn import functional
+from transformers import DynamicCache
+from transformers.cache_utils import DynamicLayer
 
 from suites.lm_compression.evaluation.memory import is_out_of_memory
 from suites.lm_compression.evaluation.scoring import Scorer, fork
@@ -22,18 +25,10 @@ DEFAULT_TOKENS = 256
 BATCH_ROWS = {"cpu": 16, "cuda": 256}
 """More prompts side by side are no faster: on a CPU their keys and values no longer fit its caches."""
 
-HARMLESS = {
-    "do_sample",
-    "temperature",
-    "top_k",
-    "top_p",
-    "min_p",
-    "typical_p",
-    "max_length",
-    "max_new_tokens",
-    "use_cache",
-}
-"""Settings of a generation configuration that leave greedy generation what it is, besides ids of special tokens."""
+SAMPLING = {"do_sample", "temperature", "top_k", "top_p", "min_p", "typical_p", "epsilon_cutoff", "eta_cutoff", "top_h"}
+LIMITS = {"max_length", "max_new_tokens", "use_cache", "_from_model_config"}
+NEUTRAL_AT_ONE = {"repetition_penalty", "encoder_repetition_penalty", "length_penalty", "num_beams"}
+"""Settings of a generation configuration that leave greedy generation what it is, besides the ids of special tokens."""
 
 Prompt = tuple[list[int], dict[str, Any]]
 
@@ -83,7 +78,7 @@ class Generator:
         self, rows: dict[int, Tokens], new: int, stops: list[str], options: dict[str, Any]
     ) -> Iterator[tuple[int, list[int]]]:
         """(index, generated tokens) of all prompts with the same options."""
-        loop = self.scorer.trunks and self._is_plain_greedy(options)
+        loop = self.scorer.trunks and self._is_plain_greedy(options) and _is_plain(self.scorer.new_cache())
         trunk = self._trunk(list(rows.values())) if loop else ()
         cache = self.scorer.prefix_cache(trunk) if trunk else None
         order = sorted(rows, key=lambda index: -len(rows[index]))
@@ -118,11 +113,17 @@ class Generator:
     def _is_plain_greedy(self, options: dict[str, Any]) -> bool:
         """Whether the next token is always the most likely one: nothing in the options or in the candidate's own
         generation configuration interferes."""
-        asked = {name: value for name, value in options.items() if name not in ("do_sample", "temperature")}
         config = getattr(self.model, "generation_config", None)
-        own = config.to_diff_dict() if config is not None else {}
-        own = {name for name in own if name not in HARMLESS and not name.endswith(("token_id", "version"))}
-        return not asked and not own - {"_from_model_config"} and not options.get("do_sample")
+        own = {} if config is None else config.to_diff_dict()
+        own = {name: value for name, value in own.items() if name not in SAMPLING | LIMITS}
+        interfering = [
+            name
+            for name, value in (own | options).items()
+            if value
+            and not (name in NEUTRAL_AT_ONE and value == 1)
+            and not name.endswith(("token_id", "transformers_version"))
+        ]
+        return not interfering
 
     @property
     def stop_tokens(self) -> set[int]:
@@ -161,7 +162,10 @@ class Generator:
 
 
 class _Loop:
-    """Greedy generation for one batch of prompts that begin with the trunk in the cache."""
+    """Greedy generation for one batch of prompts, the longest first, that begin with the trunk in the cache.
+
+    The prompts are read in parts of similar length, so that there is little padding; then they go on as one batch.
+    """
 
     def __init__(
         self, generator: Generator, rows: list[Tokens], trunk: Tokens, cache: Any, new: int, stops: list[str]
@@ -172,37 +176,41 @@ class _Loop:
         )  # of lm-eval's criterion: the same string may be written in more tokens
         self.found: list[list[int]] = [[] for _ in rows]
         self.alive = list(range(len(rows)))
-        ids, mask = generator.padded([row[len(trunk) :] for row in rows])
-        self.ids = ids
-        self.mask = torch.cat([mask.new_ones(len(rows), len(trunk)), mask], dim=1)
-        self.positions = (self.mask.cumsum(1) - 1).clamp(min=0)[:, len(trunk) :]
-        self.cache = fork(cache) if cache is not None else self.scorer.new_cache()
+        prompts = [
+            self._read(part, len(trunk), self.scorer.new_cache() if cache is None else fork(cache))
+            for part in self.scorer.of_similar_length([row[len(trunk) :] for row in rows])
+        ]
+        self.best = torch.cat([best for best, _, _ in prompts])
+        width = max(mask.shape[1] for _, mask, _ in prompts)
+        self.mask = torch.cat([functional.pad(mask, (width - mask.shape[1], 0)) for _, mask, _ in prompts])
+        self.cache = _side_by_side([part for _, _, part in prompts], width)
+
+    def _read(self, rows: list[Tokens], trunk: int, cache: DynamicCache) -> tuple[Tensor, Tensor, DynamicCache]:
+        """(most likely next tokens, mask, cache) of prompts after the trunk."""
+        ids, mask = self.generator.padded(rows)
         if trunk:
-            self.cache.batch_repeat_interleave(len(rows))
+            cache.batch_repeat_interleave(len(rows))
+            mask = torch.cat([mask.new_ones(len(rows), trunk), mask], dim=1)
+        positions = (mask.cumsum(1) - 1).clamp(min=0)[:, trunk:]
+        return self._call(ids, mask, positions, cache), mask, cache
+
+    def _call(self, ids: Tensor, mask: Tensor, positions: Tensor, cache: DynamicCache) -> Tensor:
+        """Most likely next token of each row."""
+        logits = self.scorer.next_logits(
+            input_ids=ids, attention_mask=mask, position_ids=positions, past_key_values=cache, use_cache=True
+        )
+        return logits.argmax(-1)
 
     def run(self) -> list[list[int]]:
         """The generated tokens of each row, up to the first that meets a stop, which is the last."""
-        for _ in range(self.new):
-            best = self._next()
-            chosen = best.tolist()  # the only wait for the device
-            for row, token in zip(self.alive, chosen, strict=True):
+        for length in range(1, self.new + 1):
+            for row, token in zip(self.alive, self.best.tolist(), strict=True):  # the only wait for the device
                 self.found[row].append(token)
             going = [place for place, row in enumerate(self.alive) if not self._is_done(row)]
-            if not going:
+            if not going or length == self.new:
                 break
-            self._step(best, going)
+            self._go_on(going)
         return self.found
-
-    def _next(self) -> Tensor:
-        """Most likely next token of each row that is alive."""
-        logits = self.scorer.next_logits(
-            input_ids=self.ids,
-            attention_mask=self.mask,
-            position_ids=self.positions,
-            past_key_values=self.cache,
-            use_cache=True,
-        )
-        return logits.argmax(-1)
 
     def _is_done(self, row: int) -> bool:
         tokens = self.found[row]
@@ -211,13 +219,32 @@ class _Loop:
         tail = self.generator.tokenizer.decode(tokens[-self.lookback :])
         return any(stop in tail for stop in self.stops)
 
-    def _step(self, best: Tensor, going: list[int]) -> None:
-        """Make the chosen tokens the next input; rows that are done leave."""
+    def _go_on(self, going: list[int]) -> None:
+        """Choose one more token for the rows that go on; the others leave the batch."""
         if len(going) < len(self.alive):
-            kept = torch.tensor(going, device=best.device)
+            kept = torch.tensor(going, device=self.best.device)
             self.cache.batch_select_indices(kept)
-            best, self.mask, self.positions = best[kept], self.mask[kept], self.positions[kept]
+            self.best, self.mask = self.best[kept], self.mask[kept]
             self.alive = [self.alive[place] for place in going]
-        self.ids = best[:, None]
-        self.mask = torch.cat([self.mask, self.mask.new_ones(len(going), 1)], dim=1)
-        self.positions = self.positions[:, -1:] + 1
+        self.mask = functional.pad(self.mask, (0, 1), value=1)
+        positions = self.mask.sum(1, keepdim=True) - 1
+        self.best = self._call(self.best[:, None], self.mask, positions, self.cache)
+
+
+def _is_plain(cache: DynamicCache) -> bool:
+    """Whether every layer holds nothing but keys and values (rows, heads, tokens, size)."""
+    return all(type(layer) is DynamicLayer for layer in cache.layers)
+
+
+def _side_by_side(caches: list[DynamicCache], width: int) -> DynamicCache:
+    """One cache with the rows of all, in this order; each is used up, and padded with zeros on the left to `width`."""
+    whole, *others = caches
+    for index, layer in enumerate(whole.layers):
+        parts = [layer, *(cache.layers[index] for cache in others)]
+        for name in ("keys", "values"):
+            tensors = [getattr(part, name) for part in parts]
+            padded = [functional.pad(tensor, (0, 0, width - tensor.shape[2], 0)) for tensor in tensors]
+            setattr(layer, name, torch.cat(padded))
+            for part in parts[1:]:
+                setattr(part, name, None)
+    return whole

@@ -193,6 +193,18 @@ class Scorer:
         self.forwarded += len(tokens)
         return cache
 
+    def of_similar_length(self, sequences: Sequence[Tokens]) -> list[list[Tokens]]:
+        """Split sequences, the longest first, where padding would cost more than another call."""
+        parts: list[list[Tokens]] = []
+        padding = 0
+        for tokens in sequences:
+            padding += len(parts[-1][0]) - len(tokens) if parts else 0
+            if not parts or padding > self._by_device(FORWARD_TOKENS):
+                parts.append([])
+                padding = 0
+            parts[-1].append(tokens)
+        return parts
+
     def new_cache(self) -> DynamicCache:
         return DynamicCache(config=self.candidate.config)
 
