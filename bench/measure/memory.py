@@ -1,4 +1,5 @@
-"""Memory with names. CPU: peak resident memory of the process above its start; CUDA: the allocator's peaks."""
+"""Memory with names. CPU: peak resident memory of the process above its start. CUDA: the allocator's peaks, and what
+lies outside of the allocator."""
 
 import ctypes
 import gc
@@ -10,7 +11,7 @@ from pathlib import Path
 import psutil
 import torch
 
-from bench.record import cgroup
+from bench.record import cgroup, nvml
 
 
 @dataclass
@@ -35,7 +36,8 @@ def peak_memory(device: str) -> Iterator[Peak]:
 
     On the CPU the kernel's own high-water mark of resident memory is reset and read (Linux), so no sampling can miss
     a spike; memory that the process already held and reuses is not counted, as no allocator says. On CUDA the peak
-    allocated and reserved bytes of the caching allocator.
+    allocated and reserved bytes of the caching allocator, and what lies outside of it when the block ends: the context,
+    libraries, and whatever else did not ask torch; `..._grown` is what the block added to that.
     """
     _give_freed_heap_back()
     peak = Peak()
@@ -44,6 +46,7 @@ def peak_memory(device: str) -> Iterator[Peak]:
         torch.cuda.synchronize(device)
         torch.cuda.reset_peak_memory_stats(device)
         allocated = torch.cuda.memory_allocated(device)
+        outside = _outside_allocator(device)
     _reset_high_water()
     start = psutil.Process().memory_info().rss
     try:
@@ -58,7 +61,19 @@ def peak_memory(device: str) -> Iterator[Peak]:
             torch.cuda.synchronize(device)
             peak.named["cuda_peak_allocated"] = float(torch.cuda.max_memory_allocated(device))
             peak.named["cuda_peak_reserved"] = float(torch.cuda.max_memory_reserved(device))
+            peak.named["cuda_outside_allocator"] = _outside_allocator(device)
+            peak.named["cuda_outside_allocator_grown"] = peak.named["cuda_outside_allocator"] - outside
             peak.above_start = peak.named["cuda_peak_allocated"] - allocated
+
+
+def _outside_allocator(device: str) -> float:
+    """Bytes on the device that this process holds, or all do if it can't be told apart, less what torch reserved."""
+    gpu = nvml.gpu(device)
+    used = None if gpu is None else nvml.own_bytes(gpu)
+    if used is None:
+        free, total = torch.cuda.mem_get_info(device)
+        used = total - free
+    return float(max(0, used - torch.cuda.memory_reserved(device)))
 
 
 def _give_freed_heap_back() -> None:

@@ -1,5 +1,6 @@
 """NVIDIA's management library, asked so that a missing driver or counter is an absent answer and not an error."""
 
+import os
 from functools import cache
 from types import ModuleType
 from typing import Any
@@ -52,3 +53,14 @@ def gpu(device: str) -> Gpu | None:
         except pynvml.NVMLError:  # not a slice
             return Gpu(pynvml, handle)
     return None
+
+
+def own_bytes(gpu: Gpu) -> int | None:
+    """Bytes that this process holds on the GPU; None where that can't be told (MIG, or a container that hides its
+    number from it, unless nobody else is there)."""
+    running: dict[int, int | None] = {
+        process.pid: process.usedGpuMemory for process in gpu.ask("ComputeRunningProcesses") or ()
+    }
+    if os.getpid() in running:
+        return running[os.getpid()]
+    return next(iter(running.values())) if len(running) == 1 else None

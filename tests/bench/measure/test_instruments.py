@@ -1,20 +1,98 @@
 """Memory and size against what is known."""
 
+import ctypes
+import mmap
+from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
+import psutil
+import pytest
 import torch
 from torch import nn
 
-from bench.measure.memory import peak_memory
+from bench.measure.memory import free_bytes, peak_memory
 from bench.measure.size import resident, serialised
+from bench.record import cgroup
 
 MIB = 2**20
 
 
-def test_peak_memory_sees_an_allocation_that_is_gone_again() -> None:
+SIZE = 128 * MIB
+
+
+def of_torch() -> None:
+    torch.ones(SIZE // 4).sum()
+
+
+def of_numpy() -> None:
+    np.ones(SIZE // 8).sum()
+
+
+def of_the_system() -> None:
+    with mmap.mmap(-1, SIZE) as pages:
+        for page in range(0, SIZE, mmap.PAGESIZE):
+            pages[page] = 1
+
+
+def of_many_small_ones() -> None:
+    assert sum(map(len, [bytes(1024) for _ in range(SIZE // 1024)])) == SIZE
+
+
+@pytest.mark.parametrize("allocate", [of_torch, of_numpy, of_the_system])
+def test_peak_memory_is_what_was_allocated_and_let_go(allocate: Callable[[], None]) -> None:
     with peak_memory("cpu") as peak:
-        torch.ones(64 * MIB // 4).sum()
-    assert 60 * MIB < peak.above_start < 80 * MIB
+        allocate()
+    assert peak.above_start == pytest.approx(SIZE, rel=0.05)
+    assert peak.grown < 0.05 * SIZE
+
+
+def test_small_allocations_are_seen_with_what_the_allocator_adds() -> None:
+    with peak_memory("cpu") as peak:
+        of_many_small_ones()
+    assert SIZE < peak.above_start < 1.15 * SIZE
+
+
+def test_memory_that_a_block_keeps_has_grown() -> None:
+    with peak_memory("cpu") as peak:
+        kept = torch.ones(SIZE // 4)
+    assert peak.grown == pytest.approx(SIZE, rel=0.05)
+    del kept
+
+
+def test_heap_that_was_freed_before_is_counted_when_it_is_used_again() -> None:
+    of_many_small_ones()
+    with peak_memory("cpu") as peak:
+        of_many_small_ones()
+    assert peak.above_start > SIZE
+
+
+def test_free_memory_is_within_what_the_machine_and_its_container_have(monkeypatch: pytest.MonkeyPatch) -> None:
+    resident_now = psutil.Process().memory_info().rss
+    assert 0 < free_bytes("cpu") <= psutil.virtual_memory().total
+    monkeypatch.setattr(cgroup, "memory_limit", lambda: resident_now + 10 * MIB)
+    assert free_bytes("cpu") <= 12 * MIB
+
+
+@pytest.mark.gpu
+def test_gpu_peaks_by_name(cuda: str) -> None:
+    torch.ones(1, device=cuda)
+    with peak_memory(cuda) as peak:
+        torch.ones(SIZE // 4, device=cuda).sum()
+    assert peak.above_start == pytest.approx(SIZE, rel=0.05)
+    assert peak.named["cuda_peak_reserved"] >= peak.named["cuda_peak_allocated"] >= SIZE
+    assert peak.named["cuda_outside_allocator_grown"] < 0.05 * SIZE
+
+
+@pytest.mark.gpu
+def test_gpu_memory_that_did_not_ask_torch_is_seen(cuda: str) -> None:
+    driver = ctypes.CDLL("libcuda.so.1")
+    torch.ones(1, device=cuda)  # makes a context, in which the driver then allocates
+    address = ctypes.c_uint64()
+    with peak_memory(cuda) as peak:
+        assert driver.cuMemAlloc_v2(ctypes.byref(address), ctypes.c_size_t(SIZE)) == 0
+    driver.cuMemFree_v2(address)
+    assert peak.named["cuda_outside_allocator_grown"] == pytest.approx(SIZE, rel=0.1)
 
 
 def test_peak_memory_of_nothing_is_nothing() -> None:
@@ -55,6 +133,7 @@ def test_resident_bytes_count_each_storage_once_wherever_it_is_held() -> None:
     assert resident(Holder(layer, {"a": [shared, (shared,)], "b": torch.ones(2), "c": 3})) == 100 * 50 * 4 + 8 + 2 * 4
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning")  # sparse CSR is in beta
 def test_resident_bytes_of_quantised_and_sparse_tensors_are_those_of_their_parts() -> None:
     from torchao.quantization import Int8WeightOnlyConfig, quantize_
 

@@ -12,7 +12,7 @@ import torch
 from bench.record import cgroup
 from bench.record.device import cpu_facts, device_facts, gpu_facts, other_processes
 from bench.record.environment import collect
-from bench.record.nvml import Gpu
+from bench.record.nvml import Gpu, own_bytes
 
 CORE = min(os.sched_getaffinity(0))
 
@@ -129,7 +129,7 @@ class FakeNvml:
         raise NoAnswer
 
     def nvmlDeviceGetComputeRunningProcesses(self, handle: object) -> list[SimpleNamespace]:
-        return [SimpleNamespace(pid=pid) for pid in self.running]
+        return [SimpleNamespace(pid=pid, usedGpuMemory=100 * place) for place, pid in enumerate(self.running, start=1)]
 
 
 def test_facts_of_a_gpu() -> None:
@@ -164,6 +164,16 @@ def test_other_processes_on_the_gpu(
     nvml = FakeNvml()
     nvml.running = running
     assert other_processes(Gpu(nvml, "handle")) == others
+
+
+@pytest.mark.parametrize(
+    ("running", "held"),
+    [((), None), ((7, os.getpid()), 200), ((7,), 100), ((7, 8), None)],  # a container hides our own number
+)
+def test_own_bytes_on_the_gpu(running: tuple[int, ...], held: int | None) -> None:
+    nvml = FakeNvml()
+    nvml.running = running
+    assert own_bytes(Gpu(nvml, "handle")) == held
 
 
 def test_this_machine(tmp_path: Path) -> None:
