@@ -17,13 +17,14 @@ from typing import Any, get_args, get_origin
 from bench.contract import Suite, Task
 from bench.contract.card import SLUG
 from bench.contract.registry import Registry, SlugTaken, family
+from bench.submit import Refused
 
 TEMPLATE = "method_template.py.txt"
 TEMPLATES = Path(__file__).with_name("templates")
 LONGEST_SLUG = 40
 
 
-class CannotCreate(ValueError):
+class CannotCreate(Refused):
     """The name can't be used, or something stands already where a file would go."""
 
 

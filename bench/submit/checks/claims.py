@@ -1,0 +1,34 @@
+"""Check: every claim has a source in the paper and can be held against records."""
+
+import re
+from collections.abc import Iterator
+
+from bench.submit.checks.check import Check
+from bench.submit.subject import MethodSubject
+
+PLACE = re.compile(
+    r"abstract|section|chapter|appendix|table|figure|equation|theorem|algorithm|page|experiment|introduction|conclusion"
+    r"|\b(sec|tab|fig|eq|alg|app|thm|p|pp)\.|§|\b(readme|code)\b",
+    re.IGNORECASE,
+)
+
+
+def problems(subject: MethodSubject) -> Iterator[str]:
+    info = subject.info
+    known = {*info.scores, *info.costs}
+    for claim in subject.method.card.claims:
+        label = f"claim {claim.text!r}"
+        if not PLACE.search(claim.source):
+            yield f"{label}: source={claim.source!r} names no place in the paper (abstract, section, table...)"
+        if claim.metric not in known:
+            yield f"{label}: metric={claim.metric!r} is no score or cost of {info.slug}"
+        if claim.versus is not None and claim.versus.partition(":")[0] not in subject.registry.methods_of(info.slug):
+            yield f"{label}: versus={claim.versus!r} is no method of {info.slug}"
+
+
+CHECK = Check(
+    "claims",
+    guards="each claim says where the paper makes it, and speaks of figures and methods that there are",
+    mend="name the section or table; take metric from the suite's suite.toml and versus from `effbench list`",
+    problems=problems,
+)

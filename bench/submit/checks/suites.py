@@ -1,0 +1,79 @@
+"""Checks of a suite: its data is complete, it has methods to compare, a README, and a tiny scale that needs nothing."""
+
+from collections import Counter
+from collections.abc import Iterator
+
+from bench.contract import SCALES
+from bench.submit.checks.check import Check
+from bench.submit.subject import SuiteSubject
+
+
+def _info(subject: SuiteSubject) -> Iterator[str]:
+    info = subject.info
+    if info.baseline not in subject.registry.methods_of(subject.slug):
+        yield f"baseline={info.baseline!r} is no method of the suite"
+    if not info.points:
+        yield "there is no operating point"
+    if not any(metric.primary for metric in info.costs.values()):
+        yield "no cost is primary: the frontier needs one"
+    for scale in SCALES:
+        if not info.bases.get(scale):
+            yield f"[bases] has none at scale {scale}"
+        if not info.timeout.get(scale, 0) > 0:
+            yield f"[timeout] has none at scale {scale}"
+        missing = {"seconds", "half_width"} - set(info.timing.get(scale, {}))
+        if missing:
+            yield f"[timing] of scale {scale} lacks {', '.join(sorted(missing))}"
+    for metric in [*info.scores.values(), *info.costs.values()]:
+        if metric.better not in ("lower", "higher"):
+            yield f'{metric.name}: better={metric.better!r} is neither "lower" nor "higher"'
+        if not metric.title:
+            yield f"{metric.name} has no title"
+
+
+def _methods(subject: SuiteSubject) -> Iterator[str]:
+    kinds = Counter(method.card.control for method in subject.registry.methods_of(subject.slug).values())
+    if kinds[True] < 2:
+        yield f"{kinds[True]} controls: two at least, what anyone would try first (the baseline is one)"
+    if kinds[False] < 1:
+        yield "no method but controls"
+
+
+def _readme(subject: SuiteSubject) -> Iterator[str]:
+    readme = subject.info.folder / "README.md"
+    if not readme.exists():
+        yield f"{readme} is missing"
+    elif not readme.read_text().startswith("# "):
+        yield f"{readme} does not begin with a title"
+
+
+def _tiny(subject: SuiteSubject) -> Iterator[str]:
+    missing = subject.suite.missing("tiny", subject.info.bases["tiny"][0])
+    if missing is not None:
+        yield missing
+
+
+INFO = Check(
+    "info",
+    guards="suite.toml has all that the engine reads, for every scale",
+    mend="suites/README.md explains each key",
+    problems=_info,
+)
+METHODS = Check(
+    "methods",
+    guards="there is something to compare: two controls and a method",
+    mend="`effbench new method SLUG --suite SUITE`; card.control=True is what makes a control",
+    problems=_methods,
+)
+README = Check(
+    "readme",
+    guards="people can read what the suite measures, on which data, under which licence",
+    mend="write README.md beside suite.toml, with a title",
+    problems=_readme,
+)
+TINY = Check(
+    "tiny",
+    guards="every test and check runs on any machine",
+    mend="make the tiny base and its data on the spot",
+    problems=_tiny,
+)

@@ -1,0 +1,86 @@
+"""What a check looks at: a method, a suite, or the changes of a submission."""
+
+import sys
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from bench.contract import Method, Suite, SuiteInfo
+from bench.contract.registry import Registry
+from bench.run.plan import Job, make_plan, sources
+from bench.submit.trials import Trial, TrialRunner
+
+
+@dataclass
+class MethodSubject:
+    """A registered method. `runner` runs it at tiny scale; each run is done once, whichever check asks for it."""
+
+    registry: Registry
+    slug: str
+    runner: TrialRunner
+    _trials: dict[Job, Trial] = field(default_factory=dict)
+
+    @property
+    def method(self) -> type[Method[Any]]:
+        return self.registry.method(self.slug)
+
+    @property
+    def info(self) -> SuiteInfo:
+        """Of its suite; UnknownName if there is no such suite."""
+        return self.registry.suite(self.method.card.suite).info
+
+    @property
+    def file(self) -> Path:
+        return Path(str(sys.modules[self.method.__module__].__file__))
+
+    @property
+    def files(self) -> list[Path]:
+        """Its own file first, then the helpers that it is made of."""
+        return [self.file, *sorted(sources(sys.modules[self.method.__module__]) - {self.file})]
+
+    @cached_property
+    def jobs(self) -> list[Job]:
+        """Every variant at every operating point at tiny scale, scored but not timed, on one thread."""
+        suite = self.method.card.suite
+        return make_plan(
+            self.registry, suite=suite, methods=[self.slug], seeds=[0], scale="tiny", threads=1, timed=False
+        )
+
+    def trial(self, job: Job) -> Trial:
+        """What came of a job."""
+        if job not in self._trials:
+            self._trials[job] = self.runner(job, self.info.timeout["tiny"])
+        return self._trials[job]
+
+    def timed_jobs(self) -> list[Job]:
+        """The first operating point at which each variant ends well, with its workloads timed."""
+        first: dict[str, Job] = {}
+        for job in self.jobs:
+            if job.variant not in first and self.trial(job).outcome.status == "ok":
+                first[job.variant] = replace(job, timed=True)
+        return list(first.values())
+
+    def trials(self) -> list[tuple[Job, Trial]]:
+        """Every job, then those that are timed, with what came of them."""
+        return [(job, self.trial(job)) for job in [*self.jobs, *self.timed_jobs()]]
+
+
+@dataclass(frozen=True)
+class SuiteSubject:
+    """A registered suite."""
+
+    registry: Registry
+    slug: str
+
+    @property
+    def suite(self) -> Suite[Any]:
+        return self.registry.suite(self.slug)
+
+    @property
+    def info(self) -> SuiteInfo:
+        return self.suite.info
+
+    @property
+    def files(self) -> list[Path]:
+        return sorted(path for path in self.info.folder.rglob("*") if path.suffix in (".py", ".toml", ".md"))
