@@ -14,7 +14,8 @@ from bench.contract import MissingAsset
 from bench.contract.registry import Registry, SlugTaken, UnknownName, family, load
 from bench.record import store
 from bench.record.environment import NoSuchDevice
-from bench.submit.new import CannotCreate, families_of, new_method, new_suite
+from bench.submit import Refused
+from bench.submit.new import families_of, new_method, new_suite
 
 ROOT = Path(__file__).resolve().parents[1]
 INTERRUPTED = 130
@@ -25,7 +26,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     arguments = _parser().parse_args(argv)
     try:
         arguments.command(arguments)
-    except (UnknownName, SlugTaken, CannotCreate, NoSuchDevice, store.ResultsNotWritable, MissingAsset) as error:
+    except (UnknownName, SlugTaken, Refused, NoSuchDevice, store.ResultsNotWritable, MissingAsset) as error:
         print(f"effbench: {error}", file=sys.stderr)
         sys.exit(2)
     except BrokenPipeError:  # the reader (head, less) has seen enough
@@ -85,6 +86,23 @@ def new_method_command(arguments: argparse.Namespace) -> None:
 def new_suite_command(arguments: argparse.Namespace) -> None:
     print(*new_suite(_registry(), arguments.slug, root=ROOT), sep="\n")
     print(f"it works as it stands; `effbench check {arguments.slug}` tells what is left to be written")
+
+
+def check_command(arguments: argparse.Namespace) -> None:
+    from bench.submit import check
+    from bench.submit.changes import changes
+
+    registry = _registry()
+    submission = changes(ROOT, arguments.base) if arguments.changed else None
+    names = arguments.name or (
+        check.touched(registry, submission) if submission else [*sorted(registry.suites), *sorted(registry.methods)]
+    )
+    findings = check.check(registry, names, submission, show=(lambda _: None) if arguments.json else check.show)
+    if arguments.json:
+        _print_json({"summary": check.summary(findings), "findings": [vars(finding) for finding in findings]})
+    else:
+        print(check.summary(findings))
+    sys.exit(1 if check.failed(findings) else 0)
 
 
 def run_command(arguments: argparse.Namespace) -> None:
@@ -316,20 +334,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("method", metavar="METHOD")
     command.add_argument("--json", action="store_true", help="machine-readable")
 
-    command = add(
-        "new", new_method_command, "Write the first version of a method or a suite: it works, and its comments teach.",
-        "  effbench new method keep-ends --suite lm-compression --family layer-dropping\n"
-        "  effbench new suite image-sampling",
-    )  # fmt: skip
-    kinds = command.add_subparsers(required=True, metavar="method|suite")
-    kind = kinds.add_parser("method", help="one file, methods/<family>/<slug>.py")
-    kind.set_defaults(command=new_method_command)
-    kind.add_argument("slug", metavar="SLUG", help="unique name: lower-case words joined by '-'")
-    kind.add_argument("--suite", required=True, help="the suite that it runs in")
-    kind.add_argument("--family", help="folder under methods/ (default: the suite's name)")
-    kind = kinds.add_parser("suite", help="a folder suites/<slug>/ and its first methods")
-    kind.set_defaults(command=new_suite_command)
-    kind.add_argument("slug", metavar="SLUG", help="unique name: lower-case words joined by '-'")
+    _add_submission(add)
 
     command = add(
         "run", run_command,
@@ -400,6 +405,37 @@ def _add_selfcheck(add: Callable[[str, Any, str, str], argparse.ArgumentParser])
     command.add_argument("--quick", action="store_true", help="a few seconds in all; the rates are rough")
     command.add_argument("--device", default="cpu", help="cpu (default) or cuda")
     command.add_argument("--threads", type=int, default=1, help="processor threads (default: 1)")
+    command.add_argument("--json", action="store_true", help="machine-readable")
+
+
+def _add_submission(add: Callable[[str, Any, str, str], argparse.ArgumentParser]) -> None:
+    command = add(
+        "new", new_method_command, "Write the first version of a method or a suite: it works, and its comments teach.",
+        "  effbench new method keep-ends --suite lm-compression --family layer-dropping\n"
+        "  effbench new suite image-sampling",
+    )  # fmt: skip
+    kinds = command.add_subparsers(required=True, metavar="method|suite")
+    kind = kinds.add_parser("method", help="one file, methods/<family>/<slug>.py")
+    kind.set_defaults(command=new_method_command)
+    kind.add_argument("slug", metavar="SLUG", help="unique name: lower-case words joined by '-'")
+    kind.add_argument("--suite", required=True, help="the suite that it runs in")
+    kind.add_argument("--family", help="folder under methods/ (default: the suite's name)")
+    kind = kinds.add_parser("suite", help="a folder suites/<slug>/ and its first methods")
+    kind.set_defaults(command=new_suite_command)
+    kind.add_argument("slug", metavar="SLUG", help="unique name: lower-case words joined by '-'")
+
+    command = add(
+        "check", check_command,
+        "Check methods and suites at tiny scale, and what a submission changes. Every failure is shown, with how to "
+        "mend it; the exit code is 1 if there is one.",
+        "  effbench check flap                     one method\n"
+        "  effbench check --changed                what this branch changes, and what that touches\n"
+        "  effbench check --changed --base upstream/main --json\n"
+        "  effbench check                          everything; takes a while",
+    )  # fmt: skip
+    command.add_argument("name", nargs="*", metavar="METHOD|SUITE", help="what to check (default: everything)")
+    command.add_argument("--changed", action="store_true", help="the changes against the base, and what they touch")
+    command.add_argument("--base", metavar="REV", help="of --changed: git revision (default: main, upstream's if any)")
     command.add_argument("--json", action="store_true", help="machine-readable")
 
 
