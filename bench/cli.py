@@ -229,7 +229,12 @@ def nightly_command(arguments: argparse.Namespace) -> None:
         job
         for suite in arguments.suite or sorted(registry.suites)
         for job in make_plan(
-            registry, suite=suite, scale=arguments.scale, device=arguments.device, threads=arguments.threads
+            registry,
+            suite=suite,
+            methods=arguments.method,
+            scale=arguments.scale,
+            device=arguments.device,
+            threads=arguments.threads,
         )
     ]
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -444,11 +449,14 @@ def _add_nightly(
 ) -> None:
     command = add(
         "nightly", nightly_command,
-        "Run what changed or is oldest, most valuable first, within a time limit; hold it against the history on the same "
-        "hardware; measure again what looks changed. Exits with 1 if a regression is confirmed, else 0.",
+        "Run what changed or is oldest, most valuable first, within a time limit; hold it against the history on the "
+        "same hardware; measure again what looks changed. Exits with 1 if a regression is confirmed, else 0.",
         "  effbench nightly --time 2h --summary build/night.md\n"
         "  effbench nightly --time 20m --suite operator-data --threads 1",
     )  # fmt: skip
+    command.add_argument(
+        "--method", action="append", default=[], metavar="SLUG[:VARIANT][@POINT]", help="repeat for more (default: all)"
+    )
     command.add_argument("--time", type=_duration, default=7200.0, metavar="2h", help="limit: 90s, 45m, 2h (default)")
     command.add_argument("--suite", action="append", default=[], help="repeat for more (default: all)")
     command.add_argument("--scale", default="embedded", help="tiny, embedded (default) or full")

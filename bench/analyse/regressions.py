@@ -34,7 +34,7 @@ FALSE_SUSPICIONS = 0.05
 """Expected false suspicions a night among all series. Confirmation leaves far fewer: see tests/perf."""
 CONFIRMING = 3
 """Fewest later runs that confirm or dismiss a suspicion."""
-PATIENCE = 8
+PATIENCE = 12
 """A suspicion that this many later runs did not confirm is dismissed."""
 AGREEING = 2 / 3
 """The least share of the later runs that must each show the change."""
@@ -91,14 +91,16 @@ class Noise:
 
 @dataclass(frozen=True)
 class Change:
-    """A change of level. change, low, high: of the logarithm, more is worse, with its 95 % interval. nights: how many of
-    the last ones it is the mean of.
+    """A change of level. change, low, high: of the logarithm, more is worse, with its 95 % interval. level: the
+    logarithm before. nights: of how many of the last ones it is the mean; since: when the first of them began.
     """
 
     change: float
     low: float
     high: float
+    level: float
     nights: int
+    since: float
 
     @property
     def relative(self) -> float:
@@ -108,11 +110,12 @@ class Change:
 
 @dataclass(frozen=True)
 class _Night:
-    """Sum of the weights of its runs and of their weighted values. last: when its last run was made."""
+    """Sum of the weights of its runs and of their weighted values. first, last: when these runs were made."""
 
+    first: float
     last: float
-    weight: float
-    total: float
+    weight: float = 0.0
+    total: float = 0.0
 
     @property
     def mean(self) -> float:
@@ -128,7 +131,7 @@ class _Night:
 
     def with_run(self, run: Run, between: float) -> "_Night":
         weight = 1 / max(run.error, between) ** 2
-        return _Night(run.when, self.weight + weight, self.total + weight * run.value)
+        return _Night(self.first, run.when, self.weight + weight, self.total + weight * run.value)
 
 
 @dataclass(frozen=True)
@@ -168,7 +171,7 @@ def step(state: State, run: Run, noise: Noise) -> State:
     if nights and run.when - nights[-1].last < NIGHT_GAP:
         nights = (*nights[:-1], nights[-1].with_run(run, between))
     else:
-        nights = (*nights[1 - MEMORY :], _Night(run.when, 0.0, 0.0).with_run(run, between))
+        nights = (*nights[1 - MEMORY :], _Night(run.when, run.when).with_run(run, between))
         if suspicion is not None:
             suspicion = replace(suspicion, nights=suspicion.nights + 1)
     if len(nights) < 2:
@@ -248,7 +251,8 @@ def _largest(nights: Sequence[_Night], between: float) -> Change:
         before_weight, before_total, weight, total = before_weight - w, before_total - t, weight + w, total + t
         change, error = total / weight - before_total / before_weight, math.sqrt(1 / weight + 1 / before_weight)
         if abs(change) / error > best_z:
-            best, best_z = _change(change, error, last), abs(change) / error
+            best_z = abs(change) / error
+            best = _change(change, error, before_total / before_weight, nights[-last:])
     assert best is not None, "needs two nights"
     return best
 
@@ -257,7 +261,7 @@ def _against(nights: Sequence[_Night], last: int, between: float) -> Change:
     """The last nights against those before them."""
     level, variance = _level(nights[:-last], between)
     now, error = _level(nights[-last:], between)
-    return _change(now - level, math.sqrt(variance + error), last)
+    return _change(now - level, math.sqrt(variance + error), level, nights[-last:])
 
 
 def _level(nights: Sequence[_Night], between: float) -> tuple[float, float]:
@@ -267,8 +271,8 @@ def _level(nights: Sequence[_Night], between: float) -> tuple[float, float]:
     return math.fsum(t for _, t in pairs) / weight, 1 / weight
 
 
-def _change(change: float, error: float, nights: int) -> Change:
-    return Change(change, change - _Z95 * error, change + _Z95 * error, nights)
+def _change(change: float, error: float, level: float, nights: Sequence[_Night]) -> Change:
+    return Change(change, change - _Z95 * error, change + _Z95 * error, level, len(nights), nights[0].first)
 
 
 def _error(change: Change) -> float:

@@ -1,0 +1,118 @@
+"""What to run tonight, most valuable first.
+
+1. probe: the baseline of each suite against itself: it tells whether the machine moved.
+2. code: the method, its suite or the engine's measuring code changed since its last record.
+3. new: it was never run here.
+4. dependency: a library that can change results has another version than at its last record.
+5. oldest: nothing changed; the longest not run comes first, so that everything is run again some time.
+
+In each, what was timed and worked comes before what failed. What does not fit into the time that is left is passed over
+for what does; how long a run takes is the median of its runs so far, else of its suite.
+"""
+
+import statistics
+import subprocess
+import sys
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from bench.analyse.rows import Board
+from bench.contract.registry import Registry
+from bench.nightly.series import Configuration, configuration_of
+from bench.record.environment import hardware_class, library_versions
+from bench.record.schema import Record
+from bench.run.plan import Job, key, sources
+
+REASONS = ("probe", "code", "new", "dependency", "oldest")
+UNKNOWN_SECONDS = 30.0
+_SETTLED = ("unsupported", "over_budget")  # as long as nothing changed, the answer would be the same
+
+
+@dataclass(frozen=True)
+class Item:
+    """A job, why it is due, how long it may take (seconds), and its newest record."""
+
+    job: Job
+    reason: str
+    seconds: float
+    newest: Record | None
+
+
+def agenda(registry: Registry, jobs: Sequence[Job], records: Iterable[Record], root: Path) -> list[Item]:
+    """The jobs, most valuable first. root: the checkout, whose history tells what changed."""
+    mine: dict[Configuration, list[Record]] = defaultdict(list)
+    of_suite: dict[tuple[str, str], list[float]] = defaultdict(list)
+    for record in sorted(records, key=lambda record: record.started):
+        mine[configuration_of(record)].append(record)
+        if record.status == "ok":
+            of_suite[record.suite, record.scale].append(record.seconds)
+    items = []
+    probed: set[str] = set()
+    for job in jobs:
+        known = mine.get(configuration_of_job(registry, job), [])
+        newest = known[-1] if known else None
+        reason = _reason(registry, job, newest, root)
+        baseline = job.method == registry.suite(job.suite).info.baseline
+        if baseline and job.suite not in probed and (newest is None or newest.status == "ok"):
+            probed.add(job.suite)
+            reason = "probe"
+        if reason == "oldest" and newest is not None and newest.status in _SETTLED:
+            continue
+        spent = [record.seconds for record in known[-5:]] or of_suite[job.suite, job.scale]
+        items.append(Item(job, reason, statistics.median(spent) if spent else UNKNOWN_SECONDS, newest))
+    return sorted(items, key=_value)
+
+
+def configuration_of_job(registry: Registry, job: Job) -> Configuration:
+    """The configuration that a run of the job belongs to."""
+    version = registry.suite(job.suite).info.version
+    hardware = hardware_class(job.device, job.threads)
+    board = Board(job.suite, version, hardware, job.scale, job.base, job.point)
+    return Configuration(board, job.method, job.variant, job.seed)
+
+
+def changed_files(root: Path, commit: str | None) -> frozenset[str] | None:
+    """Paths that differ between a commit and the working tree, below root; None if that can't be known."""
+    return None if commit is None else _changed_files(root, commit)
+
+
+def source_files(registry: Registry, job: Job, root: Path) -> frozenset[str]:
+    """Folders and files, below root, that the result of a job comes from."""
+    method = sources(sys.modules[registry.method(job.method).__module__])
+    baseline = sources(sys.modules[registry.method(registry.suite(job.suite).info.baseline).__module__])
+    suite = {path for path in registry.suite(job.suite).info.folder.rglob("*") if path.is_file()}
+    engine = {path for part in ("contract", "measure", "run") for path in (root / "bench" / part).rglob("*.py")}
+    files = {path.resolve() for path in method | baseline | suite | engine}
+    return frozenset(str(path.relative_to(root)) for path in files if path.is_relative_to(root))
+
+
+def _reason(registry: Registry, job: Job, newest: Record | None, root: Path) -> str:
+    if newest is None:
+        return "new"
+    if newest.key == key(registry, job):
+        return "oldest"
+    if newest.environment.versions == library_versions():
+        return "code"
+    changed = changed_files(root, newest.environment.commit)
+    return "code" if changed is None or changed & source_files(registry, job, root) else "dependency"
+
+
+def _value(item: Item) -> tuple[int, bool, float, float]:
+    failed = item.newest is not None and item.newest.status != "ok"
+    age = item.newest.started.timestamp() if item.newest else 0.0
+    return REASONS.index(item.reason), failed, age, item.seconds
+
+
+@cache
+def _changed_files(root: Path, commit: str) -> frozenset[str] | None:
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(root), "diff", "--name-only", "-z", "--end-of-options", commit, "--"],
+            capture_output=True, text=True, check=True, timeout=60,
+        )  # fmt: skip
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return frozenset(done.stdout.split("\0")) - {""}
