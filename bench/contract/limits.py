@@ -31,8 +31,10 @@ class Limits:
     supplies: Mapping[str, int] = field(default_factory=dict)
 
     def check_result(self, figures: Mapping[str, float], later: Collection[str] = ()) -> None:
-        """Raise OverBudget for the first figure over its limit. later: figures that are measured afterwards; KeyError if
-        a limited figure is neither there nor among them."""
+        """Raise OverBudget for the first figure over its limit. later: names of figures that are measured afterwards.
+
+        Raises KeyError if a limited figure is neither there nor among those.
+        """
         for name, allowed in self.result.items():
             if name in figures and not figures[name] <= allowed:  # so that not-a-number is over
                 raise OverBudget(name, figures[name], allowed)

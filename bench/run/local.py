@@ -6,26 +6,31 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+import uuid
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
 from bench.record.schema import Outcome
+from bench.run.integrity import RuleBroken
+from bench.run.integrity.processes import MARK, kill_marked
+from bench.run.integrity.processes import RULE as LEFT_BEHIND
 from bench.run.plan import Job
 
 LOG_TAIL = 6000
 
 
-def execute(job: Job, timeout: float) -> tuple[Outcome, str]:
+def execute(job: Job, timeout: float, protected: Sequence[Path] = ()) -> tuple[Outcome, str]:
     """Run a job; return its outcome and the end of its log. Whatever happens to the process is an outcome.
 
-    The whole process group is killed when the time is up, when the worker ends (nothing survives it), and when
-    this process is interrupted.
+    The whole process group, and what left it, is killed when the time is up, when the worker ends (nothing survives
+    it), and when this process is interrupted. protected: folders that the method must not write to.
     """
+    mark = uuid.uuid4().hex
     with tempfile.TemporaryDirectory(prefix="effbench-run-") as folder:
         job_path, out_path, log_path = (Path(folder, name) for name in ("job.json", "outcome.json", "log.txt"))
-        job_path.write_text(json.dumps(asdict(job)))
+        job_path.write_text(json.dumps({"job": asdict(job), "protected": [str(path) for path in protected]}))
         with log_path.open("wb") as log:
             process = subprocess.Popen(
                 [sys.executable, "-m", "bench.run.worker", str(job_path), str(out_path)],
@@ -33,7 +38,7 @@ def execute(job: Job, timeout: float) -> tuple[Outcome, str]:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                env=_environment(job, Path(folder)),
+                env=_environment(job, Path(folder)) | {MARK: mark},
             )
             timed_out = False
             try:
@@ -42,13 +47,18 @@ def execute(job: Job, timeout: float) -> tuple[Outcome, str]:
                 timed_out = True
             finally:
                 _kill_group(process)
+                survivors = kill_marked(mark)
         text = log_path.read_text(errors="replace")
         if out_path.exists():
-            return Outcome.model_validate_json(out_path.read_text()), text[-LOG_TAIL:]
+            outcome = Outcome.model_validate_json(out_path.read_text())
+            if outcome.status == "ok" and survivors:
+                outcome.status = "failed"
+                outcome.reason = str(RuleBroken(LEFT_BEHIND, f"{survivors[0]} had to be killed"))
+            return outcome, text[-LOG_TAIL:]
         return _post_mortem(process.returncode, timed_out, timeout, text), text[-LOG_TAIL:]
 
 
-def _environment(job: Job, folder: Path) -> Mapping[str, str]:
+def _environment(job: Job, folder: Path) -> dict[str, str]:
     threads = str(job.threads)
     environment = dict(os.environ) | {
         "OMP_NUM_THREADS": threads,
@@ -58,6 +68,7 @@ def _environment(job: Job, folder: Path) -> Mapping[str, str]:
         "PYTHONHASHSEED": str(job.seed),
         "PYTHONUNBUFFERED": "1",
         "TMPDIR": str(folder),
+        "TORCHINDUCTOR_COMPILE_THREADS": "1",  # no pool of compiling processes beside what is measured
     }
     if job.scale != "full":
         environment |= {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}

@@ -10,7 +10,7 @@ from types import ModuleType
 from typing import Any
 
 from bench import measure
-from bench.contract import SCALES
+from bench.contract import SCALES, Method
 from bench.contract.registry import Registry, UnknownName, configured
 from bench.record.environment import hardware_class, library_versions, usable_cores
 from bench.record.schema import SCHEMA_VERSION, Record
@@ -47,7 +47,7 @@ class Job:
         return (
             f"effbench run --suite {self.suite} --method {self.method}:{self.variant} --point {self.point} "
             f"--scale {self.scale} --base {self.base} --seed {self.seed} --device {self.device} "
-            f"--threads {self.threads} --again"
+            f"--threads {self.threads}{'' if self.timed else ' --untimed'} --again"
         )
 
 
@@ -104,9 +104,8 @@ def make_plan(
     return list(dict.fromkeys(jobs))
 
 
-def hyperparameters(registry: Registry, job: Job) -> dict[str, Any]:
-    """The fields of the configured method."""
-    method = configured(registry.method(job.method), job.variant)
+def hyperparameters(method: Method[Any]) -> dict[str, Any]:
+    """The fields of a configured method."""
     return {field.name: getattr(method, field.name) for field in fields(method)}  # type: ignore[arg-type]
 
 
@@ -123,7 +122,7 @@ def key(registry: Registry, job: Job) -> str:
         "point": [point.limits.result, point.limits.build_seconds, point.limits.build_memory_bytes],
         "point_settings": [point.limits.supplies, point.settings],
         "method": _hash_files(sources(sys.modules[method.__module__])),
-        "hyperparameters": hyperparameters(registry, job),
+        "hyperparameters": hyperparameters(configured(method, job.variant)),
         "job": {name: value for name, value in asdict(job).items() if name != "timed"},
         "hardware": hardware_class(job.device, job.threads),
         "versions": library_versions(),

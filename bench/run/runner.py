@@ -9,14 +9,16 @@ from pathlib import Path
 from bench.contract import MissingAsset
 from bench.contract.registry import Registry
 from bench.record import store
+from bench.record.device import device_facts
 from bench.record.environment import check_device, collect
 from bench.record.schema import Outcome, Record
 from bench.run import local
 from bench.run.plan import Job, key, outstanding
+from bench.run.plausibility import implausible_time
 from bench.run.progress import Progress
 
 ROOT = Path(__file__).resolve().parents[2]
-Executor = Callable[[Job, float], tuple[Outcome, str]]
+Executor = Callable[[Job, float, Sequence[Path]], tuple[Outcome, str]]
 
 
 def run_plan(
@@ -45,7 +47,7 @@ def run_plan(
     try:
         for job in todo:
             progress.begin(job)
-            record = run_job(registry, job, timeout=timeout, executor=executor)
+            record = run_job(registry, job, results, timeout=timeout, executor=executor)
             store.append(results, record)
             records.append(record)
             progress.end(job, record)
@@ -64,12 +66,18 @@ def check_ready(registry: Registry, jobs: Sequence[Job]) -> None:
             raise MissingAsset(missing)
 
 
-def run_job(registry: Registry, job: Job, *, timeout: float | None, executor: Executor) -> Record:
-    """Run one job and make its record."""
+def run_job(registry: Registry, job: Job, results: Path, *, timeout: float | None, executor: Executor) -> Record:
+    """Run one job and make its record. A time that the machine cannot reach makes it failed: implausible."""
     info = registry.suite(job.suite).info
     environment = collect(job.device, ROOT, threads=job.threads)
     started, clock = datetime.now(UTC), time.monotonic()
-    outcome, log = executor(job, timeout or info.timeout[job.scale])
+    outcome, log = executor(job, timeout or info.timeout[job.scale], [results, ROOT / "results"])
+    seconds = time.monotonic() - clock
+    environment = environment.model_copy(update={"device_after": device_facts(job.device)})
+    if outcome.status == "ok" and outcome.timings:
+        problem = implausible_time(outcome.timings, results, job.device, job.threads)
+        if problem is not None:
+            outcome.status, outcome.reason = "failed", problem
     return Record(
         id=uuid.uuid4().hex[:16],
         key=key(registry, job),
@@ -84,7 +92,7 @@ def run_job(registry: Registry, job: Job, *, timeout: float | None, executor: Ex
         hardware=environment.hardware,
         environment=environment,
         started=started,
-        seconds=time.monotonic() - clock,
+        seconds=seconds,
         command=job.command,
         log=log if outcome.status != "ok" else "",
         **{name: getattr(outcome, name) for name in Outcome.model_fields},

@@ -8,9 +8,8 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -19,24 +18,31 @@ import numpy as np
 import torch
 
 from bench.contract import Limits, Method, OverBudget, Suite, Task
-from bench.contract.registry import configured, load
+from bench.contract.evaluation import lock_evaluation, scoring, unlock_evaluation
+from bench.contract.registry import configured, import_all, load, suite_package
 from bench.measure.flops import count_flops
-from bench.measure.memory import Peak, peak_memory
-from bench.measure.paired import time_pair
-from bench.measure.size import serialised
-from bench.record.schema import Build, Outcome, Samples, Timing
-from bench.run.plan import Job
-
-
-class Altered(RuntimeError):
-    """The build changed what it was given."""
+from bench.measure.memory import Peak, named, peak_memory
+from bench.measure.size import resident, serialised
+from bench.record.schema import Build, Outcome, Samples
+from bench.run.integrity import RuleBroken
+from bench.run.integrity.baseline import BaselineGuard
+from bench.run.integrity.evaluation import check_refusals
+from bench.run.integrity.files import check_untouched, protect
+from bench.run.integrity.holdings import check_process, check_tensors
+from bench.run.integrity.processes import adopt_orphans, check_alone
+from bench.run.integrity.results import check_counted
+from bench.run.integrity.seal import Seal
+from bench.run.plan import Job, hyperparameters, sources
+from bench.run.timing import Bench
 
 
 def main() -> None:
     job_path, out_path = sys.argv[1:]
     _die_with_parent()
-    job = Job(**json.loads(Path(job_path).read_text()))
-    outcome = run(job)
+    adopt_orphans()
+    order = json.loads(Path(job_path).read_text())
+    protect([Path(folder) for folder in order["protected"]])
+    outcome = run(Job(**order["job"]))
     partial = Path(out_path + ".part")
     partial.write_text(outcome.model_dump_json())
     partial.rename(out_path)
@@ -47,22 +53,32 @@ def run(job: Job) -> Outcome:
     result = Outcome(status="ok")
     try:
         _run(job, result)
+        check_refusals()
+        check_untouched()
     except OverBudget as over:
         result.status, result.reason = "over_budget", str(over)
+    except RuleBroken as broken:
+        result.status, result.reason = "failed", str(broken)
     except (MemoryError, torch.OutOfMemoryError) as error:
         result.status, result.reason = "out_of_memory", str(error).splitlines()[0] if str(error) else "out of memory"
     except Exception as error:  # a method may fail in any way; the record says how
         traceback.print_exc()
         result.status, result.reason = "failed", f"{type(error).__name__}: {error}"
+    finally:
+        unlock_evaluation()
     return result
 
 
 def _run(job: Job, result: Outcome) -> None:
+    suite = load(tuple(job.modules[:1])).suite(job.suite)
+    import_all(suite)
+    seal = Seal([suite_package(suite)], apart_from=job.modules[1:])
     registry = load(tuple(job.modules))
     suite = registry.suite(job.suite)
     point = registry.point(job.suite, job.point)
     method = configured(registry.method(job.method), job.variant)
-    result.hyperparameters = {field.name: getattr(method, field.name) for field in fields(method)}  # type: ignore[arg-type]
+    result.hyperparameters = hyperparameters(method)
+    lock_evaluation(sources(sys.modules[type(method).__module__]) - set(suite.info.folder.rglob("*.py")))
     _seed_everything(job.seed)
 
     _say("task")
@@ -76,49 +92,44 @@ def _run(job: Job, result: Outcome) -> None:
         return
 
     _say("build")
-    before = scale.fingerprint()
-    candidate = _build(method, task, point.limits, result)
-    if scale.fingerprint() != before:
-        raise Altered("the build altered the baseline: methods copy the model before they change it")
+    guard = BaselineGuard(baseline, suite.stored(baseline))
+    candidate = _build(method, suite, task, point.limits, result)
+    guard.check()
+    seal.check()
+    check_alone()
     result.figures = scale.weigh(candidate) | dict(suite.figures(candidate, task))
+    check_counted(suite.counted(candidate, task))
     scores = set(suite.info.scores) | set(suite.info.costs)
-    for name, allowed in point.limits.result.items():
-        if name in result.figures and result.figures[name] > allowed:
-            raise OverBudget(name, result.figures[name], allowed)
-        if name not in result.figures and name not in scores:
-            raise KeyError(f"the limit on {name!r} can't be checked: the suite measures no such figure or score")
+    point.limits.check_result(result.figures, later=scores)
 
     _say("evaluate")
-    with peak_memory(job.device) as peak:
+    with peak_memory(job.device) as peak, scoring():
         for score in suite.evaluate(candidate, task):
             result.quality[score.name] = Samples(
                 samples=list(score.samples),
                 weights=None if score.weights is None else list(score.weights),
                 aggregate=score.aggregate,
             )
-            allowed_score = point.limits.result.get(score.name)
-            if allowed_score is not None and score.value > allowed_score:
-                raise OverBudget(score.name, score.value, allowed_score)
-    result.memory |= _named(peak, "evaluate")
+            point.limits.check_result({score.name: score.value}, later=point.limits.result)
+    result.memory |= named(peak, "evaluate")
+    seal.check()
 
     if not job.timed:
         return
-    timing = suite.info.timing[job.scale]
-    rng = np.random.default_rng([job.seed, 0x7131E])
+    bench = Bench(
+        candidate=candidate,
+        baseline=baseline,
+        device=job.device,
+        threads=job.threads,
+        timing=dict(suite.info.timing[job.scale]),
+        realised=method.card.speed_realised,
+        seal=seal,
+        guard=guard,
+        rng=np.random.default_rng([job.seed, 0x7131E]),
+    )
     for workload in suite.workloads(task):
         _say(f"time {workload.name}")
-        phases = time_pair(
-            workload,
-            candidate,
-            baseline,
-            rng=rng,
-            device=job.device,
-            seconds=timing["seconds"],
-            half_width=timing["half_width"],
-        )
-        result.timings[workload.name] = {
-            name: Timing(**vars(times), realised=method.card.speed_realised) for name, times in phases.items()
-        }
+        bench.measure(workload, result)
 
 
 class Scale:
@@ -139,11 +150,6 @@ class Scale:
     def _reference(self) -> dict[str, float]:
         return self._absolute(self._baseline)
 
-    def fingerprint(self) -> str | None:
-        """Digest of the baseline, to see whether somebody changed it."""
-        stored = self._suite.stored(self._baseline)
-        return None if stored is None else serialised(stored)[1]
-
     def _absolute(self, candidate: Any) -> dict[str, float]:
         figures: dict[str, float] = {}
         stored = self._suite.stored(candidate)
@@ -155,19 +161,25 @@ class Scale:
         return figures
 
 
-def _build(method: Method[Any], task: Task, limits: Limits, result: Outcome) -> Any:
+def _build(method: Method[Any], suite: Suite[Any], task: Task, limits: Limits, result: Outcome) -> Any:
     start = time.perf_counter()
     peak = Peak()
     try:
         with peak_memory(task.device) as peak, _time_limit(limits.build_seconds):
-            return method.build(task, limits)
+            candidate = method.build(task, limits)
     finally:
         result.build = Build(
             seconds=time.perf_counter() - start, peak_memory_bytes=peak.above_start, drawn=dict(task.drawn)
         )
-        result.memory |= _named(peak, "build")
-        if sys.exc_info()[0] is None and limits.build_memory_bytes and peak.above_start > limits.build_memory_bytes:
-            raise OverBudget("build_memory_bytes", peak.above_start, limits.build_memory_bytes)
+        result.memory |= named(peak, "build")
+    if limits.build_memory_bytes and peak.above_start > limits.build_memory_bytes:
+        raise OverBudget("build_memory_bytes", peak.above_start, limits.build_memory_bytes)
+    stored = suite.stored(candidate)
+    if stored is not None:
+        result.memory["weights"] = float(resident(stored))
+    check_tensors(candidate, stored)
+    check_process(peak.grown, peak.above_start, stored)
+    return candidate
 
 
 @contextmanager
@@ -189,10 +201,6 @@ def _time_limit(seconds: float | None) -> Iterator[None]:
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, previous)
-
-
-def _named(peak: Peak, phase: str) -> Mapping[str, float]:
-    return {f"{phase}.{name}": value for name, value in (peak.named or {}).items()}
 
 
 def _seed_everything(seed: int) -> None:

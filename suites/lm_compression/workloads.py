@@ -15,7 +15,6 @@ from torch import Tensor
 from bench.contract import Step, Workload
 from suites.lm_compression.task import CausalLMTask
 
-
 TOLERANCE = {torch.float32: 0.02, torch.float64: 0.02}
 """Mean difference of the log-probabilities from the scorer's, over the standard deviation of the logits; half precision
 0.25, as decoding with a cache rounds otherwise than a whole forward pass."""
@@ -25,7 +24,11 @@ def workloads(task: CausalLMTask, prompt: int, decoded: int, answer: tuple[int, 
     """prompt: tokens read before the first is decoded. decoded: steps with the cache, one token per sequence each.
     answer: (tokens read, tokens decoded) of the workload whose best batch is searched for.
     """
-    return [_prefill(task, prompt), *(_decode(task, batch, prompt, decoded) for batch in (1, 8)), _answer(task, *answer)]
+    return [
+        _prefill(task, prompt),
+        *(_decode(task, batch, prompt, decoded) for batch in (1, 8)),
+        _answer(task, *answer),
+    ]
 
 
 def _prefill(task: CausalLMTask, prompt: int) -> Workload:

@@ -36,7 +36,7 @@ def run(registry: Registry, results: Path, method: str, point: str = "half", **o
         ("toy-hungry", "over_budget", "build_memory_bytes"),
         ("toy-greedy", "over_budget", "calibration_tokens: 101 is over the limit of 100"),
         ("toy-large", "over_budget", "stored_ratio: 0.9"),
-        ("toy-vandal", "failed", "altered the baseline"),
+        ("toy-vandal", "failed", "baseline altered: its weights changed"),
         ("toy-dense", "unsupported", "over every limit"),
     ],
 )
@@ -69,7 +69,7 @@ def test_no_child_of_a_run_survives_it(toy_registry: Registry, tmp_path: Path, m
     survivor = tmp_path / "survivor"
     monkeypatch.setenv("TOY_SURVIVOR", str(survivor))
     (record,) = run(toy_registry, tmp_path / "results", "toy-fork")
-    assert record.status == "ok"
+    assert (record.status, "process left behind" in str(record.reason)) == ("failed", True)
     time.sleep(5)
     assert not survivor.exists()
 
