@@ -42,13 +42,14 @@ class Bench:
         rehearsal = rehearse(workload, self.candidate, seed=seed, device=self.device)
         result.memory |= named(rehearsal.peak, workload.name)
         result.timings[workload.name] = self._time(workload, rehearsal, seed)
-        options = {"seconds": self.timing["seconds"], "rng": self.rng, "device": self.device}
-        if workload.at_batch is not None and "memory_bytes" in self.timing:
+        seconds, pair = self.timing["seconds"], (workload, self.candidate, self.baseline)
+        if workload.at_batch is not None:
+            limit = self.timing.get("memory_bytes")
             throughput = measure_throughput(
-                workload, self.candidate, self.baseline, memory_limit_bytes=self.timing["memory_bytes"], **options
+                *pair, memory_limit_bytes=limit, seconds=seconds, rng=self.rng, device=self.device
             )
             result.throughput |= {} if throughput is None else {workload.name: throughput}
-        energy = energy_pair(workload, self.candidate, self.baseline, **options)
+        energy = energy_pair(*pair, seconds=seconds, rng=self.rng, device=self.device)
         result.energy |= {} if energy is None else {workload.name: energy}
 
     def _time(self, workload: Workload, rehearsal: Rehearsal, seed: int) -> dict[str, Timing]:
