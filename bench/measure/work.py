@@ -11,26 +11,18 @@ Both make a floor under its time (bench/measure/roofline.py), so in doubt they c
   all of attention under a mask of its own, all of products with a sparse operand.
 """
 
-import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from bench.measure.flops import count_flops, flops_of, is_product
+from bench.measure.regions import Region, distinct_bytes, fills_storage, region, rows, storage_address
 from bench.measure.size import tensors_in
-
-MOST_RUNS = 2**20
-"""A view that lies in more pieces than this is not counted."""
-
-Region = tuple[int, int, tuple[tuple[int, int], ...]]
-"""Where a view lies: address, bytes of one run, and (count, stride in bytes) of each way in which runs are repeated."""
 
 _PACKED: torch.layout = torch._mkldnn  # type: ignore[attr-defined]
 _COPIES = {"_to_copy", "to", "clone", "contiguous", "cat", "concat", "stack", "reshape", "flatten", "copy_"}
@@ -51,7 +43,7 @@ def count_work(run: Callable[[], object]) -> Work:
     """Run once and count. Raises bench.measure.flops.UncountedOperatorError as count_flops does."""
     with _Traffic() as traffic:
         flops = count_flops(run)
-    return Work(flops - traffic.avoidable_flops, _distinct_bytes(traffic.read) + sum(traffic.opaque.values()))
+    return Work(flops - traffic.avoidable_flops, distinct_bytes(traffic.read) + sum(traffic.opaque.values()))
 
 
 class _Traffic(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -83,18 +75,18 @@ class _Traffic(TorchDispatchMode):  # type: ignore[no-untyped-call]
         else:
             for table, indices in call.lookups():
                 if self._origin(table):
-                    self.read |= _rows(table, indices)
+                    self.read |= rows(table, indices)
         self._remember(call, out)
         return out
 
     def _origin(self, operand: Tensor) -> set[Region]:
         """The regions from before the call that must have been read to have this operand."""
-        storage = _storage(operand)
+        storage = storage_address(operand)
         if storage == 0 or storage in self._written:
             return set()
         if storage in self._made:
-            return self._made[storage] if _fills_storage(operand) else set()
-        return {_region(operand)}
+            return self._made[storage] if fills_storage(operand) else set()
+        return {region(operand)}
 
     def _remember(self, call: "_Call", out: Any) -> None:
         """Which storages are the call's own from now on, and what they are made of."""
@@ -102,15 +94,15 @@ class _Traffic(TorchDispatchMode):  # type: ignore[no-untyped-call]
         sources: set[Region] = set()
         if call.needs_all:
             sources = sources.union(*map(self._origin, given))
-        known = {_storage(tensor) for tensor in (*written, *given)}
+        known = {storage_address(tensor) for tensor in (*written, *given)}
         for tensor in tensors_in(out):
-            if _storage(tensor) not in known:
-                self._made[_storage(tensor)] = sources
+            if storage_address(tensor) not in known:
+                self._made[storage_address(tensor)] = sources
         for tensor in written:
-            storage = _storage(tensor)
+            storage = storage_address(tensor)
             if storage not in self._made:
                 self._written.add(storage)
-            elif call.needs_all and _fills_storage(tensor):
+            elif call.needs_all and fills_storage(tensor):
                 self._made[storage] = sources if call.overwrites else self._made[storage] | sources
             else:
                 self._made[storage] = set()
@@ -204,57 +196,3 @@ def _is_written(argument: Any) -> bool:
 
 def _is_sparse(tensor: Tensor) -> bool:
     return tensor.layout not in {torch.strided, _PACKED}
-
-
-def _storage(tensor: Tensor) -> int:
-    """Address of the memory that a view lies in; 0 for none."""
-    return tensor.untyped_storage().data_ptr()
-
-
-def _region(tensor: Tensor) -> Region:
-    """Where a view lies. Dimensions that follow each other without a gap are one run, whatever their order."""
-    width = tensor.element_size()
-    pairs = zip(tensor.shape, tensor.stride(), strict=True)
-    dims = sorted(((count, stride * width) for count, stride in pairs if count != 1 and stride), key=lambda dim: dim[1])
-    run = width if tensor.numel() else 0
-    while dims and dims[0][1] == run:
-        run *= dims.pop(0)[0]
-    return tensor.data_ptr(), run, tuple(dims)
-
-
-def _fills_storage(tensor: Tensor) -> bool:
-    """Whether a view reaches every byte of its storage."""
-    _, run, dims = _region(tensor)
-    return not dims and run == tensor.untyped_storage().nbytes()
-
-
-def _rows(table: Tensor, indices: Tensor) -> set[Region]:
-    """The distinct rows of a table (rows, ...) that are looked up."""
-    distinct = np.unique(indices.cpu().numpy()) % len(table)
-    address, run, dims = _region(table[:1])
-    step = table.stride(0) * table.element_size()
-    return {(address + int(row) * step, run, dims) for row in distinct}
-
-
-def _distinct_bytes(regions: set[Region]) -> int:
-    """Bytes in the union of regions."""
-    kept = [region for region in regions if math.prod(count for count, _ in region[2]) <= MOST_RUNS]
-    if not kept:
-        return 0
-    starts = [_starts(region) for region in kept]
-    ends = [start + run for start, (_, run, _) in zip(starts, kept, strict=True)]
-    start, end = np.concatenate(starts), np.concatenate(ends)
-    order = np.argsort(start, kind="stable")
-    start, end = start[order], end[order]
-    seen = np.maximum.accumulate(end)
-    before = np.concatenate([start[:1], seen[:-1]])  # up to where all earlier ones reach
-    return int(np.maximum(0, end - np.maximum(start, before)).sum())
-
-
-def _starts(region: Region) -> NDArray[np.int64]:
-    """Addresses of a region's runs."""
-    address, _, dims = region
-    starts = np.array([address], dtype=np.int64)
-    for count, stride in dims:
-        starts = (starts[:, None] + stride * np.arange(count, dtype=np.int64)).ravel()
-    return starts

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import DynamicCache, LlamaConfig, LlamaForCausalLM
 
-from bench.measure.work import _distinct_bytes, _region, count_work
+from bench.measure.regions import distinct_bytes, region
+from bench.measure.work import count_work
 
 ROWS, INNER, COLUMNS = 3, 64, 32
 X = torch.randn(ROWS, INNER)
@@ -77,7 +78,7 @@ def test_the_union_of_any_views_is_exact(views: list[tuple[tuple[int, ...], tupl
     taken = []
     for shape, stride, offset in views:
         view = storage.as_strided(shape, stride, offset)
-        taken.append(_region(view))
+        taken.append(region(view))
         index = sum(
             (
                 torch.arange(count).view([-1 if d == axis else 1 for d in range(3)]) * step
@@ -86,7 +87,7 @@ def test_the_union_of_any_views_is_exact(views: list[tuple[tuple[int, ...], tupl
             start=torch.tensor(offset),
         )
         storage[index.flatten()] = 1
-    assert _distinct_bytes(set(taken)) == 2 * int(storage.sum())
+    assert distinct_bytes(set(taken)) == 2 * int(storage.sum())
 
 
 def test_a_lookup_gives_rows_and_a_tied_head_reads_the_table_once() -> None:
