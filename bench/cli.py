@@ -253,6 +253,42 @@ def nightly_command(arguments: argparse.Namespace) -> None:
     sys.exit(1 if night.regressions else 0)
 
 
+def verify_command(arguments: argparse.Namespace) -> None:
+    from bench.nightly.audit import markdown_of
+    from bench.nightly.verify import NotVerifiable, find_record, verify
+
+    records, _ = store.read_all(arguments.results)
+    record = find_record(records, arguments.record)
+    try:
+        done = verify(
+            _registry(), record, records, arguments.results, device=arguments.device, threads=arguments.threads
+        )
+    except NotVerifiable as reason:
+        print(f"effbench: record {record.id} can't be run again: {reason}", file=sys.stderr)
+        sys.exit(2)
+    if arguments.json:
+        checks = [vars(check) for check in done.checks]
+        _print_json({"id": record.id, "command": record.command, "outcome": done.outcome, "checks": checks})
+    else:
+        print(markdown_of(done))
+    sys.exit({"reproduced": 0, "not reproduced": 1, "not comparable": 3}[done.outcome])
+
+
+def audit_command(arguments: argparse.Namespace) -> None:
+    from bench.nightly.audit import as_json, as_markdown, audit, passes
+
+    records, _ = store.read_all(arguments.results)
+    done, refused = audit(
+        _registry(), records, arguments.results, count=arguments.count, seed=arguments.seed,
+        hardware=arguments.hardware, tell=lambda line: print(line, file=sys.stderr, flush=True),
+    )  # fmt: skip
+    if arguments.json:
+        _print_json(as_json(done, refused, arguments.seed))
+    else:
+        _write(as_markdown(done, refused, arguments.seed), arguments.output)
+    sys.exit(0 if passes(done) else 1)
+
+
 _RECORD_FIELDS = (
     "id", "suite", "method", "variant", "point", "scale", "base", "seed", "hardware", "status", "reason", "started",
     "seconds", "command", "hyperparameters",
@@ -463,6 +499,33 @@ def _add_nightly(
     command.add_argument("--device", default="cpu", help="cpu (default) or cuda")
     command.add_argument("--threads", type=int, help="processor threads of each run (default: all cores)")
     command.add_argument("--summary", type=Path, metavar="FILE", help="where the Markdown goes (default: printed)")
+    add_results(command)
+
+    command = add(
+        "verify", verify_command,
+        "Run one record again and say for every figure whether it is reproduced: what is counted must be equal, scores "
+        "are compared item by item, times by their intervals and on the same hardware only. Exits with 0 (reproduced), "
+        "1 (not reproduced) or 3 (nothing could be compared).",
+        "  effbench verify 6c16e01ed807\n  effbench verify 6c16e01ed807 --threads 1 --json",
+    )  # fmt: skip
+    command.add_argument("record", metavar="RECORD_ID", help="its id, or how it begins")
+    command.add_argument("--device", help="cpu or cuda (default: as it was)")
+    command.add_argument("--threads", type=int, help="processor threads (default: as it was)")
+    command.add_argument("--json", action="store_true", help="machine-readable")
+    add_results(command)
+
+    command = add(
+        "audit", audit_command,
+        "Verify records of the board that are drawn at random, and report how far the figures spread. Exits with 1 if "
+        "more is not reproduced than chance explains.",
+        "  effbench audit --count 5 --seed 1 --output build/audit.md\n"
+        "  effbench audit --count 20 --seed 7 --hardware cpu-amd-epyc-1t --json",
+    )  # fmt: skip
+    command.add_argument("--count", type=int, default=5, help="records to draw (default: 5)")
+    command.add_argument("--seed", type=int, default=0, help="of the draw: the same draws the same")
+    command.add_argument("--hardware", help="only records of this hardware class (default: all)")
+    command.add_argument("--output", type=Path, metavar="FILE", help="where the Markdown goes (default: printed)")
+    command.add_argument("--json", action="store_true", help="machine-readable, printed")
     add_results(command)
 
 
