@@ -3,10 +3,14 @@
 from datetime import UTC, datetime
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bench.measure import ceilings
+from bench.measure.clock import clock
 from bench.measure.roofline import MARGIN, floor_seconds, implausible, quantity
+from bench.measure.work import count_work
 from bench.record.ceilings import Ceilings
 from bench.record.schema import Timing
 
@@ -59,6 +63,21 @@ def test_the_median_is_judged_and_the_edge_believed() -> None:
     assert implausible(timing([edge], 0, 540e6), CEILINGS) is None
     assert implausible(timing([edge * 0.999], 0, 540e6), CEILINGS) is not None
     assert implausible(timing([1e-9, floor, floor], 0, 540e6), CEILINGS) is None
+
+
+def test_on_this_machine_honest_work_is_believed_and_a_cached_answer_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Margins of a hundredfold: a load on the machine slows the honest side, and can't slow the other enough."""
+    monkeypatch.setattr(ceilings, "SIZES", (2**16, 2**20, 2**24))
+    monkeypatch.setattr(ceilings, "MATRIX_ORDERS", (256, 512))
+    measured = ceilings.measure_ceilings("cpu", threads=1, seconds=0.3)
+    layer, x = torch.nn.Linear(2048, 2048), torch.ones(64, 2048)
+    answer = layer(x)
+    with torch.inference_mode():
+        work = count_work(lambda: layer(x))
+        honest = [clock(lambda: layer(x), "cpu") for _ in range(5)]
+        cached = [clock(lambda: answer, "cpu") for _ in range(5)]
+    assert implausible(timing(honest, work.flops, work.bytes), measured) is None
+    assert implausible(timing(cached, work.flops, work.bytes), measured) is not None
 
 
 def test_what_was_not_counted_is_not_judged() -> None:
