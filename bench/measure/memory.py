@@ -16,8 +16,8 @@ from bench.record import cgroup, nvml
 
 @dataclass
 class Peak:
-    """Filled when the block ends. above_start: bytes; grown: what the process kept of them, once freed heap went back;
-    named: every figure that was read, by its name.
+    """Filled when the block ends. above_start: bytes; grown: what the process kept of them once freed heap went back, on
+    CUDA what it kept outside of the allocator; named: every figure that was read, by its name.
     """
 
     above_start: float = 0.0
@@ -64,6 +64,7 @@ def peak_memory(device: str) -> Iterator[Peak]:
             peak.named["cuda_outside_allocator"] = _outside_allocator(device)
             peak.named["cuda_outside_allocator_grown"] = peak.named["cuda_outside_allocator"] - outside
             peak.above_start = peak.named["cuda_peak_allocated"] - allocated
+            peak.grown = peak.named["cuda_outside_allocator_grown"]
 
 
 def _outside_allocator(device: str) -> float:

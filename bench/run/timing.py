@@ -15,7 +15,7 @@ from bench.measure.throughput import measure_throughput
 from bench.record.schema import Outcome, Timing
 from bench.run.integrity.baseline import BaselineGuard
 from bench.run.integrity.processes import check_alone
-from bench.run.integrity.results import Inspector, check_cores, check_replay
+from bench.run.integrity.results import Inspector, check_cores, check_replay, check_streams
 from bench.run.integrity.seal import Seal
 
 
@@ -71,7 +71,8 @@ class Bench:
         check_alone()
         self.guard.check()
         check_cores(times, self.threads)
-        check_replay(workload, self.candidate, times, seed, self.device)
+        check_streams(times)
+        check_replay(workload, self.candidate, times, seed, self.rng, self.device)
         inspector.finish()
         timings = {}
         for phase, series in times.items():
