@@ -63,7 +63,8 @@ def forms(scale: str, items: int) -> list[Form]:
         _choices_25_shots(words, max(items // 2, 3)),
         _letters_5_shots(words, 5 * items),
         Form("perplexity, 140 words", "loglikelihood_rolling", [(words(140),) for _ in range(2 * items)], 1.1),
-        *_suite(scale, items),
+        *(form for form, _ in suite_questions(scale, items)),
+        _suite_perplexity(scale, 2 * items),
         _generation_5_shots(words, 2 * items),
         Form(
             "generate 32 tokens, no shots",
@@ -115,21 +116,24 @@ def _letters_5_shots(words: Callable[[int], str], items: int) -> Form:
     )
 
 
-def _suite(scale: str, items: int) -> Iterator[Form]:
-    """The suite's own tasks, as lm-eval asks for them."""
-    folder = task_folder(scale)
-
-    def rows(task: str) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in (folder / f"{task}.jsonl").read_text(encoding="utf-8").splitlines()]
-
-    cloze = [(row["context"], " " + row["target"]) for row in rows("cloze")[: 3 * items]]
-    yield Form("suite: cloze", "loglikelihood", cloze)
+def suite_questions(scale: str, items: int) -> Iterator[tuple[Form, list[int]]]:
+    """The suite's tasks with right answers, as lm-eval asks for them, and the answers (none: to be greedy is right)."""
+    rows = _suite_rows(scale, "cloze")[: 3 * items]
+    yield Form("suite: cloze", "loglikelihood", [(row["context"], " " + row["target"]) for row in rows]), []
     for task in ("names", "next_sentence"):
-        asked = [(row["context"], f" {choice}") for row in rows(task)[:items] for choice in row["choices"]]
-        yield Form(f"suite: {task}", "loglikelihood", asked)
-    yield Form(
-        "suite: perplexity", "loglikelihood_rolling", [(row["text"],) for row in rows("perplexity")[: 2 * items]]
-    )
+        rows = _suite_rows(scale, task)[:items]
+        asked = [(row["context"], f" {choice}") for row in rows for choice in row["choices"]]
+        yield Form(f"suite: {task}", "loglikelihood", asked), [row["answer"] for row in rows]
+
+
+def _suite_rows(scale: str, task: str) -> list[dict[str, Any]]:
+    text = (task_folder(scale) / f"{task}.jsonl").read_text(encoding="utf-8")
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def _suite_perplexity(scale: str, items: int) -> Form:
+    texts = [(row["text"],) for row in _suite_rows(scale, "perplexity")[:items]]
+    return Form("suite: perplexity", "loglikelihood_rolling", texts)
 
 
 def _generation_5_shots(words: Callable[[int], str], items: int) -> Form:
@@ -263,6 +267,11 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
+def set_threads(options: argparse.Namespace) -> None:
+    if options.threads:
+        torch.set_num_threads(options.threads)
+
+
 @pytest.mark.slow
 @pytest.mark.embedded
 @pytest.mark.skipif(missing("embedded", SMOLLM2) is not None, reason="the packaged weights are not installed")
@@ -273,8 +282,7 @@ def test_speed() -> None:
 
 if __name__ == "__main__":
     chosen = parser().parse_args()
-    if chosen.threads:
-        torch.set_num_threads(chosen.threads)
+    set_threads(chosen)
     if chosen.peak_of is not None:
         print(peak(chosen))
     else:

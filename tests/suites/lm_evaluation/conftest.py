@@ -1,10 +1,12 @@
 """The small random Llama and its tokenizer, shared by the tests of the evaluation."""
 
 import logging
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
+from lm_eval.api.instance import Instance
 
 from suites.lm_compression.base import load_base
 
@@ -18,3 +20,13 @@ def _quiet() -> None:
 @pytest.fixture(scope="session")
 def toy() -> tuple[Any, Any]:
     return load_base("tiny", "random-llama", "cpu")
+
+
+@pytest.fixture(scope="session")
+def requests() -> Callable[[str, list[tuple[Any, ...]]], list[Instance]]:
+    """Instances of a request type from their arguments."""
+
+    def make(kind: str, arguments: list[tuple[Any, ...]]) -> list[Instance]:
+        return [Instance(kind, {}, args, index) for index, args in enumerate(arguments)]
+
+    return make

@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from lm_eval.api.instance import Instance
 from lm_eval.models.huggingface import HFLM
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from suites.lm_compression.evaluation.evaluator import EffbenchLM
 from suites.lm_compression.evaluation.scoring import Scorer
@@ -32,16 +33,6 @@ def ours(toy: tuple[Any, Any]) -> EffbenchLM:
 @pytest.fixture(scope="session")
 def theirs(toy: tuple[Any, Any]) -> HFLM:
     return HFLM(pretrained=toy[0], tokenizer=toy[1], batch_size=4, max_length=WINDOW, logits_cache=False)
-
-
-@pytest.fixture(scope="session")
-def requests() -> Callable[[str, list[tuple[Any, ...]]], list[Instance]]:
-    """Instances of a request type from their arguments."""
-
-    def make(kind: str, arguments: list[tuple[Any, ...]]) -> list[Instance]:
-        return [Instance(kind, {}, args, index) for index, args in enumerate(arguments)]
-
-    return make
 
 
 def wrapped(pairs: list[Pair]) -> list[tuple[tuple[str, str], list[int], list[int]]]:
@@ -128,6 +119,65 @@ def test_white_space_alone_is_conditioned_on_the_prefix_token(ours: EffbenchLM, 
     assert found == pytest.approx(expected)
 
 
+WORDS = st.text(st.sampled_from("ab \né東"), max_size=14)
+
+
+@st.composite
+def tokenizers(draw: st.DrawFn) -> Any:
+    """Byte tokenizers with merges of their own: a token may span words, or half a character, or both sides of the
+    border between a context and its continuation."""
+    tokens = {char: index for index, char in enumerate(sorted(pre_tokenizers.ByteLevel.alphabet()))}
+    written = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False).pre_tokenize_str("ab \né東")[0][0]
+    merges: list[tuple[str, str]] = []
+    for _ in range(draw(st.integers(0, 12))):
+        known = [*dict.fromkeys(written), *(left + right for left, right in merges)]
+        pair = draw(st.sampled_from(known)), draw(st.sampled_from(known))
+        if "".join(pair) not in tokens:
+            tokens["".join(pair)] = len(tokens)
+            merges.append(pair)
+    made = Tokenizer(models.BPE(vocab=tokens, merges=merges))
+    made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    made.decoder = decoders.ByteLevel()
+    return PreTrainedTokenizerFast(tokenizer_object=made, bos_token="<s>", eos_token="</s>", pad_token="</s>")
+
+
+@pytest.fixture(scope="session")
+def larger(toy: tuple[Any, Any]) -> Any:
+    """The toy with room for the tokens of merges."""
+    torch.manual_seed(0)
+    return LlamaForCausalLM(LlamaConfig(**{**toy[0].config.to_dict(), "vocab_size": 300})).float().eval()
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(tokenizer=tokenizers(), contexts=st.lists(WORDS, min_size=1, max_size=3), choices=st.lists(WORDS, min_size=1))
+def test_random_tokenisations(
+    larger: Any, requests: Requests, tokenizer: Any, contexts: list[str], choices: list[str]
+) -> None:
+    window = 12
+    ours = EffbenchLM(larger, tokenizer, max_length=window)
+    theirs = HFLM(pretrained=larger, tokenizer=tokenizer, batch_size=3, max_length=window)
+    pairs = [
+        (context, choice)
+        for context in ["", *contexts]
+        for choice in choices
+        if choice and (context.strip() or not context) and _can_be_scored(ours, context, choice)
+    ]
+    lengths = [len(choice.encode()) + 2 for _, choice in pairs]
+    made = requests("loglikelihood", pairs)
+    assert_same(ours.loglikelihood(made, True), theirs.loglikelihood(made, disable_tqdm=True), lengths)
+    texts = requests("loglikelihood_rolling", [(text,) for text in {"".join(contexts), *choices} if text])
+    for found, one in zip(ours.loglikelihood_rolling(texts, True), texts, strict=True):
+        (expected,) = theirs.loglikelihood_rolling([one], disable_tqdm=True)
+        assert abs(found - expected) <= PER_TOKEN * len(one.args[0].encode())
+
+
+def _can_be_scored(lm: EffbenchLM, context: str, choice: str) -> bool:
+    """Whether `hf` does not refuse it: a merge may swallow the choice, or the window be too small for it."""
+    if not context:
+        return 1 < len(lm.tok_encode(choice, add_special_tokens=False)) + 1 <= lm.max_length
+    return 0 < len(lm._encode_pair(context, choice)[1]) <= lm.max_length
+
+
 def test_rolling_windows(ours: EffbenchLM, theirs: HFLM, requests: Requests) -> None:
     texts = [TEXT, TEXT * 4, "a", "", TEXT[:WINDOW], TEXT[: WINDOW - 1], "東京"]
     made = requests("loglikelihood_rolling", [(text,) for text in texts])
@@ -135,18 +185,6 @@ def test_rolling_windows(ours: EffbenchLM, theirs: HFLM, requests: Requests) -> 
     expected = [theirs.loglikelihood_rolling([one], disable_tqdm=True)[0] if one.args[0] else 0.0 for one in made]
     for text, score, true_score in zip(texts, found, expected, strict=True):
         assert abs(score - true_score) <= PER_TOKEN * (len(text.encode()) + 1)
-
-
-def test_generation(ours: EffbenchLM, theirs: HFLM, requests: Requests) -> None:
-    texts = [TEXT[:20], TEXT[:50], TEXT[:51], TEXT * 3]
-    free = [(text, {"until": [], "max_gen_toks": 12}) for text in texts]
-    generated = theirs.generate_until(requests("generate_until", free), disable_tqdm=True)
-    stop = next(text[4:6] for text in generated if len(text) > 6)  # one that does occur
-    stopped = [(text, {"until": [stop], "max_gen_toks": 12}) for text in texts]
-    made = requests("generate_until", free + stopped)
-    expected = theirs.generate_until(made, disable_tqdm=True)
-    assert ours.generate_until(made) == expected
-    assert expected[: len(free)] != expected[len(free) :]
 
 
 def test_order_and_batches_do_not_matter(ours: EffbenchLM, requests: Requests) -> None:

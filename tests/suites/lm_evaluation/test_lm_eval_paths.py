@@ -1,5 +1,7 @@
 """Which path a candidate gets, how much each computes, and what happens when memory runs out."""
 
+import copy
+import warnings
 from typing import Any
 
 import pytest
@@ -7,7 +9,7 @@ import torch
 from torch import nn
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from suites.lm_compression.evaluation import scoring
+from suites.lm_compression.evaluation import memory, scoring
 from suites.lm_compression.evaluation.scoring import Scorer
 
 CONTEXT = list(range(60))
@@ -129,30 +131,103 @@ def test_the_projection_in_blocks(toy: tuple[Any, Any], monkeypatch: pytest.Monk
     assert [score for score, _ in blocks] == pytest.approx([score for score, _ in whole], abs=1e-4)
 
 
-def test_a_batch_that_does_not_fit_is_halved(toy: tuple[Any, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+SHORT_OF_MEMORY = [
+    torch.OutOfMemoryError(),
+    MemoryError(),
+    RuntimeError("[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory: you tried"),
+]
+
+
+def small_memory(scorer: Scorer, monkeypatch: pytest.MonkeyPatch, tokens: int, error: Exception) -> list[int]:
+    """Let the scorer's candidate fail beyond so many tokens; the list collects the sizes of the calls."""
+    states, sizes = scorer._states, []
+
+    def limited(rows: list[Any], width: int, *rest: Any) -> Any:
+        sizes.append(len(rows) * width)
+        if sizes[-1] > tokens:
+            raise error
+        return states(rows, width, *rest)
+
+    monkeypatch.setattr(scorer, "_states", limited)
+    return sizes
+
+
+@pytest.mark.parametrize("error", SHORT_OF_MEMORY, ids=["torch", "python", "cpu-allocator"])
+def test_a_batch_that_does_not_fit_is_halved(
+    toy: tuple[Any, Any], monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
     pairs = [([start, *range(50)], [5]) for start in range(100, 130)]
     scorer = Scorer(toy[0], max_length=2048)
     whole = scorer.score(pairs)
-    states = scorer._states
-
-    def small_memory(rows: list[Any], width: int, *rest: Any) -> Any:
-        if len(rows) * width > 300:
-            raise torch.OutOfMemoryError
-        return states(rows, width, *rest)
-
-    monkeypatch.setattr(scorer, "_states", small_memory)
+    sizes = small_memory(scorer, monkeypatch, 300, error)
     assert [score for score, _ in scorer.score(pairs)] == pytest.approx([score for score, _ in whole], abs=1e-4)
+    failed = [size for size in sizes if size > 300]
+    sizes.clear()
+    scorer.score(pairs)
+    assert failed
+    assert max(sizes) <= 300  # it remembers
+
+
+@pytest.mark.parametrize("header", [60, 600], ids=["row", "trunk"])
+def test_a_tree_that_does_not_fit_is_split(toy: tuple[Any, Any], monkeypatch: pytest.MonkeyPatch, header: int) -> None:
+    pairs = [([i % 250 for i in range(header)], [100 + choice] * 20) for choice in range(12)]
+    scorer = Scorer(toy[0], max_length=2048)
+    whole = scorer.score(pairs)
+    sizes = small_memory(scorer, monkeypatch, 130, SHORT_OF_MEMORY[0])
+    assert [score for score, _ in scorer.score(pairs)] == pytest.approx([score for score, _ in whole], abs=5e-4)
+    assert max(sizes) > 130
+
+
+def test_other_errors_are_not_taken_for_short_memory(toy: tuple[Any, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    scorer = Scorer(toy[0], max_length=2048)
+    small_memory(scorer, monkeypatch, 0, RuntimeError("mat1 and mat2 shapes cannot be multiplied"))
+    with pytest.raises(RuntimeError, match="mat1"):
+        scorer.score(PAIRS)
 
 
 def test_a_sequence_that_does_not_fit_is_an_error(toy: tuple[Any, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     scorer = Scorer(toy[0], max_length=2048)
-
-    def no_memory(*_: Any) -> Any:
-        raise torch.OutOfMemoryError
-
-    monkeypatch.setattr(scorer, "_states", no_memory)
+    small_memory(scorer, monkeypatch, 0, SHORT_OF_MEMORY[0])
     with pytest.raises(torch.OutOfMemoryError):
         scorer.score(PAIRS)
+
+
+def test_batches_are_sized_to_the_free_memory(toy: tuple[Any, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    device = torch.device("cpu")
+    ample = memory.fitting_tokens(toy[0], device, all_logits=False)
+    assert ample == memory.BATCH_TOKENS["cpu"]
+    monkeypatch.setattr(memory, "_free_bytes", lambda device: 2**20)
+    scarce = memory.fitting_tokens(toy[0], device, all_logits=False)
+    assert 1 <= memory.fitting_tokens(toy[0], device, all_logits=True) < scarce < ample
+
+
+def test_a_number_of_rows_bounds_the_batch(toy: tuple[Any, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    scorer = Scorer(toy[0], max_length=2048, batch_rows=2)
+    sizes = small_memory(scorer, monkeypatch, 10**6, MemoryError())
+    scorer.score([([start, *range(50)], [5]) for start in range(100, 130)])
+    assert set(sizes) == {102}
+
+
+@pytest.mark.parametrize("make", [lambda m: m, NoMask, Alone])
+def test_progress_counts_every_pair_once(toy: tuple[Any, Any], make: Any) -> None:
+    told: list[int] = []
+    Scorer(make(toy[0]), max_length=2048).score(PAIRS + PAIRS[:2], done=told.append)
+    assert sum(told) == len(PAIRS) + 2
+
+
+@pytest.mark.gpu
+def test_one_wait_for_the_device_per_batch(toy: tuple[Any, Any], cuda: str) -> None:
+    scorer = Scorer(copy.deepcopy(toy[0]).to(cuda), max_length=2048)
+    scorer.score(PAIRS)
+    batches: list[int] = []
+    torch.cuda.set_sync_debug_mode("warn")
+    try:
+        with warnings.catch_warnings(record=True) as waits:
+            warnings.simplefilter("always")
+            scorer.score([([start, *range(50)], [5]) for start in range(100, 130)], done=batches.append)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    assert len([wait for wait in waits if "synchroniz" in str(wait.message)]) == len(batches)
 
 
 def test_half_precision_keeps_the_tree(toy: tuple[Any, Any]) -> None:

@@ -87,5 +87,13 @@ def test_nested_prefixes_are_one_chain(count: int) -> None:
     assert group.rows[0].is_chain
 
 
+@given(SEQUENCES)
+def test_halves_hold_the_same_sequences(sequences: list[tuple[int, ...]]) -> None:
+    for group in plan(sequences, [0] * len(sequences), 1000, 1000):
+        halves = [half for row in group.rows for half in row.halves()]
+        check([Group((), halves)], [sequences[index] for index in range(len(sequences))])
+        assert all(len(half.sequences) <= (len(row.sequences) + 1) // 2 for row in group.rows for half in row.halves())
+
+
 def test_an_empty_row_has_an_empty_mask() -> None:
     assert Row().mask().shape == (0, 0)
