@@ -1,10 +1,7 @@
 """Text that others wrote, safe inside Markdown: it stays text, whatever stands in it."""
 
 import html
-import re
 
-_SPECIAL = re.compile(r"([\\`*_{}\[\]()<>#+!|~$^=:@&-])")
-_WORDS = re.compile(r"(?<=\w)-(?=\w)|(?<=\w)_(?=\w)")
 _JOINER = "\N{WORD JOINER}"
 
 
@@ -14,7 +11,8 @@ def escaped(text: str, most: int = 300) -> str:
     line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
     if len(line) > most:
         line = line[: most - 1] + "…"
-    return "".join(_safe(c) for c in line)
+    around = f" {line} "
+    return "".join(_safe(c, around[i], around[i + 2]) for i, c in enumerate(line))
 
 
 def code(text: str, most: int = 300) -> str:
@@ -28,11 +26,15 @@ def table(head: list[str], rows: list[list[str]]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-def _safe(character: str) -> str:
+def _safe(character: str, before: str, after: str) -> str:
     if character in "@#":  # would call a person or an issue even when escaped with a backslash
         return f"&#{ord(character)};{_JOINER}"
-    if character in ".:/":  # would make a link of a bare address
-        return character + _JOINER if character in ":/" else character
-    if character.isalnum() or character in " ,;%±×–…'\"?" or ord(character) > 127:
+    if character in ":/":  # would make a link of a bare address
+        return character + _JOINER
+    if character == "." and before.isalnum() and after.isalpha():  # and so would www.example.org
+        return character + _JOINER
+    if character == "-" and before.isalnum() and after.isalnum():
+        return character
+    if character.isalnum() or character in " ,;.%?'\"" or ord(character) > 127:
         return html.escape(character, quote=False)
     return f"&#{ord(character)};"

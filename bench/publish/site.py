@@ -99,13 +99,7 @@ def _write_rest(
         view = make_method(slug, registry.methods.get(slug), sections, by_method[slug], infos)
         written.append(pages.page("method.html", method_address(slug), method=view))
     written += _write_history(pages, changes)
-    boards = {
-        point["address"].removesuffix(
-            ".html"
-        ): f"{section['suite']} · {point['point']} · {section['hardware']} · {section['base']}"
-        for section in sections
-        for point in section["points"]
-    }
+    boards = _boards(sections)
     written += [
         pages.page("compare.html", "compare.html", boards=boards),
         pages.text("data/boards.js", script("boards", boards)),
@@ -126,6 +120,17 @@ def _write_rest(
         ),
     ]  # fmt: skip
     return written
+
+
+def _boards(sections: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Address, without its ending, and title of every board that has two methods to compare."""
+    found = {}
+    for section in sections:
+        place = f"{section['hardware']} · {section['base']}"
+        for point in section["points"]:
+            if point["ok"] > 1:
+                found[point["address"].removesuffix(".html")] = f"{section['suite']} · {point['point']} · {place}"
+    return found
 
 
 def _write_history(pages: Pages, changes: Sequence[Mapping[str, Any]]) -> list[str]:

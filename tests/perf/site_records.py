@@ -1,4 +1,4 @@
-"""Many records such as years of nightly runs would leave: 94 methods, five suites, four machines, six points, seeds, history.
+"""Many records, as years of nightly runs leave them: 94 methods, five suites, four machines, six points, seeds, nights.
 
 Figures are drawn once for each configuration and a few nights; a record of about 10 kB has the samples of a real one.
 """

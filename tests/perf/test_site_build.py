@@ -55,7 +55,7 @@ def build(results: Path, output: Path) -> None:
 
 
 def in_process(work: Callable[..., None], *arguments: Any) -> dict[str, float]:
-    """Seconds (wall, and processor of all processes) and peak memory (proportional share, all processes) of the work."""
+    """Seconds (wall; processor of all processes) and peak memory (proportional share of all processes) of the work."""
     context = multiprocessing.get_context("fork")
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=_timed, args=(sender, work, arguments))

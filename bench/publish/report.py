@@ -1,0 +1,202 @@
+"""What a pull request does to the board, in Markdown: a list a phone can show, nothing in it that was not escaped."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from bench.analyse.compare import MARGIN, change_from_baseline, improvement
+from bench.analyse.controls import unbeaten
+from bench.analyse.frontier import pareto
+from bench.analyse.rows import Board, Row, by_board, make_rows
+from bench.analyse.summary import lookup, row_costs, row_quality, value_of
+from bench.contract import Metric, SuiteInfo
+from bench.contract.registry import Registry
+from bench.measure.statistics import Estimate, verdict
+from bench.publish.format import interval, percent, quantity
+from bench.publish.markdown import code, escaped
+from bench.record.schema import Record
+
+MOST = 60_000
+"""Characters; a comment on the usual forges may have 65 536."""
+
+
+@dataclass(frozen=True)
+class _Board:
+    """One board before and after, with how to read it. changed: names of the rows with new records."""
+
+    board: Board
+    info: SuiteInfo
+    before: Mapping[str, Row]
+    after: Mapping[str, Row]
+    changed: Sequence[str]
+
+    @property
+    def primary_costs(self) -> list[Metric]:
+        return [metric for metric in self.info.costs.values() if metric.primary]
+
+    @property
+    def baseline(self) -> Row | None:
+        row = self.after.get(self.info.baseline)
+        return row if row is not None and row.ok else None
+
+
+def make_report(base: Sequence[Record], now: Sequence[Record], broken: Sequence[str], registry: Registry) -> str:
+    """Markdown of what is new in `now` against `base`. broken: lines that could not be read, as text."""
+    known, present = {record.id for record in base}, {record.id for record in now}
+    new = [record for record in now if record.id not in known]
+    gone = [record for record in base if record.id not in present]
+    infos = {slug: suite.info for slug, suite in registry.suites.items()}
+    controls = {slug for slug, method in registry.methods.items() if method.card.control}
+    boards = _boards(base, now, new, infos)
+    failed = [record for record in new if record.status != "ok"]
+    moves = [line for each in boards for line in _moves(each)]
+    parts = [f"# {_headline(new, failed, moves)}"]
+    if gone or broken:
+        lines = [f"- {len(gone)} records of the base are gone: records are only ever added"] if gone else []
+        parts += ["## To be mended", "\n".join(lines + [f"- broken: {escaped(line)}" for line in broken[:20]])]
+    if moves:
+        parts += ["## The frontier moved", "\n".join(f"- {line}" for line in moves)]
+    for each in boards:
+        board = each.board
+        place = f"{escaped(board.hardware)}, {escaped(board.scale)}, {escaped(board.base)}"
+        parts += [f"## {escaped(board.suite)}, {escaped(board.point)}\n\n{place}"]
+        parts += ["\n".join(_row(each, name, controls)) for name in each.changed]
+    unknown = sorted({record.suite for record in new} - set(infos))
+    parts += [f"Suites that are not registered here: {', '.join(map(escaped, unknown))}."] if unknown else []
+    if failed:
+        parts += ["## Not ok", _failures(failed)]
+    return _cut(parts)
+
+
+def _headline(new: Sequence[Record], failed: Sequence[Record], moves: Sequence[str]) -> str:
+    if not new:
+        return "No new records"
+    methods = {record.method for record in new}
+    said = f"{_count(len(new), 'new record')} of {_count(len(methods), 'method')}"
+    said += f", {len(failed)} not ok" if failed else ""
+    return said + ("; the frontier moved" if moves else "; the frontier did not move")
+
+
+def _boards(
+    base: Sequence[Record], now: Sequence[Record], new: Sequence[Record], infos: Mapping[str, SuiteInfo]
+) -> list[_Board]:
+    """The boards that have new records, in order."""
+    before, after = by_board(make_rows(base)), by_board(make_rows(now))
+    ids = {record.id for record in new}
+    found = []
+    for board, rows in after.items():
+        changed = [row.name for row in rows if any(record.id in ids for record in row.records)]
+        if changed and board.suite in infos:
+            old = {row.name: row for row in before.get(board, [])}
+            found.append(_Board(board, infos[board.suite], old, {row.name: row for row in rows}, changed))
+    return found
+
+
+def _moves(each: _Board) -> list[str]:
+    """Who came to the frontier of the primary score against each primary cost, and who left it."""
+    lines = []
+    for cost in each.primary_costs:
+        old, new = (_on_frontier(rows, each.info.primary, cost) for rows in (each.before, each.after))
+        came, left = sorted(new - old), sorted(old - new)
+        if came or left:
+            said = [f"{', '.join(map(escaped, came))} came"] if came else []
+            said += [f"{', '.join(map(escaped, left))} left"] if left else []
+            lines.append(f"{escaped(each.board.point)}, {escaped(cost.title)}: {'; '.join(said)}")
+    return lines
+
+
+def _on_frontier(rows: Mapping[str, Row], primary: Metric, cost: Metric) -> set[str]:
+    found = {name: lookup(row_quality(row), row_costs(row), cost.name) for name, row in rows.items() if row.ok}
+    names = [name for name, each in found.items() if each.kind not in ("missing", "not realised")]
+    points = [(value_of(found[name]), _score(rows[name], primary)) for name in names]
+    return {name for name, on_it in zip(names, pareto(points, cost.better, primary.better), strict=True) if on_it}
+
+
+def _score(row: Row, primary: Metric) -> float:
+    return value_of(lookup(row_quality(row), row_costs(row), primary.name))
+
+
+def _row(each: _Board, name: str, controls: set[str]) -> list[str]:
+    """One row in a few short lines: its score, its costs, against the base, the baseline and the controls."""
+    row, old = each.after[name], each.before.get(name)
+    lines = [f"**{escaped(name)}** ({_count(len(row.ok), 'seed')} ok{'' if old else ', new'})", ""]
+    if not row.ok:
+        return [f"**{escaped(name)}**: {row.status}"]
+    for metric in [each.info.primary, *each.primary_costs]:
+        found = lookup(row_quality(row), row_costs(row), metric.name)
+        if found.value is None:
+            continue
+        unit = found.unit or metric.unit
+        shown = f"{quantity(found.value, unit)} {interval(found.low, found.high, found.value, unit)}"
+        saving = change_from_baseline(row, metric) if _to_baseline(metric, row, each) else None
+        lines.append(f"- {escaped(metric.title)}: {shown.strip()}{f' ({_word(saving)})' if saving else ''}")
+        change = improvement(row, old, metric) if old is not None and old.ok else None
+        lines += [f"  - against the base: {_verdict(change)}"] if change else []
+        against = _against_baseline(each, row, metric)
+        lines += [f"  - against {escaped(each.info.baseline)}: {_verdict(against)}"] if against else []
+    if row.method not in controls:
+        lines.append(f"- controls: {_controls(each, name, controls)}")
+    return lines
+
+
+def _to_baseline(metric: Metric, row: Row, each: _Board) -> bool:
+    """Whether the figure is a ratio to the baseline, so that it says itself how the row stands against it."""
+    return metric.name.endswith("ratio") and row.method != each.info.baseline
+
+
+def _against_baseline(each: _Board, row: Row, metric: Metric) -> Estimate | None:
+    if row.method == each.info.baseline or each.baseline is None or metric.name.endswith("ratio"):
+        return None
+    return improvement(row, each.baseline, metric)
+
+
+def _controls(each: _Board, name: str, controls: set[str]) -> str:
+    rows = list(each.after.values())
+    there = [row.name for row in rows if row.ok and row.method in controls]
+    if not there:
+        return "none has a result here"
+    better_than_it = unbeaten(rows, controls, each.info.primary, each.primary_costs)[name]
+    beaten = len(there) - len(better_than_it)
+    said = f"beats {beaten} of {len(there)}"
+    return said + (f", not {', '.join(map(escaped, better_than_it))}" if better_than_it else "")
+
+
+def _verdict(change: Estimate) -> str:
+    """The relative improvement with its interval, and what it amounts to."""
+    if change.low == change.high:
+        return f"{percent(change.value)} ({_word(change)})"
+    return f"{percent(change.value)} [{percent(change.low)}, {percent(change.high)}] ({_word(change)})"
+
+
+def _word(change: Estimate) -> str:
+    words = {"better": "better", "worse": "**worse**", "same": "the same", "unsure": "can't be told apart"}
+    return words[verdict(change.low, change.high, 0.0 if change.low == change.high else MARGIN)]
+
+
+def _failures(failed: Sequence[Record]) -> str:
+    """What failed with its reason and command; what is not supported, which is an answer, by name alone."""
+    lines = [_failure(record) for record in failed if record.status != "unsupported"]
+    unsupported = sorted({_name(record) for record in failed if record.status == "unsupported"})
+    return "\n".join([*lines, *([f"- unsupported: {', '.join(map(escaped, unsupported))}"] if unsupported else [])])
+
+
+def _failure(record: Record) -> str:
+    name = escaped(f"{_name(record)}, seed {record.seed}")
+    return f"- **{name}**: {record.status}: {escaped(record.reason or 'no reason')}  \n  {code(record.command)}"
+
+
+def _name(record: Record) -> str:
+    return f"{record.method}{'' if record.variant == 'default' else f':{record.variant}'} at {record.point}"
+
+
+def _count(n: int, what: str) -> str:
+    return f"{n} {what}{'' if n == 1 else 's'}"
+
+
+def _cut(parts: Sequence[str]) -> str:
+    """As many parts as fit; says how many do not."""
+    text, kept = "", 0
+    for part in parts:
+        if len(text) + len(part) > MOST:
+            return f"{text}… and {len(parts) - kept} more parts, too long for a comment.\n"
+        text, kept = f"{text}{part}\n\n", kept + 1
+    return text.rstrip("\n") + "\n"

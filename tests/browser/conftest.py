@@ -1,0 +1,88 @@
+"""A browser, and a site for it: the system's Chromium under Playwright, without a download and without a network."""
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bench.publish.site import build_site
+from tests.bench.analyse.record_factory import make_record
+from tests.bench.publish.site_factory import RECORDS, REGISTRY, losses, save, times
+
+CHROMIUM = os.environ.get("EFFBENCH_CHROMIUM") or next(
+    (found for found in map(shutil.which, ("chromium", "chromium-browser", "google-chrome")) if found), None
+)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Name the marker of this folder's tests."""
+    config.addinivalue_line("markers", "browser: opens pages in Chromium; skipped where it or Playwright is missing")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Every test of this folder carries the marker."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker("browser")
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A site with two kinds of hardware, eight more methods, a history, failures and a broken record."""
+    folder = tmp_path_factory.mktemp("browser")
+    rng = np.random.default_rng(3)
+    more = []
+    for number in range(8):
+        cost = float(rng.uniform(0.2, 0.5))
+        values = {
+            "losses": losses(0.1 + 0.1 * number, seed=number),
+            "figures": {"stored_ratio": cost},
+            **times(1.2 - cost),
+        }
+        more.append(make_record("alpha", variant=f"v{number}", memory={"peak": 1e9 * (1 + number)}, **values))
+        more.append(make_record("alpha", variant=f"v{number}", age=20, **values | {"losses": losses(0.9)}))
+    other = [
+        make_record(name, losses=losses(0.3), hardware="nvidia-test", **times(0.6)) for name in ("alpha", "random")
+    ]
+    results = save([*RECORDS, *more, *other], folder / "results")
+    (results / "cpu-test/demo/broken.jsonl").write_text("{\n")
+    build_site([results], REGISTRY, folder / "site")
+    return folder / "site"
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Any]:
+    """A headless Chromium."""
+    playwright = pytest.importorskip(
+        "playwright.sync_api", reason="Playwright is not installed: pip install .[browser]"
+    )
+    if CHROMIUM is None:
+        pytest.skip("no Chromium: install one or name it in EFFBENCH_CHROMIUM")
+    with playwright.sync_playwright() as running:
+        browser = running.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def visit(chromium: Any, site: Path) -> Iterator[Callable[..., Any]]:
+    """visit(address, **context options): the page, loaded from its file; whatever it complains of fails the test."""
+    contexts, complaints = [], []
+
+    def open_page(address: str, **options: Any) -> Any:
+        context = chromium.new_context(**{"viewport": {"width": 1280, "height": 900}} | options)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.goto((site / address.split("#")[0]).as_uri() + ("#" + address.split("#")[1] if "#" in address else ""))
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert complaints == []
