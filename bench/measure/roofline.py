@@ -9,11 +9,6 @@ import numpy as np
 from bench.record.ceilings import Ceilings
 from bench.record.schema import Timing
 
-MARGIN = 0.75
-"""A time is refused below this share of the floor. The ceilings are the best ever measured, the bytes and FLOPs the
-fewest that could do; yet they may have been measured in seconds when the clock was low and neighbours used the caches,
-and a kernel may beat the best that we know of. What answers from a cache is below by orders of magnitude."""
-
 
 def floor_seconds(flops: float, bytes: float, ceilings: Ceilings) -> float:
     """The least seconds that moving `bytes` and executing `flops` can take; both may go on at the same time."""
@@ -24,12 +19,13 @@ def implausible(timing: Timing, ceilings: Ceilings) -> str | None:
     """What is wrong with a timing that nobody can have reached, or None.
 
     Judged is the median of the candidate's samples: single samples may be cut short by a clock's jump. Times at the
-    limit itself, and those whose work was not counted, are believed.
+    limit itself, and those whose work was not counted, are believed. The ceilings may have been taken in a bad moment:
+    whoever refuses a time on them measures them again first.
     """
     flops, moved = timing.flops or 0.0, timing.bytes or 0.0
     floor = floor_seconds(flops, moved, ceilings)
     median = float(np.median(timing.candidate)) if timing.candidate else np.inf
-    if median >= MARGIN * floor:
+    if median >= floor:
         return None
     return (
         f"implausible: median {quantity(median, 's')}, but {quantity(moved, 'B')} at "

@@ -44,9 +44,13 @@ class Bench:
         result.timings[workload.name] = self._time(workload, rehearsal, seed)
         seconds, pair = self.timing["seconds"], (workload, self.candidate, self.baseline)
         if workload.at_batch is not None:
-            limit = self.timing.get("memory_bytes")
             throughput = measure_throughput(
-                *pair, memory_limit_bytes=limit, seconds=seconds, rng=self.rng, device=self.device
+                *pair,
+                memory_limit_bytes=self.timing.get("memory_bytes"),
+                seconds=self.timing.get("search_seconds", seconds),
+                rng=self.rng,
+                device=self.device,
+                throttle=Throttle(self.device),
             )
             result.throughput |= {} if throughput is None else {workload.name: throughput}
         energy = energy_pair(*pair, seconds=seconds, rng=self.rng, device=self.device)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from bench.measure import ceilings
 from bench.measure.clock import clock
-from bench.measure.roofline import MARGIN, floor_seconds, implausible, quantity
+from bench.measure.roofline import floor_seconds, implausible, quantity
 from bench.measure.work import count_work
 from bench.record.ceilings import Ceilings
 from bench.record.schema import Timing
@@ -46,7 +46,7 @@ def test_a_machine_at_its_ceilings_is_believed(flops: float, moved: float, ceili
 
 @given(st.floats(1e3, 1e12), st.floats(1e3, 1e12), tables)
 def test_an_answer_from_a_cache_is_not(flops: float, moved: float, ceilings: Ceilings) -> None:
-    cheat = MARGIN * floor_seconds(flops, moved, ceilings) / 10
+    cheat = floor_seconds(flops, moved, ceilings) / 10
     assert (implausible(timing([cheat], flops, moved), ceilings) or "").startswith("implausible")
 
 
@@ -59,9 +59,8 @@ def test_more_work_never_has_a_lower_floor_within_one_size(
 
 def test_the_median_is_judged_and_the_edge_believed() -> None:
     floor = floor_seconds(0, 540e6, CEILINGS)
-    edge = MARGIN * floor
-    assert implausible(timing([edge], 0, 540e6), CEILINGS) is None
-    assert implausible(timing([edge * 0.999], 0, 540e6), CEILINGS) is not None
+    assert implausible(timing([floor], 0, 540e6), CEILINGS) is None
+    assert implausible(timing([floor * 0.999], 0, 540e6), CEILINGS) is not None
     assert implausible(timing([1e-9, floor, floor], 0, 540e6), CEILINGS) is None
 
 
