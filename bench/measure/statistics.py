@@ -15,6 +15,7 @@ from scipy import stats
 
 Aggregate = Literal["mean", "exp_mean", "max"]
 Verdict = Literal["better", "same", "worse", "unsure"]
+SpeedVerdict = Literal["faster", "same", "slower", "unsure"]
 Vector = NDArray[np.float64]
 
 CONFIDENCE = 0.95
@@ -215,6 +216,20 @@ def percentile(samples: Sequence[float], q: float) -> float | None:
     return float(np.percentile(np.asarray(samples, dtype=np.float64), 100 * q, method="higher"))
 
 
+def percentile_interval(samples: Sequence[float], q: float) -> Estimate | None:
+    """`percentile` with its interval from order statistics, which assumes nothing of the distribution (David and
+    Nagaraja, Order Statistics, 2003, section 7.1). None below `min_samples(q)`, like the percentile itself.
+    """
+    value = percentile(samples, q)
+    if value is None:
+        return None
+    n, tail = len(samples), (1 - CONFIDENCE) / 2
+    ordered = np.sort(np.asarray(samples, dtype=np.float64))
+    below, above = int(stats.binom.ppf(tail, n, q)), int(stats.binom.ppf(1 - tail, n, q)) + 1
+    low = float(ordered[below - 1]) if below >= 1 else -math.inf
+    return Estimate(value, low, float(ordered[above - 1]) if above <= n else math.inf, None, n)
+
+
 def verdict(low: float, high: float, margin: float = 0.0) -> Verdict:
     """Reads the interval of an improvement (positive is better) against a margin that does not matter.
 
@@ -225,6 +240,15 @@ def verdict(low: float, high: float, margin: float = 0.0) -> Verdict:
     if high < -margin:
         return "worse"
     return "same" if low >= -margin and high <= margin else "unsure"
+
+
+def speed_verdict(ratio: Estimate, margin: float = 0.0) -> SpeedVerdict:
+    """Reads a ratio of times, candidate / baseline, against a relative difference that does not matter: 0.02 calls
+    everything between 1/1.02 and 1.02 the same."""
+    low = -math.log(ratio.high) if ratio.high < math.inf else -math.inf
+    high = -math.log(ratio.low) if ratio.low > 0 else math.inf
+    words: dict[Verdict, SpeedVerdict] = {"better": "faster", "same": "same", "worse": "slower", "unsure": "unsure"}
+    return words[verdict(low, high, math.log1p(margin))]
 
 
 def rank_intervals(estimates: Sequence[Estimate], better: str) -> list[tuple[int, int]]:

@@ -18,10 +18,13 @@ from bench.measure.statistics import (
     min_samples,
     paired_difference,
     percentile,
+    percentile_interval,
     pooled_difference,
     pooled_estimate,
     rank_intervals,
     ratio_interval,
+    share_interval,
+    speed_verdict,
     verdict,
 )
 
@@ -266,6 +269,108 @@ def test_a_percentile_leaves_its_share_behind(n: int, q: float) -> None:
 )
 def test_the_four_verdicts(low: float, high: float, expected: str) -> None:
     assert verdict(low, high, 0.02) == expected
+
+
+@pytest.mark.parametrize(("q", "n"), [(0.5, 11), (0.9, 64), (0.9, 300), (0.99, 662)])
+def test_a_percentile_interval_covers_the_percentile(q: float, n: int) -> None:
+    rng = np.random.default_rng(8)
+    found = [percentile_interval(rng.exponential(1, n).tolist(), q) for _ in range(400)]
+    estimates = [estimate for estimate in found if estimate is not None]
+    assert len(estimates) == 400
+    assert covered(estimates, -math.log(1 - q)) > 0.93
+    assert all(math.isfinite(estimate.high - estimate.low) for estimate in estimates)
+
+
+@given(st.lists(st.floats(1e-6, 1e3), min_size=64, max_size=200), st.floats(0.1, 10))
+@settings(max_examples=30)
+def test_a_percentile_interval_holds_the_percentile_and_scales_with_it(samples: list[float], factor: float) -> None:
+    one, scaled = percentile_interval(samples, 0.9), percentile_interval([factor * x for x in samples], 0.9)
+    assert one is not None
+    assert scaled is not None
+    assert one.low <= one.value <= one.high
+    assert one.value == percentile(samples, 0.9)
+    assert (scaled.low, scaled.high) == pytest.approx((factor * one.low, factor * one.high))
+    assert percentile_interval(samples[:63], 0.9) is None
+
+
+@given(st.floats(0.2, 5), st.floats(0, 1), st.floats(0, 0.2))
+def test_the_verdict_on_a_speed_turns_with_its_sides(ratio: float, half: float, margin: float) -> None:
+    estimate = Estimate(ratio, ratio * math.exp(-half), ratio * math.exp(half), None, 9)
+    turned = Estimate(1 / ratio, 1 / estimate.high, 1 / estimate.low, None, 9)
+    other = {"faster": "slower", "slower": "faster", "same": "same", "unsure": "unsure"}
+    found = speed_verdict(estimate, margin)
+    edges = [abs(math.log(bound)) - math.log1p(margin) for bound in (estimate.low, estimate.high)]
+    if min(map(abs, edges)) > 1e-9:
+        assert speed_verdict(turned, margin) == other[found]
+    if found == "faster":
+        assert estimate.high < 1 / (1 + margin) + 1e-9
+    if found == "same":
+        assert max(estimate.high, 1 / estimate.low) <= 1 + margin + 1e-9
+
+
+def test_equal_things_are_hardly_ever_called_faster_and_mostly_the_same() -> None:
+    rng = np.random.default_rng(9)
+    verdicts = [speed_verdict(ratio_interval(*np.exp(rng.normal(0, 0.01, (2, 40))).tolist()), 0.02) for _ in range(200)]
+    assert verdicts.count("same") > 180
+    different = [speed_verdict(ratio_interval(*np.exp(rng.normal(0, 0.02, (2, 15))).tolist())) for _ in range(400)]
+    assert different.count("faster") + different.count("slower") <= 0.05 * 400
+    assert speed_verdict(Estimate(1.0, 0.0, math.inf, None, 3), 0.5) == "unsure"
+
+
+def test_ranks_hold_the_true_order_and_equal_things_tie() -> None:
+    rng = np.random.default_rng(10)
+    truths = [1.0, 1.0, 2.0]
+    held = tied = 0
+    for _ in range(200):
+        estimates = [mean_estimate(rng.normal(truth, 0.5, 20).tolist()) for truth in truths]
+        ranks = rank_intervals(estimates, "lower")
+        held += all(best <= 2 for best, _ in ranks[:2]) and ranks[2] == (3, 3)
+        tied += ranks[0] == ranks[1]
+    assert held > 190
+    assert tied > 180
+
+
+def test_a_share_of_tries() -> None:
+    ci = stats.binomtest(3, 120).proportion_ci(method="wilson")
+    estimate = share_interval(3, 120)
+    assert (estimate.value, estimate.low, estimate.high) == pytest.approx((0.025, ci.low, ci.high))
+    with pytest.raises(ValueError, match="3 hits in 2"):
+        share_interval(3, 2)
+
+
+def slices(share: float | np.ndarray, pairs: int, rng: np.random.Generator) -> np.ndarray:
+    """Seconds that another process takes: 1-10 ms, of this share of the pairs."""
+    return (rng.random(pairs) < share) * rng.uniform(0.001, 0.01, pairs)
+
+
+def spoilt(kind: str, pairs: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Times of two equal things on a machine with trouble."""
+    drift = np.exp(0.3 * np.linspace(0, 1, pairs))
+    candidate, baseline = (0.003 * drift * np.exp(rng.normal(0, 0.01, pairs)) for _ in range(2))
+    if kind == "heavy tails":
+        candidate *= np.exp(0.01 * rng.standard_t(2, pairs))
+    if kind == "time slices":
+        candidate, baseline = (x + slices(0.3, pairs, rng) for x in (candidate, baseline))
+    if kind == "a neighbour that comes and goes":
+        share = np.where(np.cumsum(rng.random(pairs) < 0.1) % 2, 0.6, 0.02)
+        candidate, baseline = (x + slices(share, pairs, rng) for x in (candidate, baseline))
+    if kind == "autocorrelation":
+        noise = rng.normal(0, 0.02, pairs)
+        for i in range(1, pairs):
+            noise[i] += 0.3 * noise[i - 1]
+        candidate *= np.exp(noise)
+    return candidate, baseline
+
+
+@pytest.mark.parametrize("pairs", [8, 20, 60])
+@pytest.mark.parametrize(
+    "kind", ["drift", "heavy tails", "time slices", "a neighbour that comes and goes", "autocorrelation"]
+)
+def test_a_ratio_covers_the_truth_on_a_machine_with_trouble(kind: str, pairs: int) -> None:
+    rng = np.random.default_rng(11)
+    found = [spoilt(kind, pairs, rng) for _ in range(300)]
+    estimates = [ratio_interval(candidate.tolist(), baseline.tolist()) for candidate, baseline in found]
+    assert covered(estimates, 1.0) >= 0.93
 
 
 @given(st.lists(st.tuples(numbers, st.floats(0, 100)), min_size=1, max_size=12), st.sampled_from(["lower", "higher"]))
