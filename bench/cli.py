@@ -219,6 +219,22 @@ def _progress(done: int, total: int) -> None:
     print(f"\rcomparison {done} of {total}", end="", file=sys.stderr, flush=True)
 
 
+def report_command(arguments: argparse.Namespace) -> None:
+    from bench.publish.report import make_report
+    from bench.publish.revision import UnknownRevision, records_at
+
+    committed = ROOT / "results"
+    try:
+        base = records_at(ROOT, committed, arguments.base)
+    except UnknownRevision as reason:
+        print(f"effbench: {reason}", file=sys.stderr)
+        sys.exit(2)
+    now, broken = store.read_all(arguments.results)
+    if arguments.results.resolve() != committed.resolve():  # a folder of its own adds to what is committed
+        now = [*base, *now]
+    _write(make_report(base, now, [str(problem) for problem in broken], _registry()), arguments.output)
+
+
 def nightly_command(arguments: argparse.Namespace) -> None:
     from bench.nightly.night import run_night
     from bench.nightly.summary import summary
@@ -483,6 +499,17 @@ def _add_submission(add: Callable[[str, Any, str, str], argparse.ArgumentParser]
 def _add_nightly(
     add: Callable[[str, Any, str, str], argparse.ArgumentParser], add_results: Callable[[argparse.ArgumentParser], None]
 ) -> None:
+    command = add(
+        "report", report_command,
+        "Say in Markdown, for a pull request, what the new records change: against the base, the baseline and the "
+        "controls, whether the frontier moved, what failed.",
+        "  effbench report --base origin/main\n"
+        "  effbench report --base HEAD~1 --results build/results --output build/report.md",
+    )  # fmt: skip
+    command.add_argument("--base", required=True, metavar="REV", help="commit, branch or tag to compare with")
+    command.add_argument("--output", type=Path, metavar="FILE", help="where the Markdown goes (default: printed)")
+    add_results(command)
+
     command = add(
         "nightly", nightly_command,
         "Run what changed or is oldest, most valuable first, within a time limit; hold it against the history on the "

@@ -163,7 +163,7 @@ def _controls(each: _Board, name: str, controls: set[str]) -> str:
 def _verdict(change: Estimate) -> str:
     """The relative improvement with its interval, and what it amounts to."""
     if change.low == change.high:
-        return f"{percent(change.value)} ({_word(change)})"
+        return f"{percent(change.value or 0.0)} ({_word(change)})"  # not −0.0
     return f"{percent(change.value)} [{percent(change.low)}, {percent(change.high)}] ({_word(change)})"
 
 

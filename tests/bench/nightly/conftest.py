@@ -3,9 +3,9 @@
 from functools import cache
 
 import pytest
-from night_bench import Bench
 
 from bench.record.environment import collect
+from tests.bench.nightly.night_bench import Bench
 
 
 @pytest.fixture

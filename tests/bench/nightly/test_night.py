@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from night_bench import SECONDS, Bench, jobs_of, past_nights
 
 from bench import cli
 from bench.contract.registry import Registry
@@ -13,6 +12,7 @@ from bench.nightly.night import MOST_RUNS, Night, run_night
 from bench.nightly.summary import summary
 from bench.record import store
 from bench.run.plan import Job
+from tests.bench.nightly.night_bench import SECONDS, Bench, jobs_of, past_nights
 
 METHODS = ("toy-dense", "toy-half:default", "toy-half:third", "toy-large", "toy-vandal")
 OLD = {"torch": "2.0"}

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from night_bench import Bench, jobs_of, past_nights
 
 from bench import cli
 from bench.contract.registry import Registry, UnknownName
@@ -13,6 +12,7 @@ from bench.nightly.verify import NotVerifiable, Verification, compare, find_reco
 from bench.record import store
 from bench.record.schema import Record
 from bench.run.plan import make_plan
+from tests.bench.nightly.night_bench import Bench, jobs_of, past_nights
 
 METHODS = ("toy-dense", "toy-half:default", "toy-half:third", "toy-large", "toy-vandal")
 

@@ -1,0 +1,126 @@
+"""The report of a pull request: what it says of new records, and that no text in them can break it."""
+
+import re
+import subprocess
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bench.contract import Card
+from bench.publish.markdown import code, escaped
+from bench.publish.report import MOST, make_report
+from bench.publish.revision import UnknownRevision, records_at
+from bench.record import store
+from bench.record.schema import Record
+from tests.bench.analyse.record_factory import make_info, make_record
+
+NASTY = "|x| `y` @person #12 https://evil.example/a <img src=x onerror=alert(1)> [a](b) **b** _c_ $z$\n\n# head -->"
+TIMES = {"candidate": [0.5 + 0.001 * i for i in range(20)], "baseline": [1.0] * 20}
+
+
+def registry(**changes: Any) -> Any:
+    """A registry of one suite; dense and magnitude are controls."""
+    control = {
+        slug: Card(slug=slug, suite="demo", title=slug, paper="none", control=True) for slug in ("dense", "magnitude")
+    }
+    methods = {slug: SimpleNamespace(card=card) for slug, card in control.items()}
+    return SimpleNamespace(methods=methods, suites={"demo": SimpleNamespace(info=make_info(**changes))})
+
+
+def losses(level: float) -> list[float]:
+    return [level + 0.01 * (i % 7) for i in range(40)]
+
+
+BASE = [
+    make_record("dense", losses=losses(1.0), candidate=[1.0, 1.01] * 10, baseline=[1.0] * 20),
+    make_record("magnitude", losses=losses(2.0), **TIMES),
+    make_record("alpha", losses=losses(1.5), age=9, **TIMES),
+]
+
+
+def report(*new: Record, base: list[Record] = BASE, broken: tuple[str, ...] = ()) -> str:
+    return make_report(base, [*base, *new], broken, registry())
+
+
+def test_nothing_new_says_so() -> None:
+    assert report() == "# No new records\n"
+
+
+def test_new_method_stands_against_baseline_and_controls() -> None:
+    text = report(make_record("beta", losses=losses(1.2), **TIMES))
+    assert text.startswith("# 1 new record of 1 method")
+    assert "**beta** (1 seed ok, new)" in text
+    assert "beats 1 of 2, not dense" in text
+    assert re.search(r"Time per token: 0\.5\d+× \[.*\] \(better\)", text)
+    assert "alpha" not in text.split("## demo")[1]  # it has no new record
+
+
+def test_changed_record_is_compared_with_the_base_item_by_item() -> None:
+    worse = report(make_record("alpha", losses=losses(1.8), **TIMES))
+    assert re.search(r"against the base: −3\d\.\d.%.*\(\*\*worse\*\*\)", worse)
+    same = report(make_record("alpha", losses=losses(1.5), **TIMES))
+    assert "against the base: +0.0" in same
+    assert "(the same)" in same
+
+
+def test_who_comes_to_the_frontier_and_who_leaves_it() -> None:
+    best = make_record("beta", losses=losses(0.5), candidate=[0.1] * 20, baseline=[1.0] * 20)
+    text = report(best)
+    assert "; the frontier moved" in text.splitlines()[0]
+    assert re.search(r"beta came; .*alpha.* left", text)
+    poor = make_record("beta", losses=losses(9.0), candidate=[3.0, 3.1] * 10, baseline=[1.0] * 20)
+    poor = poor.model_copy(update={"figures": {"stored_ratio": 0.9}})
+    assert "did not move" in report(poor).splitlines()[0]
+
+
+def test_failures_are_listed_with_reason_and_command_and_cannot_break_the_page() -> None:
+    text = report(make_record(NASTY, status="failed", reason=NASTY, point=NASTY, command=NASTY))
+    assert "1 not ok" in text.splitlines()[0]
+    for dangerous in ("<img", "`y`", "@person", " #12", "https://evil", "[a](b)", "|x|", "-->", "\n# head"):
+        assert dangerous not in text
+
+
+def test_records_that_are_gone_and_lines_that_are_broken_are_told_first() -> None:
+    text = make_report(BASE, BASE[1:], ["a.jsonl:3: not JSON"], registry())
+    assert "1 records of the base are gone" in text
+    assert "a.jsonl" in text.replace("\N{WORD JOINER}", "")
+
+
+def test_report_fits_into_a_comment_and_says_what_it_left_out() -> None:
+    text = report(*(make_record(f"m{i}", losses=losses(1.0), **TIMES) for i in range(400)))
+    assert len(text) < MOST + 200
+    assert "more parts" in text.splitlines()[-1]
+
+
+@given(st.text(max_size=60))
+def test_escaped_text_is_one_line_without_markup(text: str) -> None:
+    for safe in (escaped(text), code(text).removeprefix("<code>").removesuffix("</code>")):
+        assert not re.search(r"[\\`*_{}\[\]()<>|~$\n\r]|&(?!#\d+;|amp;)|@|(?<!&)#", safe)
+        assert "://" not in safe
+
+
+def test_escaped_text_reads_as_it_was() -> None:
+    assert escaped("attention-drop at size-75, 3.5 %") == "attention-drop at size-75, 3.5 %"
+    assert escaped("a " * 500, most=20).endswith("…")
+
+
+def test_records_of_a_commit_are_those_of_the_commit(tmp_path: Path) -> None:
+    def git(*arguments: str) -> None:
+        identity = ["-c", "user.name=t", "-c", "user.email=t@example.org"]
+        subprocess.run(["git", "-C", str(tmp_path), *identity, *arguments], check=True, capture_output=True)
+
+    git("init")
+    results = tmp_path / "results"
+    store.append(results, BASE[0])
+    git("add", ".")
+    git("commit", "-m", "one")
+    store.append(results, BASE[1])
+    assert [record.id for record in records_at(tmp_path, results, "HEAD")] == [BASE[0].id]
+    assert records_at(tmp_path, tmp_path / "other", "HEAD") == []
+    for wrong in ("nowhere", "--output=x"):
+        with pytest.raises(UnknownRevision, match="fetch it first"):
+            records_at(tmp_path, results, wrong)
