@@ -33,6 +33,7 @@ _DISTURBED = 0.01
 """A pair is disturbed if threads waited for a processor for more than this share of its time, beyond what the clock
 takes out."""
 _FEWEST_CLEAN = 12
+_SHORT_INSPECTION = 1e-4  # seconds that part no pair, however short the step
 
 
 class Throttle(Protocol):
@@ -243,7 +244,7 @@ class _Session:
             del result
             result, mine = self.clock.time(runs[0])
             self._inspect(step, keep(result))
-        if inspected > mine.seconds:
+        if inspected > max(mine.seconds, _SHORT_INSPECTION):
             return None
         return _Pair(mine, theirs)
 

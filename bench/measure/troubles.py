@@ -60,10 +60,9 @@ def troubles(
             f"the container's quota of {facts.get('cpu_quota', 'some')} processors stopped this process",
             "raise the quota, or use fewer threads (--threads)",
         )
-    if float(facts.get("cpu_quota", after.cores)) < threads:
-        yield Trouble(
-            f"{threads} threads under a quota of {facts['cpu_quota']} processors", "use fewer threads (--threads)"
-        )
+    quota = facts.get("cpu_quota")
+    if quota is not None and float(quota) < threads:
+        yield Trouble(f"{threads} threads under a quota of {quota} processors", "use fewer threads (--threads)")
     if threads > after.cores:
         yield Trouble(
             f"{threads} threads on {after.cores} processors", "use at most one thread a processor (--threads)"

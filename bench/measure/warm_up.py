@@ -7,8 +7,10 @@ from numpy.typing import NDArray
 
 _SIGMAS = 4.0
 """How far, in standard errors, the head must lie above the rest to be warm-up and not chance."""
-_CLIP = 4.0
+_CLIP = 8.0
+"""How many robust standard deviations count at most, so that a single interruption is no warm-up of a long head."""
 _FLOOR = 0.005
+"""Least standard deviation of log times that is believed: equal times would make anything significant."""
 
 
 def warm_up(times: Sequence[float], most: int) -> int:
@@ -30,7 +32,7 @@ def warm_up(times: Sequence[float], most: int) -> int:
     cut = int(np.argmin(_squared_errors(clipped)[: most + 1]))
     if cut == 0:
         return 0
-    gap = float(logs[:cut].mean() - np.median(logs[cut:]))
+    gap = float(clipped[:cut].mean() - np.median(clipped[cut:]))
     return cut if gap > _SIGMAS * spread * np.sqrt(1 / cut + 1 / (n - cut)) else 0
 
 
