@@ -21,6 +21,13 @@ def spin(seconds: float) -> None:
         pass
 
 
+def compute(seconds: float) -> None:
+    """Until this thread has had so many seconds of a processor, however busy the machine is."""
+    end = time.thread_time() + seconds
+    while time.thread_time() < end:
+        pass
+
+
 class Queue:
     """Says that the calling thread and another one waited during each call."""
 
@@ -61,7 +68,7 @@ def test_waiting_for_ones_own_threads_is_left_in() -> None:
     """Work hidden on a thread while the caller stands in the queue must not come for free."""
 
     def hidden() -> None:
-        worker = threading.Thread(target=spin, args=(0.05,))
+        worker = threading.Thread(target=compute, args=(0.04,))
         worker.start()
         worker.join()
 
