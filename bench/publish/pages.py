@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from bench.publish.format import carries_unit, number, quantity
 from bench.publish.frontier_view import SHAPES, marker
 from bench.publish.paths import board_address, file_name, method_address, record_address, safe_url, site_folder
+from bench.publish.table_view import Cell
 
 ROOT_TOKEN = "@root@"
 """Stands in a stored piece of a page for the way back to the site's root."""
@@ -55,10 +56,27 @@ def environment() -> jinja2.Environment:
         file_name=file_name, method_address=method_address, safe_url=safe_url, number=number, quantity=quantity,
         record_address=record_address, board_address=board_address, date=date, minute=minute,
     )  # fmt: skip
+    made.filters["stored"] = Markup  # a piece of a page that was rendered, and escaped, before
+    made.globals["cell"] = cell_html
     made.filters["at_root"] = lambda stored, root: Markup(stored.replace(ROOT_TOKEN, root))
     made.tests["carried"] = carries_unit
     made.globals["shapes"] = [(shape, marker(shape)) for shape in SHAPES]
     return made
+
+
+def cell_html(cell: Cell) -> Markup:
+    """A figure in a table: its text, and below it interval, number of samples and rank. Hundreds of thousands are
+    written, hence no template."""
+    if cell.kind in ("missing", "not realised"):
+        return Markup('<span class="quiet">{}</span>').format("not measured" if cell.kind == "missing" else cell.kind)
+    parts = [
+        cell.interval,
+        "exact" if cell.kind == "exact" else f"n={cell.n}",
+        f"· rank {cell.rank}" if cell.rank else "",
+    ]
+    small = " ".join(part for part in parts if part)
+    detail = "" if small == "exact" else f'<span class="detail">{escape(small)}</span>'
+    return Markup(f'<span class="value">{escape(cell.text)}</span>{detail}')
 
 
 def date(when: float) -> str:

@@ -20,7 +20,7 @@ from bench.publish.catalogue import Entry
 from bench.publish.format import interval, percent
 from bench.publish.frontier_view import Figure, make_figure
 from bench.publish.history import by_configuration, changes_of
-from bench.publish.pages import ROOT_TOKEN, Pages, environment
+from bench.publish.pages import ROOT_TOKEN, Pages, cell_html, environment
 from bench.publish.paths import board_address, file_name, record_address, section_address
 from bench.publish.record_view import make_configuration
 from bench.publish.table_view import Cell, Table, make_cell, make_table
@@ -63,26 +63,32 @@ def build_section(
 
     entries: all of its records, of any version of the suite, oldest first. siblings: the suite's other sections.
     """
-    identity = [context.code, [asdict(s) for s in siblings], [(e.id, e.file, e.offset) for e in entries]]
-    wanted = hashlib.sha256(json.dumps(identity).encode()).hexdigest()
+    version = context.versions[place.suite]
+    identity = [version, [asdict(s) for s in siblings], [(e.id, e.file, e.offset) for e in entries]]
+    wanted = _hash([context.code, identity])
     cache = (
         context.pages.output / ".cache" / (hashlib.sha256(place.address.encode()).hexdigest()[:16] + ".section.json")
     )
+    known: dict[str, Any] = {}
     try:
-        known: dict[str, Any] = json.loads(cache.read_text())
+        known = json.loads(cache.read_text())
         if known["wanted"] == wanted:
             return known
     except (OSError, ValueError, KeyError):
         pass
-    made = _build(context, place, entries, siblings) | {"wanted": wanted}
+    made = _build(context, place, entries, siblings, known.get("standing", {})) | {"wanted": wanted}
     cache.parent.mkdir(parents=True, exist_ok=True)
     cache.write_text(json.dumps(made))
     return made
 
 
-def _build(context: Context, place: Place, entries: Sequence[Entry], siblings: Sequence[Place]) -> dict[str, Any]:
+def _build(
+    context: Context, place: Place, entries: Sequence[Entry], siblings: Sequence[Place], standing: Mapping[str, str]
+) -> dict[str, Any]:
+    """standing: a hash of what each configuration's page, as it stands, was made of."""
     info, pages = context.infos[place.suite], context.pages
-    rows, problems = _rows(entries, context.versions[place.suite])
+    version = context.versions[place.suite]
+    rows, problems = _rows(entries, version)
     controls = context.controls
     boards = _in_order(by_board(rows), info)
     tables = [make_table(board, group, info, controls, context.families) for board, group in boards]
@@ -99,15 +105,20 @@ def _build(context: Context, place: Place, entries: Sequence[Entry], siblings: S
     for table, (_, group) in zip(tables, boards, strict=True):
         written += _write_board(pages, table, group, info, controls, points, shared)
     configurations, changes = [], []
+    made_of: dict[str, str] = {}
     current = {(row.board.point, row.method, row.variant): row for row in rows}
     lines = {(table.board.point, line.name): line for table in tables for line in table.lines}
     primary = [info.primary, *(metric for metric in info.costs.values() if metric.primary)]
     for (board, method, variant), history in by_configuration(entries).items():
         row = current.get((board.point, method, variant))
-        view = make_configuration(row.board if row else board, row, history, info, context.files)
-        written.append(pages.page("record.html", record_address(board, method, variant), view=view, **shared))
+        address = record_address(board, method, variant)
+        made_of[address] = _hash([context.code, version, [(e.id, e.file, e.offset) for e in history]])
+        if standing.get(address) != made_of[address]:
+            view = make_configuration(row.board if row else board, row, history, info, context.files)
+            pages.page("record.html", address, view=view, **shared)
         changes += [asdict(change) for change in changes_of(history, primary)]
         line = lines.get((board.point, row.name)) if row else None
+        score = _cell(row, info.primary) if row and row.ok else None
         configurations.append(
             {
                 "point": board.point, "method": method, "variant": variant, **asdict(place), "records": len(history),
@@ -115,16 +126,20 @@ def _build(context: Context, place: Place, entries: Sequence[Entry], siblings: S
                 "version": history[-1].suite_version, "current": row is not None,
                 "reason": line.reason if line else history[-1].reason, "rank": line.rank if line else "–",
                 "unbeaten": list(line.unbeaten) if line else [], "seeds": line.seeds if line else 0,
-                "score": asdict(_cell(row, info.primary)) if row else None,
-                "address": record_address(board, method, variant), "board": board_address(board) + ".html",
+                "score": "" if score is None else cell_html(score), "sort": 0.0 if score is None else score.sort,
+                "address": address, "board": board_address(board) + ".html",
             }
         )  # fmt: skip
     return {
         **asdict(place), "address": place.address, "rows": len(rows), "records": len(entries), "points": points,
         "newest": entries[-1].started, "figure": _figure(figures, place), "changes": changes,
-        "configurations": configurations, "claims": _claims(context, rows, info), "written": written,
-        "problems": problems,
+        "configurations": configurations, "claims": _claims(context, rows, info),
+        "written": [*written, *made_of], "standing": made_of, "problems": problems,
     }  # fmt: skip
+
+
+def _hash(identity: Any) -> str:
+    return hashlib.sha256(json.dumps(identity).encode()).hexdigest()
 
 
 def _rows(entries: Sequence[Entry], version: str) -> tuple[list[Row], list[str]]:

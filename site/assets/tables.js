@@ -40,7 +40,7 @@ effbench.quantity = (value, unit) => {
   }
   const small = value && (Math.abs(value) < 1e-3 || Math.abs(value) >= 1e5);
   const digits = small ? value.toExponential(3) : value.toFixed(Math.min(6, Math.max(0, 3 - Math.floor(Math.log10(Math.abs(value) || 1)))));
-  const text = (Number.isInteger(value) && !small ? String(value) : digits).replace("-", "−");
+  const text = (Number.isInteger(value) && !small ? String(value) : digits).replace(/e([+-])(\d)$/, "e$10$2").replaceAll("-", "−");
   return shown ? text + (shown === "×" ? "" : space) + shown : text;
 };
 

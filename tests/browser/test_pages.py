@@ -15,6 +15,7 @@ KINDS = {
     "section": "suites/demo/cpu-test/tiny/toy.html",
     "board": f"{HALF}.html",
     "record": f"{HALF}/random/default.html",
+    "record with long names": f"{HALF}/alpha/v1.html",
     "failed record": f"{HALF}/slow/default.html",
     "method": "methods/alpha.html",
     "history": "history.html",
@@ -42,6 +43,10 @@ def test_axe_finds_no_violation(visit: Visit, kind: str, scheme: str) -> None:
     )
     page = visit(KINDS[kind], color_scheme=scheme)
     settle(page)
+    if kind == "board":
+        page.locator("input[type='range']").first.evaluate(
+            "each => { each.value = 2; each.dispatchEvent(new Event('input')) }"
+        )
     page.evaluate("document.querySelectorAll('details').forEach((each) => { each.open = true })")
     found = axe.Axe().run(page, options={"preload": False}).response["violations"]
     assert [(each["id"], [node["html"][:120] for node in each["nodes"]][:3]) for each in found] == []
