@@ -30,7 +30,7 @@ OTHER_BATCHES = (4, 16)
 
 def per_token(lm: EffbenchLM, form: speed.Form, found: Sequence[Any], expected: Sequence[Any]) -> tuple[float, int]:
     """(largest difference per scored token, items that differ in greediness or text)."""
-    if form.kind == "generate_until":
+    if form.kind == "generate_until":  # lm-eval asks for no log-likelihoods here
         return 0.0, sum(a != b for a, b in zip(found, expected, strict=True))
     if form.kind == "loglikelihood_rolling":
         lengths = [len(lm.tok_encode(*args)) for args in form.arguments]
@@ -52,9 +52,12 @@ def float32_table(options: argparse.Namespace) -> Iterator[tuple[str, float, int
         found, expected, again = (speed.run(lm, form)[1] for lm in (ours, alone, together))
         difference, turned = per_token(ours, form, found, expected)
         own, own_turned = per_token(ours, form, again, expected)
+        what = "texts differ" if form.kind == "generate_until" else "differ in greediness"
+        if form.kind == "loglikelihood_rolling":
+            what = "(greediness is not asked)"
         line = (
-            f"{form.name:29} {len(form.arguments):4} requests: ours {difference:.1e} per token, {turned} differ; "
-            f"hf at batch 8 {own:.1e}, {own_turned} differ"
+            f"{form.name:29} {len(form.arguments):4} requests: ours {difference:.1e} per token, {turned} {what}; "
+            f"hf at batch 8 {own:.1e}, {own_turned}"
         )
         yield line, difference, turned
 

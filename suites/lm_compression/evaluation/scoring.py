@@ -3,7 +3,8 @@
 Three paths, by what the candidate can do; each is exact for it up to floating-point rounding:
 tree: rows are token trees with a mask of ancestors. chain: rows are whole sequences, padded on the right, the causal
 mask alone. plain: one sequence at a time through the candidate's own forward, for candidates whose result depends on
-what else is computed with it; such a candidate carries the attribute `effbench_exact_path = "plain"`.
+what else is computed with it; such a candidate carries the attribute `effbench_exact_path = "plain"`, or is found out
+when two sequences side by side do not get the logits that each gets alone.
 """
 
 import copy
@@ -296,17 +297,22 @@ class Scorer:
         if getattr(self.candidate, "effbench_exact_path", None) == "plain":
             return "plain"
         a, b = self._probe_sequences()
-        truth_a, truth_b = (
-            self.candidate(input_ids=torch.tensor([tokens], device=self.device)).logits[0] for tokens in (a, b)
+        truth_a, truth_b, truth_short = (
+            self.candidate(input_ids=torch.tensor([tokens], device=self.device)).logits[0] for tokens in (a, b, b[:7])
         )
         self._find_head(a, truth_a)
+        self.path = "chain"
+        both = [Row.of(0, a), Row.of(1, b[:7])]
+        whole, padded = (lambda: self._logits(both)[: len(a)]), (lambda: self._logits(both)[len(a) :])
+        if not (self._agrees(whole, truth_a) and self._agrees(padded, truth_short)):
+            return "plain"
         if not self._takes_masks():
             return "chain"
         row = Row.of(0, a)
         row.add(1, b, 4)
         self.path = "tree"
         branch = row.paths[1][4:]  # what a wrong mask would spoil
-        if not self._agrees(lambda: self._logits(row, None)[branch], truth_b[4:]):
+        if not self._agrees(lambda: self._logits([row])[branch], truth_b[4:]):
             return "chain"
         self.trunks = self._agrees(lambda: self._trunk_probe(a, b), torch.cat([truth_a[3:], truth_b[3:]]))
         return "tree"
@@ -331,14 +337,16 @@ class Scorer:
         windowed = getattr(config, "sliding_window", None) is not None
         return getattr(config, "_attn_implementation", None) in ("sdpa", "eager") and not windowed
 
-    def _logits(self, row: Row, cache: DynamicCache | None) -> Tensor:
-        states = self._states([row], len(row.tokens), cache)[0]
+    def _logits(self, rows: list[Row], cache: DynamicCache | None = None) -> Tensor:
+        """(nodes, vocabulary) of all rows, computed side by side."""
+        states = self._states(rows, max(len(row.tokens) for row in rows), cache)
+        states = torch.cat([states[index, : len(row.tokens)] for index, row in enumerate(rows)])
         return states if self.head is None else self.head(states)
 
     def _trunk_probe(self, a: Tokens, b: Tokens) -> Tensor:
         """Logits of everything after the first 3 tokens of both, from one cache of these."""
         cache = self.prefix_cache(a[:3])
-        return torch.cat([self._logits(Row.of(0, tokens[3:]), cache) for tokens in (a, b)])
+        return torch.cat([self._logits([Row.of(0, tokens[3:])], cache) for tokens in (a, b)])
 
     def _agrees(self, compute: Callable[[], Tensor], truth: Tensor) -> bool:
         try:

@@ -64,6 +64,22 @@ class Alone(Wrapper):
         return output
 
 
+class Undeclared(Wrapper):
+    """As Alone, but takes every argument and says nothing: more depth for longer inputs."""
+
+    def forward(self, input_ids: torch.Tensor, **call: Any) -> Any:
+        output = self.wrapped(input_ids=input_ids, **call)
+        output.logits = output.logits * (1 + 0.05 * input_ids.shape[1])
+        return output
+
+
+class TokensOnly(Wrapper):
+    """Takes tokens and no other argument."""
+
+    def forward(self, input_ids: torch.Tensor) -> Any:
+        return self.wrapped(input_ids=input_ids)
+
+
 def reference(candidate: Any) -> list[float]:
     """Log-likelihoods the long way: one sequence, full logits."""
     sums = []
@@ -77,7 +93,15 @@ def reference(candidate: Any) -> list[float]:
 
 @pytest.mark.parametrize(
     ("make", "path"),
-    [(lambda m: m, "tree"), (Wrapper, "tree"), (NoMask, "chain"), (DeafToMask, "chain"), (Alone, "plain")],
+    [
+        (lambda m: m, "tree"),
+        (Wrapper, "tree"),
+        (NoMask, "chain"),
+        (DeafToMask, "chain"),
+        (Alone, "plain"),
+        (Undeclared, "plain"),
+        (TokensOnly, "plain"),
+    ],
 )
 def test_every_candidate_gets_an_exact_path(toy: tuple[Any, Any], make: Any, path: str) -> None:
     candidate = make(toy[0])
@@ -208,7 +232,7 @@ def test_a_number_of_rows_bounds_the_batch(toy: tuple[Any, Any], monkeypatch: py
     assert set(sizes) == {102}
 
 
-@pytest.mark.parametrize("make", [lambda m: m, NoMask, Alone])
+@pytest.mark.parametrize("make", [lambda model: model, NoMask, Alone])
 def test_progress_counts_every_pair_once(toy: tuple[Any, Any], make: Any) -> None:
     told: list[int] = []
     Scorer(make(toy[0]), max_length=2048).score(PAIRS + PAIRS[:2], done=told.append)
