@@ -165,7 +165,9 @@ def follow(runs: Iterable[Run], noise: Noise) -> State:
 
 
 def step(state: State, run: Run, noise: Noise) -> State:
-    """Where a series stands after one more run."""
+    """Where a series stands after one more run; one without an interval says nothing."""
+    if not math.isfinite(run.error):
+        return state
     between = noise.between
     nights, suspicion = state.nights, state.suspicion
     if nights and run.when - nights[-1].last < NIGHT_GAP:

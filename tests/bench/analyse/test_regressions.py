@@ -82,6 +82,12 @@ def test_small_change_is_found_from_several_nights_and_a_smaller_one_than_matter
     assert set(verdicts([*STEADY, *nights([little] * 60, error=0.0001, start=20)])) == {"first", "steady"}
 
 
+def test_run_without_an_interval_changes_nothing() -> None:
+    blind = Run(20 * DAY, 5.0, math.inf)
+    assert follow([*STEADY, blind], NOISE) == follow(STEADY, NOISE)
+    assert follow([blind], NOISE) == State()
+
+
 def test_faster_is_better_and_begins_a_level_too() -> None:
     found = verdicts([*STEADY, *nights([-0.2] * 10, start=20)])
     assert found.count("better") == 1
