@@ -1,5 +1,6 @@
 """Runs at tiny scale for the checks: in this process, or in one of their own that is started again when it dies."""
 
+import gc
 import multiprocessing
 import os
 import signal
@@ -112,5 +113,7 @@ def _serve(connection: Connection, log: str, protected: list[str]) -> None:
     torch.set_num_threads(1)
     protect([Path(folder) for folder in protected])
     with suppress(EOFError, BrokenPipeError):
+        connection.send(run_here(connection.recv()))
+        gc.freeze()  # all libraries are loaded now; the collections of the next runs need not look at them again
         while True:
             connection.send(run_here(connection.recv()))

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from bench.contract import EvaluationSplitRead
 from bench.run.integrity.evaluation import RULE
 from bench.submit.checks.check import Check
 from bench.submit.checks.imports import imported_modules
@@ -14,7 +15,7 @@ def problems(subject: MethodSubject) -> Iterator[str]:
             if module.startswith("suites.") and "evaluation" in module.split("."):
                 yield f"{file.name}:{number}: {module} is for scoring"
     for job, trial in subject.trials():
-        if (trial.outcome.reason or "").startswith(RULE):
+        if (trial.outcome.reason or "").startswith((RULE, EvaluationSplitRead.__name__)):
             yield f"{job.variant} at {job.point}: {trial.outcome.reason}"
 
 

@@ -19,11 +19,12 @@ NETWORK = {"ftplib", "http", "imaplib", "poplib", "smtplib", "socket", "socketse
 
 
 def problems(subject: MethodSubject) -> Iterator[str]:
-    own = subject.method.__module__.split(".")[0]
+    own = subject.method.__module__.partition(".")[0]
+    suite = type(subject.registry.suite(subject.method.card.suite)).__module__.partition(".")[0]
     for file in subject.files:
         for number, module in imported_modules(file.read_text()):
             reason = _refused(module, own)
-            if reason:
+            if reason and not _within(module, suite):
                 yield f"{file.name}:{number}: {module}: {reason}"
 
 
@@ -50,6 +51,9 @@ def _refused(module: str, own: str) -> str | None:
 
 
 def _undeclared(top: str, own: str) -> str | None:
+    """Why a library is not among the declared ones, or None if it is."""
+    if canonical(top) in _declared(own):  # most are imported by the name that they are installed by
+        return None
     distributions = {canonical(name) for name in packages_distributions().get(top, [])}
     if not distributions:
         return "is not installed"

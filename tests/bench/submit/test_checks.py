@@ -1,0 +1,183 @@
+"""Each check finds what it is there for, and a method that is right passes all of them."""
+
+import gc
+import importlib
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from bench.contract import registry as registry_module
+from bench.contract.registry import Registry
+from bench.submit.checks import METHOD_CHECKS, SUITE_CHECKS
+from bench.submit.subject import MethodSubject, SuiteSubject
+from bench.submit.trials import run_here
+
+GOOD = '''"""Keeping Halves (Doe and Roe, 2020), https://example.org/halves."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from bench.contract import Card, Claim, Limits, Method
+from effbench_toy.suite import ToyTask
+
+
+@dataclass(frozen=True)
+class FirstHalf(Method[ToyTask]):
+    """Keeps the first half of the base, in its order, which is all that anybody could ask of a toy."""
+
+    card = Card(
+        slug="first-half",
+        suite="toy",
+        title="First half",
+        paper="Doe and Roe, 2020. Keeping Halves",
+        url="https://example.org/halves",
+        claims=(Claim(text="Beats chance", source="section 2", metric="error", versus="toy-half"),),
+    )
+    variants = {"default": {}, "third": {"share": 0.33}}
+    share: float = 0.5
+
+    def supports(self, task: ToyTask, limits: Limits) -> str | None:
+        return None
+
+    def build(self, task: ToyTask, limits: Limits) -> Tensor:
+        task.calibration(10)
+        return task.base[: int(self.share * len(task.base))].clone()
+'''
+
+MethodOf = Callable[..., MethodSubject]
+
+
+@pytest.fixture
+def method_of(toy_registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[MethodOf]:
+    """Makes a subject of GOOD with pieces replaced, given as pairs of old and new."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "planted").mkdir()
+
+    def forget() -> None:
+        importlib.invalidate_caches()
+        registry_module.load.cache_clear()
+        for name in [name for name in sys.modules if name.split(".")[0] == "planted"]:
+            del sys.modules[name]
+
+    def make(*replacements: tuple[str, str]) -> MethodSubject:
+        source = GOOD
+        for old, new in replacements:
+            assert source.count(old) == 1, old
+            source = source.replace(old, new)
+        (tmp_path / "planted" / "first_half.py").write_text(source)
+        forget()
+        module = importlib.import_module("planted.first_half")
+        methods = {**toy_registry.methods, "first-half": module.FirstHalf}
+        return MethodSubject(Registry(methods, toy_registry.suites, ()), "first-half", run_here)
+
+    gc.freeze()  # each run collects garbage a few times, and need not look at the libraries every time
+    yield make
+    gc.unfreeze()
+    forget()
+
+
+def failures(subject: MethodSubject) -> dict[str, list[str]]:
+    """Problems by the name of the check that found them; all but the slow check of types."""
+    found = {check.name: list(check.problems(subject)) for check in METHOD_CHECKS if check.name != "types"}
+    return {name: problems for name, problems in found.items() if problems}
+
+
+def test_a_good_method_passes_every_check(method_of: MethodOf) -> None:
+    assert failures(method_of()) == {}
+
+
+CALIBRATE = "task.calibration(10)"
+SUPPORTED = "        return None"
+TOP = "import torch\n"
+DOCSTRING = "Keeping Halves (Doe and Roe, 2020), https://example.org/halves"
+FIELD = "share: float = 0.5"
+CLASS = "\n\n@dataclass"
+
+FAULTS = {
+    "card: url is missing": [('        url="https://example.org/halves",\n', "")],
+    "card: names no year": [("Doe and Roe, 2020. Keeping", "Doe and Roe. Keeping")],
+    "card: title is empty": [('title="First half"', 'title=" "')],
+    "claims: names no place": [('"section 2"', '"the paper"')],
+    "claims: is no score or cost": [('metric="error"', 'metric="accuracy"')],
+    "claims: is no method of toy": [('"toy-half"', '"dense"')],
+    "docstrings: does not begin with": [(f'"""{DOCSTRING}."""', "")],
+    "docstrings: names the paper": [(DOCSTRING, "A method")],
+    "docstrings: fewer than": [(", in its order, which is all that anybody could ask of a toy", "")],
+    "fields: is no plain value": [(FIELD, f"{FIELD}\n    table: object = frozenset()")],
+    "fields: which is no field": [('"third": {"share"', '"third": {"part"')],
+    "fields: can't be made": [(FIELD, "share: float")],
+    "imports: bench.run.worker.run: of the engine": [(TOP, f"{TOP}from bench.run.worker import run\n")],
+    "imports: lock_evaluation: of the engine": [(TOP, f"{TOP}from bench.contract.evaluation import lock_evaluation\n")],
+    "imports: no declared dependency": [(TOP, f"{TOP}import hypothesis\n")],
+    "imports: is not installed": [
+        (SUPPORTED, "        if limits is None:\n            import no_such\n        return None")
+    ],
+    "imports: has no network": [(TOP, f"{TOP}import urllib.request\n")],
+    "finished: first_half.py:1": [(DOCSTRING, f"TODO: {DOCSTRING}")],
+    "budget: over_budget: stored_ratio": [('"third": {"share": 0.33}', '"most": {"share": 0.9}')],
+    "budget: failed: ValueError: no": [(CALIBRATE, "raise ValueError('no')")],
+    "budget: over_budget: calibration_tokens": [(CALIBRATE, "task.calibration(101)")],
+    "budget: say it in a sentence": [(SUPPORTED, '        return None if limits.result else "no"')],
+    "budget: ok at no operating point": [(SUPPORTED, '        return "runs on another machine alone"')],
+    "determinism: differ in score error": [
+        ("].clone()", "] * torch.rand(1, generator=CHANCE)"),
+        (CLASS, f"\nCHANCE = torch.Generator()\n{CLASS}"),
+    ],
+    "determinism: differ in what was drawn": [
+        (CALIBRATE, "DRAWN.append(1)\n        task.calibration(len(DRAWN))"),
+        (CLASS, f"\nDRAWN: list[int] = []\n{CLASS}"),
+    ],
+    "determinism: set stochastic=True": [("].clone()", "] * (1 + task.seed)")],
+    "network: 192.0.2.1": [(CALIBRATE, "__import__('socket').create_connection(('192.0.2.1', 80))")],
+}
+"""What the check of that name must say of GOOD with these pieces replaced."""
+
+
+@pytest.mark.parametrize("expected", FAULTS)
+def test_a_planted_fault_is_found(expected: str, method_of: MethodOf) -> None:
+    name, _, problem = expected.partition(": ")
+    [check] = [check for check in METHOD_CHECKS if check.name == name]
+    problems = list(check.problems(method_of(*FAULTS[expected])))
+    assert any(problem in line for line in problems), problems
+
+
+def test_evaluation_data_is_out_of_reach(method_of: MethodOf, monkeypatch: pytest.MonkeyPatch) -> None:
+    from bench.contract import require_scoring
+
+    monkeypatch.setattr("effbench_toy.suite.require_scoring", require_scoring, raising=False)
+    peek = "__import__('effbench_toy.suite', fromlist=['x']).require_scoring('the held-out half')"
+    found = failures(method_of(("task.calibration(10)", peek)))
+    assert "the held-out half" in found["evaluation"][0]
+
+
+def test_a_swallowed_refusal_still_counts(method_of: MethodOf) -> None:
+    call = "__import__('socket').getaddrinfo('example.org', 80)"
+    quiet = f"try:\n            {call}\n        except OSError:\n            pass"
+    found = failures(method_of(("task.calibration(10)", quiet)))
+    assert set(found) == {"network"}
+    assert "example.org" in found["network"][0]
+
+
+def test_a_fault_fails_its_own_check_alone(method_of: MethodOf) -> None:
+    assert set(failures(method_of(('"section 2"', '"the paper"')))) == {"claims"}
+
+
+@pytest.mark.slow
+def test_types_are_checked(method_of: MethodOf) -> None:
+    [types] = [check for check in METHOD_CHECKS if check.name == "types"]
+    assert list(types.problems(method_of())) == []
+    found = list(types.problems(method_of(("share: float = 0.5", 'share: float = "half"'))))
+    assert any("first_half.py" in line and "Incompatible types" in line for line in found)
+
+
+def test_a_suite_without_readme_and_methods_is_told_both(toy_registry: Registry) -> None:
+    subject = SuiteSubject(toy_registry, "toy")
+    found = {check.name: list(check.problems(subject)) for check in SUITE_CHECKS}
+    assert "README.md is missing" in found["readme"][0]
+    assert found["methods"] == ["no method but controls"]
+    assert "no cost is primary" in found["info"][0]
+    assert found["tiny"] == []
