@@ -29,10 +29,14 @@ _LOOK_GROWTH = 1.25
 another chance to stop at a lucky moment."""
 _UPKEEP = 100
 """Looking at intervals and collecting garbage may take one part in this many of the time."""
+_COLLECT_AFTER = 1_000_000_000  # nanoseconds without a collection that nobody minds
 _DISTURBED = 0.01
 """A pair is disturbed if threads waited for a processor for more than this share of its time, beyond what the clock
 takes out."""
 _FEWEST_CLEAN = 12
+_COUNTABLE = 0.1
+"""Processor seconds below which nobody can tell how many processors worked: the system counts those of other threads
+with a delay of milliseconds."""
 _SHORT_INSPECTION = 1e-4  # seconds that part no pair, however short the step
 
 
@@ -49,7 +53,7 @@ class PairedTimes:
     warm_up, dropped: pairs that were thrown away, see `time_pair`. waited: share of the wall time that other processes
     took from both sides, and that is not in the times. cores: processor seconds that all threads of the
     candidate took, per one of the thread that calls it (on a busy machine both wait, so wall seconds would hide what
-    works beside it); None on CUDA.
+    works beside it); None on CUDA, and where it was too little to tell.
     """
 
     units: float
@@ -177,8 +181,8 @@ class _Series:
             times.device_candidate = [(pair.candidate.device or 0.0) / self.scale[0] for pair in kept]
             times.device_baseline = [(pair.baseline.device or 0.0) / self.scale[1] for pair in kept]
         elif kept:
-            calling = sum(pair.candidate.thread for pair in kept)
-            times.cores = sum(pair.candidate.processor for pair in kept) / calling if calling else None
+            busy, calling = (sum(getattr(pair.candidate, name) for pair in kept) for name in ("processor", "thread"))
+            times.cores = busy / calling if busy > _COUNTABLE and calling else None
         if len(kept) >= _CONVERGING_PAIRS:
             interval = ratio_interval(times.candidate, times.baseline)
             times.converged = (interval.high - interval.low) / 2 / interval.value <= half_width
@@ -286,7 +290,7 @@ class _Session:
 @contextmanager
 def quiet_collector() -> Iterator[Callable[[], None]]:
     """The garbage collector off, so that it interrupts no step. Yields what collects between trials, cheaply: what was
-    there at the start is left out, and one part in _UPKEEP of the time is all that it takes. May be nested.
+    there at the start is left out, once a second at most, and taking one part in _UPKEEP of the time. May be nested.
     """
     outermost = gc.isenabled()
     if outermost:
@@ -297,7 +301,7 @@ def quiet_collector() -> Iterator[Callable[[], None]]:
     def collect() -> None:
         nonlocal cost, last
         start = _now()
-        if start - last < _UPKEEP * cost:
+        if start - last < max(_COLLECT_AFTER, _UPKEEP * cost):
             return
         gc.collect()
         last = _now()

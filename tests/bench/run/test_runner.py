@@ -21,7 +21,7 @@ from bench.run.worker import run as run_in_process
 
 
 def run(registry: Registry, results: Path, method: str, point: str = "half", **options: object) -> list[Record]:
-    jobs = make_plan(registry, suite="toy", methods=[method], points=[point], scale="tiny")
+    jobs = make_plan(registry, suite="toy", methods=[method], points=[point], scale="tiny", threads=1)
     return run_plan(registry, jobs, results, **options)  # type: ignore[arg-type]
 
 
@@ -119,7 +119,7 @@ def test_key_changes_with_every_input(toy_registry: Registry, monkeypatch: pytes
 
 def test_stale_record_is_outstanding(toy_registry: Registry, tmp_path: Path) -> None:
     (record,) = run(toy_registry, tmp_path, "toy-large")
-    jobs = make_plan(toy_registry, suite="toy", methods=["toy-large"], points=["half"], scale="tiny")
+    jobs = make_plan(toy_registry, suite="toy", methods=["toy-large"], points=["half"], scale="tiny", threads=1)
     assert outstanding(toy_registry, jobs, [record]) == []
     assert outstanding(toy_registry, jobs, [record.model_copy(update={"key": "of another day"})]) == jobs
 

@@ -33,7 +33,7 @@ class ToySuite(Suite[ToyTask]):
             for _ in range(4):
                 yield Step("sum", lambda: float((candidate * factor).sum()))
 
-        return [Workload("sum", trial, max_trials=20)]
+        return [Workload("sum", trial, min_trials=5, max_trials=20)]
 
     def stored(self, candidate: Any) -> object:
         return candidate
