@@ -65,7 +65,7 @@ def _score_change(row: Row, other: Row, name: str) -> Estimate | None:
     if left[0].aggregate == "exp_mean":
         return change
     levels = [math.fsum(s.samples) / math.fsum(s.weights or [1.0] * len(s.samples)) for s in right]
-    level = max(right[0].samples) if right[0].aggregate == "max" else math.fsum(levels) / len(levels)
+    level = max(max(s.samples) for s in right) if right[0].aggregate == "max" else math.fsum(levels) / len(levels)
     scale = abs(level) or abs(change.value) or 1.0
     return Estimate(change.value / scale, change.low / scale, change.high / scale, None, change.n)
 

@@ -10,7 +10,7 @@ from bench.publish.catalogue import Entry
 from bench.publish.history import Series, series_of
 from bench.publish.samples_view import Strip, strip
 from bench.publish.table_view import Cell, make_cell
-from bench.record.schema import Record
+from bench.record.schema import Record, Timing
 
 LOG, HISTORY = 8000, 300
 """Most characters of a log and most older records that a page shows; all of them are in the downloads."""
@@ -105,7 +105,7 @@ def _strips(record: Record) -> list[Strip]:
     found = [strip(name, [("candidate", samples.samples)], "") for name, samples in record.quality.items()]
     for workload, phases in record.timings.items():
         for phase, timing in phases.items():
-            title = f"{workload}: {phase}" + (f", {timing.dropped} dropped" if timing.dropped else "")
+            title = f"{workload}: {phase}{_circumstances(timing)}"
             found.append(strip(title, _both(timing), "s"))
             if timing.device_candidate and timing.device_baseline:
                 series = [("candidate", timing.device_candidate), ("baseline", timing.device_baseline)]
@@ -115,6 +115,14 @@ def _strips(record: Record) -> list[Strip]:
     ]
     found += [strip(f"{name}: energy per {x.unit}, {x.source}", _both(x), "J") for name, x in record.energy.items()]
     return [each for each in found if each is not None]
+
+
+def _circumstances(timing: Timing) -> str:
+    """What was thrown away and how it ran, where it is not the usual."""
+    said = [f"{timing.warm_up} warm-up", f"{timing.dropped} throttled"] if timing.warm_up or timing.dropped else []
+    said += ["CUDA graph"] if timing.graph else []
+    said += [] if timing.converged else ["not converged"]
+    return "".join(f", {each}" for each in said)
 
 
 def _both(timed: object) -> list[tuple[str, Sequence[float]]]:

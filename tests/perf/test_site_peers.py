@@ -112,8 +112,8 @@ def asv(folder: Path, results: int, program: str) -> dict[str, float]:
             }
             text: dict[str, Any] = {
                 "commit_hash": commit, "env_name": "env", "date": 1_600_000_000_000 + 86_400_000 * number,
-                "params": facts, "python": "3.11", "requirements": {}, "env_vars": {}, "result_columns": ["result", "params", "version"],
-                "results": values, "durations": {}, "version": 2,
+                "params": facts, "python": "3.11", "requirements": {}, "env_vars": {}, "results": values,
+                "result_columns": ["result", "params", "version"], "durations": {}, "version": 2,
             }  # fmt: skip
             (place / f"{commit[:8]}-env.json").write_text(json.dumps(text))
     found = run([program, "publish"], folder)

@@ -68,3 +68,32 @@ def test_outcome_keeps_infinity_on_its_way_from_the_worker() -> None:
     back = Outcome.model_validate_json(outcome.model_dump_json())
     assert back.quality["s"].samples == [float("inf")]
     assert back.figures["f"] != back.figures["f"]
+
+
+def test_reading_goes_on_where_it_ended(record: Record, tmp_path: Path) -> None:
+    path = store.append(tmp_path, record)
+    ((place, first),) = store.read_lines(path)
+    assert (place.number, place.offset, place.end, place.whole) == (1, 0, path.stat().st_size, True)
+    store.append(tmp_path, record.model_copy(update={"id": "b"}))
+    ((second, after),) = store.read_lines(path, place.end, place.number + 1)
+    assert (first, after) == (record, record.model_copy(update={"id": "b"}))
+    assert second.number == 2
+    assert store.read_at(path, second.offset, second.length) == after
+    with path.open("ab") as file:
+        file.write(b'{"id"')
+    *_, (last, broken) = store.read_lines(path)
+    assert isinstance(broken, store.BrokenRecord)
+    assert (last.number, last.whole) == (3, False)
+
+
+def test_what_contradicts_itself_is_broken(record: Record, tmp_path: Path) -> None:
+    path = store.append(tmp_path, record)
+    naive = record.model_copy(update={"started": record.started.replace(tzinfo=None)})
+    uneven = record.model_copy(update={"quality": {"score": Samples(samples=[1.0, 2.0], weights=[1.0])}})
+    for each in (naive, uneven):
+        store.append(tmp_path, each)
+    records, broken = store.read_all(tmp_path)
+    assert [each.id for each in records] == ["a"]
+    assert [(each.path, each.line) for each in broken] == [(path, 2), (path, 3)]
+    assert "time zone" in broken[0].reason
+    assert "1 weights for 2 samples" in broken[1].reason
