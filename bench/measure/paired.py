@@ -189,6 +189,23 @@ class _Series:
         return times
 
 
+class _EqualDraws:
+    """Two generators that draw the same numbers, so that both sides see the same inputs.
+
+    Set anew for each trial by writing their state: seeding a new one costs 50 us, which would show in a short step.
+    """
+
+    def __init__(self) -> None:
+        self._sides = np.random.Generator(np.random.PCG64(0)), np.random.Generator(np.random.PCG64(0))
+        self._state = np.random.PCG64(0).state
+
+    def fresh(self, rng: np.random.Generator) -> tuple[np.random.Generator, np.random.Generator]:
+        self._state["state"]["state"] = int.from_bytes(rng.bytes(16), "little")
+        for side in self._sides:
+            side.bit_generator.state = self._state
+        return self._sides
+
+
 @dataclass
 class _Session:
     """One measurement as it goes on: steps both sides through trials and keeps the pairs."""
@@ -198,18 +215,19 @@ class _Session:
     clock: Clock
     device: str
     inspect: Callable[[Step, Any], None] | None
+    draws: _EqualDraws = field(default_factory=_EqualDraws)
     series: dict[str, _Series] = field(default_factory=dict)
     captured: dict[str, tuple[CapturedStep, CapturedStep] | None] = field(default_factory=dict)
 
     def trial(self, candidate: Any, baseline: Any, rng: np.random.Generator, throttle: Throttle | None) -> None:
         """One trial of both. Its pairs count only if nothing throttled the machine meanwhile."""
-        seed = int(rng.integers(2**62))  # both see the same inputs
+        draws = self.draws.fresh(rng)
         theirs_workload = self.baseline_workload or self.workload
         found: list[tuple[_Series, _Pair | None]] = []
         self.clock.find_threads()
         for mine, theirs in zip(
-            self.workload.trial(candidate, np.random.default_rng(seed)),
-            theirs_workload.trial(baseline, np.random.default_rng(seed)),
+            self.workload.trial(candidate, draws[0]),
+            theirs_workload.trial(baseline, draws[1]),
             strict=True,
         ):
             if mine.phase != theirs.phase or (self.baseline_workload is None and mine.units != theirs.units):
