@@ -10,7 +10,7 @@ from bench.contract.registry import Registry, UnknownName
 from bench.nightly.audit import as_json, as_markdown, audit, draw, passes
 from bench.nightly.verify import NotVerifiable, Verification, compare, find_record, verify
 from bench.record import store
-from bench.record.schema import Record
+from bench.record.schema import Record, Timing
 from bench.run.plan import make_plan
 from tests.bench.nightly.night_bench import Bench, jobs_of, past_nights
 
@@ -19,7 +19,7 @@ METHODS = ("toy-dense", "toy-half:default", "toy-half:third", "toy-large", "toy-
 
 @pytest.fixture
 def records(toy_registry: Registry, bench: Bench, tmp_path: Path) -> list[Record]:
-    return past_nights(toy_registry, bench, tmp_path, jobs_of(toy_registry, *METHODS), 6)
+    return past_nights(toy_registry, bench, tmp_path, jobs_of(toy_registry, *METHODS), 6, commit="abc")
 
 
 @pytest.fixture
@@ -84,7 +84,7 @@ def test_failure_is_a_result_that_can_be_reproduced(
 def test_record_of_other_code_is_refused_with_the_commit_to_use(
     records: list[Record], again: Callable[..., Verification]
 ) -> None:
-    with pytest.raises(NotVerifiable, match="check out commit"):
+    with pytest.raises(NotVerifiable, match="check out commit abc"):
         again(records[0].model_copy(update={"suite_version": "0"}))
     half = next(record for record in records if record.variant == "third")
     with pytest.raises(NotVerifiable, match="hyper-parameters"):
@@ -106,6 +106,9 @@ def test_records_that_differ_by_chance_alone_are_seldom_called_not_reproduced(
     found = [compare(toy_registry, a, b, records) for a in runs for b in runs if a is not b]
     failed = sum(check.outcome == "not reproduced" for checks in found for check in checks)
     assert failed <= 0.1 * len(found)
+    shifted = [record.model_copy(update={"timings": _slower(record, 1.012)}) for record in runs]
+    found = [compare(toy_registry, a, b, records) for a in runs for b in shifted]
+    assert all(check.outcome == "reproduced" for checks in found for check in checks)  # runs may differ by so much
 
 
 def test_draw_depends_on_the_seed_alone_and_takes_each_configuration_once(records: list[Record]) -> None:
@@ -115,6 +118,8 @@ def test_draw_depends_on_the_seed_alone_and_takes_each_configuration_once(record
     assert {tuple(r.id for r in draw(records, 3, seed=seed)) for seed in range(20)} != {tuple(r.id for r in drawn)}
     assert len(draw(records, 99, seed=1)) == 5
     assert draw(records, 99, seed=1, hardware="none") == []
+    old = [record.model_copy(update={"suite_version": "0", "method": "gone"}) for record in records[:1]]
+    assert "gone" not in {record.method for record in draw([*old, *records], 99, seed=1)}
 
 
 def test_audit_publishes_the_spread_and_fails_for_what_chance_does_not_explain(
@@ -126,6 +131,9 @@ def test_audit_publishes_the_spread_and_fails_for_what_chance_does_not_explain(
     found = as_json(done, refused, 0)
     assert {row["kind"]: row["compared"] for row in found["spread"]} == {"exact": 5, "quality": 5, "speed": 5}
     assert "passed" in as_markdown(done, refused, 0).splitlines()[0]
+    changed = [record.model_copy(update={"figures": {"stored_bytes": 999.0}}) for record in records[:6]]
+    done, _ = audit(toy_registry, [*changed, *records[6:]], tmp_path, count=5, seed=0, executor=bench.execute)
+    assert not passes(done)  # one record in five could be chance for a time, never for bytes
     bench.slow = lambda job: 1.2
     done, refused = audit(toy_registry, records, tmp_path, count=5, seed=0, executor=bench.execute)
     assert not passes(done)
@@ -147,3 +155,8 @@ def test_commands_say_it_and_exit_so(
         cli.main(["audit", "--count", "1", "--json", "--results", str(tmp_path)])
     assert '"kind": "exact"' in capsys.readouterr().out
     assert len(store.read_all(tmp_path)[0]) == 1  # neither adds a record
+
+
+def _slower(record: Record, factor: float) -> dict[str, dict[str, Timing]]:
+    timing = record.timings["sum"]["sum"]
+    return {"sum": {"sum": timing.model_copy(update={"candidate": [factor * x for x in timing.candidate]})}}
