@@ -91,10 +91,11 @@ class Clock:
 
     def _cuda_seconds(self, run: Callable[[], Any]) -> tuple[Any, float, float | None]:
         begin, end = self._events
+        stream = torch.cuda.current_stream(self._device)
         start = _now()
-        begin.record()
+        begin.record(stream)
         result = run()
-        end.record()
+        end.record(stream)
         _synchronize(self._device)  # every stream of the device, not only the one that the events are on
         return result, (_now() - start) / 1e9, begin.elapsed_time(end) / 1e3
 
