@@ -23,6 +23,10 @@ REASON = 300
 """Longest reason, in characters, that a list shows."""
 
 
+MEGABYTES_TO_SHARE = 10
+"""More than this is read by several processes."""
+
+
 class Entry(NamedTuple):
     """A record in brief. started: seconds since 1970. figures: its primary score and costs, by name."""
 
@@ -81,10 +85,11 @@ def read_catalogue(folders: Sequence[Path], output: Path, wanted: Mapping[str, S
     found = [(folder, path) for folder in folders for path in files(folder)]
     found.sort(key=lambda pair: -pair[1].stat().st_size)  # the longest first, so that all cores end together
     jobs = [(folder, path, output, _download(folders, folder, path), wanted, code) for folder, path in found]
+    heavy = sum(path.stat().st_size for _, path in found) > MEGABYTES_TO_SHARE * 1e6
     entries: list[Entry] = []
     broken: list[str] = []
     downloads: dict[str, int] = {}
-    for read, problems, address in each(_read_file, jobs):
+    for read, problems, address in each(_read_file, jobs, heavy):
         entries += read
         broken += problems
         if read:

@@ -26,6 +26,8 @@ from bench.record.schema import Record
 
 NEWEST = 20
 CHANGES_A_PAGE = 300
+RECORDS_TO_SHARE = 500
+"""More records than this are worked on by several processes."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,7 @@ def build_site(folders: Sequence[Path], registry: Registry, output: Path, url: s
         (context, place, entries, [other for other in places if other.suite == place.suite])
         for place, entries in sorted(groups.items(), key=lambda item: -len(item[1]))
     ]
-    sections = list(each(build_section, jobs))
+    sections = list(each(build_section, jobs, heavy=len(catalogue.entries) > RECORDS_TO_SHARE))
     sections.sort(key=lambda s: places.index(Place(s["suite"], s["hardware"], s["scale"], s["base"])))
     shutil.copytree(site_folder() / "assets", output / "assets", dirs_exist_ok=True)
     written = _write_rest(context, catalogue, sections, url)

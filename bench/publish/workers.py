@@ -8,18 +8,16 @@ from typing import Any, TypeVar
 from bench.record.environment import usable_cores
 
 Result = TypeVar("Result")
-FEW = 4
-"""Fewer jobs than this are done at once: starting processes would take longer."""
 
 
-def each(function: Callable[..., Result], jobs: Sequence[tuple[Any, ...]]) -> Iterator[Result]:
+def each(function: Callable[..., Result], jobs: Sequence[tuple[Any, ...]], heavy: bool) -> Iterator[Result]:
     """function(*job) of every job, in any order. An error in one is raised here.
 
-    Processes are forked, so that they have the jobs and all that was loaded without a copy; where there is no fork,
-    this process does the work.
+    Work that is not heavy (a second or less) is done by this process. Otherwise processes are forked, so that they
+    have the jobs and all that was loaded without a copy; where there is no fork, this process does the work.
     """
     cores = min(usable_cores(), len(jobs))
-    if len(jobs) < FEW or cores < 2 or "fork" not in multiprocessing.get_all_start_methods():
+    if not heavy or cores < 2 or "fork" not in multiprocessing.get_all_start_methods():
         for job in jobs:
             yield function(*job)
         return

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.publish import catalogue, section
+from bench.publish import catalogue, section, site, workers
 from bench.publish.site import build_site
 from tests.bench.analyse.record_factory import make_record
 from tests.bench.publish.site_factory import RECORDS, REGISTRY, build, losses, make_method, make_registry, save, times
@@ -48,6 +48,15 @@ def test_nothing_is_read_or_built_twice(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(catalogue, "_brief", refuse)
     build([], REGISTRY, tmp_path)
     assert content(tmp_path / "site") == before
+
+
+def test_several_processes_build_the_same_site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    build(RECORDS, REGISTRY, tmp_path / "a")
+    monkeypatch.setattr(catalogue, "MEGABYTES_TO_SHARE", 0)
+    monkeypatch.setattr(site, "RECORDS_TO_SHARE", 0)
+    monkeypatch.setattr(workers, "usable_cores", lambda: 2)
+    build(RECORDS, REGISTRY, tmp_path / "b")
+    assert content(tmp_path / "a/site") == content(tmp_path / "b/site")
 
 
 def test_another_registry_builds_anew(tmp_path: Path) -> None:
