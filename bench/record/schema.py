@@ -29,8 +29,8 @@ class Timing(_Strict):
     units: work done per sample, counted in `unit`. converged: whether the interval of the ratio became as narrow as
     asked before the time was up. warm_up: pairs thrown away until the times had settled. dropped: pairs thrown away
     because the machine was throttled or disturbed (bench.measure.paired says when). realised: False where the method
-    has no kernel here that really saves, so its speed says nothing about the method. graph: replayed as a CUDA graph. device_candidate, device_baseline: the same
-    steps by the device's own clock (CUDA events), in seconds.
+    has no kernel here that really saves, so its speed says nothing about the method. graph: replayed as a CUDA graph.
+    device_candidate, device_baseline: the same steps by the device's own clock (CUDA events), in seconds.
     flops, bytes: what one sample of the candidate executes and must at least move, as counted on untimed steps; the
     fewest that were seen. None where it was not counted. waited: share of the wall time of both sides that other
     processes took, and that is not in the times. cores: processor seconds of all threads of the candidate, per one of
