@@ -13,7 +13,7 @@ from bench.measure.statistics import (
     mean_estimate,
     mean_with_spread,
     median_estimate,
-    percentile,
+    percentile_interval,
     pooled_estimate,
     ratio_interval,
 )
@@ -171,9 +171,9 @@ def _times(name: str, timing: Timing) -> dict[str, Cost]:
         return {}
     seconds = found[name]
     for q, label in ((0.9, "p90"), (0.99, "p99")):
-        tail = percentile(timing.candidate, q)
+        tail = percentile_interval(timing.candidate, q)
         if tail is not None:
-            found[f"{name}.{label}"] = Cost(tail, 0.0, math.inf, seconds.n, "s", kind)
+            found[f"{name}.{label}"] = Cost(tail.value, max(0.0, tail.low), tail.high, tail.n, "s", kind)
     found |= _per_second(f"{name}.per_second", seconds, timing.units, timing.unit)
     if timing.device_candidate:
         found[f"{name}.device"] = _median(timing.device_candidate, "s", kind)
