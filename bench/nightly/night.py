@@ -87,7 +87,7 @@ def run_night(
     known, _ = store.read_all(results)
     watch = _Watch(registry, known)
     todo = agenda(registry, jobs, known, root)
-    night, started = Night(watched=watch.noises.watched), clock()
+    night, started = Night(watched=watch.watched), clock()
     again: list[Item] = []
     runs: dict[Job, int] = defaultdict(int)
 
@@ -164,6 +164,11 @@ class _Watch:
                 worse = state.verdict == "worse"
                 self.findings.append(Finding(where, series.figure, worse, state.change, before, record))
         return wanted or any(state.verdict in ("unclear", "suspected") for state in self._of[where].values())
+
+    @property
+    def watched(self) -> int:
+        """How many figures have a history."""
+        return len(self._states)
 
     def open(self) -> list[tuple[Series, Change | None, str]]:
         """What was suspected, or too noisy to tell, when the night ended."""

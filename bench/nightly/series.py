@@ -1,7 +1,7 @@
 """Which figures are followed: the primary score, every ratio of times, and what is counted or weighed, seed by seed."""
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
@@ -94,12 +94,14 @@ class Noises:
             alike[self._group(series)].append(runs)
         kinds = {self._group(series): series.kind for series in history}
         self._between = {group: between_runs(runs, kinds[group]) for group, runs in alike.items()}
-        self.watched = len(history)
+        self._watched = Counter(series.kind for series in history)
 
     def of(self, series: Series) -> Noise:
-        """Noise of a series; a guess for a figure that was never seen."""
+        """Noise of a series; a guess for a figure that was never seen. Chance is shared among those of its kind."""
         between = self._between.get(self._group(series))
-        return Noise(series.kind, between_runs([], series.kind) if between is None else between, self.watched)
+        return Noise(
+            series.kind, between_runs([], series.kind) if between is None else between, self._watched[series.kind]
+        )
 
     @staticmethod
     def _group(series: Series) -> tuple[str, str, str, str]:
