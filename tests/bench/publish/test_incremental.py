@@ -88,6 +88,8 @@ def test_a_rewritten_file_is_read_anew(tmp_path: Path) -> None:
     (results / "cpu-test/demo/slow.jsonl").unlink()
     built = build_site([results], REGISTRY, tmp_path / "site")
     assert built.records == len(RECORDS) - 1
+    build_site([results], REGISTRY, tmp_path / "fresh")
+    assert content(tmp_path / "site") == content(tmp_path / "fresh")
     board = tmp_path / "site/suites/demo/cpu-test/tiny/toy/half"
     assert not (board / "slow/default.html").exists()
     assert 'data-name="slow"' not in board.with_suffix(".html").read_text()
