@@ -58,6 +58,11 @@ class Entry(NamedTuple):
         """The ranking that it belongs to."""
         return Board(self.suite, self.suite_version, self.hardware, self.scale, self.base, self.point)
 
+    @property
+    def identity(self) -> tuple[Any, ...]:
+        """What tells it from any other record, and from one that was put in its place."""
+        return self.id, self.file, self.offset, self.length, self.figures
+
     def figure(self, name: str) -> Cost:
         """One of its figures."""
         return Cost(*self.figures[name]) if name in self.figures else MISSING

@@ -64,7 +64,7 @@ def build_section(
     entries: all of its records, of any version of the suite, oldest first. siblings: the suite's other sections.
     """
     version = context.versions[place.suite]
-    identity = [version, [asdict(s) for s in siblings], [(e.id, e.file, e.offset) for e in entries]]
+    identity = [version, [asdict(s) for s in siblings], [e.identity for e in entries]]
     wanted = _hash([context.code, identity])
     cache = (
         context.pages.output / ".cache" / (hashlib.sha256(place.address.encode()).hexdigest()[:16] + ".section.json")
@@ -112,7 +112,7 @@ def _build(
     for (board, method, variant), history in by_configuration(entries).items():
         row = current.get((board.point, method, variant))
         address = record_address(board, method, variant)
-        made_of[address] = _hash([context.code, version, [(e.id, e.file, e.offset) for e in history]])
+        made_of[address] = _hash([context.code, version, [e.identity for e in history]])
         if standing.get(address) != made_of[address]:
             view = make_configuration(row.board if row else board, row, history, info, context.files)
             pages.page("record.html", address, view=view, **shared)
