@@ -60,7 +60,10 @@ def test_dry_run_prints_the_plan_and_writes_nothing(capsys: pytest.CaptureFixtur
     assert not results.exists()
 
 
-@pytest.mark.parametrize("command", ["list", "show", "run", "records", "site"])
+@pytest.mark.parametrize(
+    "command",
+    ["list", "show", "new", "check", "run", "report", "nightly", "verify", "audit", "selfcheck", "records", "site"],
+)
 def test_help_teaches_by_example(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stopped:
         cli.main([command, "--help"])
