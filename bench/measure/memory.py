@@ -16,8 +16,8 @@ from bench.record import cgroup, nvml
 
 @dataclass
 class Peak:
-    """Filled when the block ends. above_start: bytes. grown: what the process kept of them once freed heap went back; on
-    CUDA, what it kept outside of the allocator. named: every figure that was read, by its name.
+    """Filled when the block ends. above_start: bytes. grown: what the process kept of them once freed heap went back;
+    on CUDA, what it kept outside of the allocator. named: every figure that was read, by its name.
     """
 
     above_start: float = 0.0
