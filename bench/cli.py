@@ -93,7 +93,7 @@ def check_command(arguments: argparse.Namespace) -> None:
     from bench.submit.changes import changes
 
     registry = _registry()
-    submission = changes(ROOT, arguments.base) if arguments.changed else None
+    submission = changes(ROOT, arguments.base) if arguments.changed or arguments.base else None
     names = arguments.name or (
         check.touched(registry, submission) if submission else [*sorted(registry.suites), *sorted(registry.methods)]
     )
@@ -492,7 +492,7 @@ def _add_submission(add: Callable[[str, Any, str, str], argparse.ArgumentParser]
     )  # fmt: skip
     command.add_argument("name", nargs="*", metavar="METHOD|SUITE", help="what to check (default: everything)")
     command.add_argument("--changed", action="store_true", help="the changes against the base, and what they touch")
-    command.add_argument("--base", metavar="REV", help="of --changed: git revision (default: main, upstream's if any)")
+    command.add_argument("--base", metavar="REV", help="git revision of --changed (default: main, upstream's if any)")
     command.add_argument("--json", action="store_true", help="machine-readable")
 
 

@@ -125,8 +125,9 @@ def _task_type(suite: Suite[Any]) -> type[Task]:
 
 def _write(root: Path, files: Mapping[Path, str]) -> list[Path]:
     """Write all or nothing. Raises CannotCreate if one of them exists or can't be written."""
-    if not (root / "methods").is_dir() or not (root / "suites").is_dir():
-        raise CannotCreate(f"{root} is no checkout of effbench: it has no methods/ and suites/")
+    missing = [name for name in ("pyproject.toml", "methods", "suites") if not (root / name).exists()]
+    if missing:  # an installed package, say, whose folder is nobody's to write to
+        raise CannotCreate(f"{root} is no checkout of effbench, it has no {missing[0]}; clone the repository")
     for path in files:
         if path.exists():
             raise CannotCreate(f"{path} exists already; choose another name")

@@ -1,5 +1,6 @@
 """`effbench new`: what it writes works at once, and nothing is ever written over."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -18,7 +19,8 @@ def checkout(tmp_path: Path) -> Path:
     """The skeleton of a checkout: enough to write into."""
     for folder in ("methods/layer_dropping", "suites"):
         (tmp_path / folder).mkdir(parents=True)
-    (tmp_path / "methods/layer_dropping/__init__.py").touch()
+    for file in ("methods/layer_dropping/__init__.py", "pyproject.toml"):
+        (tmp_path / file).touch()
     return tmp_path
 
 
@@ -100,10 +102,12 @@ def test_nothing_is_written_over(checkout: Path) -> None:
     assert not (checkout / "suites/fresh").exists()
 
 
-def test_a_folder_that_is_no_checkout_is_refused(tmp_path: Path) -> None:
+def test_an_installed_package_is_no_checkout(checkout: Path) -> None:
+    (checkout / "pyproject.toml").unlink()
+    before = files_below(checkout)
     with pytest.raises(CannotCreate, match="no checkout"):
-        new_method(REGISTRY, "keep-ends", suite="lm-compression", family=None, root=tmp_path)
-    assert not files_below(tmp_path)
+        new_method(REGISTRY, "keep-ends", suite="lm-compression", family=None, root=checkout)
+    assert files_below(checkout) == before
 
 
 @pytest.mark.parametrize("suite", [*sorted(REGISTRY.suites), "toy"])
@@ -122,3 +126,23 @@ def test_a_new_suite_is_lint_clean_whatever_its_name(slug: str, checkout: Path) 
     new_suite(REGISTRY, slug, root=checkout)
     result = lint(checkout)
     assert result.returncode == 0, result.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_what_is_written_conforms_at_once(clone: Path, environment: dict[str, str]) -> None:
+    """From a suite's own template, from the one for suites that bring none, and with a new suite."""
+
+    def effbench(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = ["effbench", *arguments]
+        return subprocess.run(command, cwd=clone, env=environment, capture_output=True, text=True, check=False)
+
+    effbench("new", "suite", "fresh")
+    for slug, suite in (("from-template", "operator-data"), ("from-nothing", "fresh")):
+        effbench("new", "method", slug, "--suite", suite)
+    written = ["from-template", "from-nothing", "fresh-dense", "fresh-random", "fresh-svd"]
+    listed = {row["slug"] for row in json.loads(effbench("list", "--json").stdout)}
+    assert set(written) <= listed
+    findings = json.loads(effbench("check", *written, "--json").stdout)["findings"]
+    failed = {(finding["subject"], finding["check"]) for finding in findings if finding["status"] == "failed"}
+    assert failed == {("from-template", "finished"), ("from-nothing", "finished")}
