@@ -18,11 +18,6 @@ CHROMIUM = os.environ.get("EFFBENCH_CHROMIUM") or next(
 )
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    """Name the marker of this folder's tests."""
-    config.addinivalue_line("markers", "browser: opens pages in Chromium; skipped where it or Playwright is missing")
-
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Every test of this folder carries the marker."""
     for item in items:
