@@ -11,7 +11,7 @@ from bench.submit.checks.check import Check, NotChecked
 from bench.submit.subject import MethodSubject
 
 ROOT = Path(__file__).resolve().parents[3]
-NOT_OURS = ("[no-any-return]", "[import-not-found]", "[import-untyped]")
+NOT_OURS = ("[no-any-return]", "[no-untyped-call]", "[import-not-found]", "[import-untyped]")
 """Come from what mypy does not follow into: helpers, which are checked on their own, and libraries without types."""
 
 
