@@ -6,7 +6,7 @@ import psutil
 import torch
 from torch import nn
 
-BATCH_TOKENS = {"cpu": 1024, "cuda": 16384}
+BATCH_TOKENS = {"cpu": 512, "cuda": 16384}
 """More at once are no faster."""
 
 SHARE = 0.5

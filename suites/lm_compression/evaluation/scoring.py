@@ -32,8 +32,10 @@ TRUNK_ROW_TOKENS = {"cpu": 256, "cuda": 1024}
 FORWARD_TOKENS = {"cpu": 20, "cuda": 1000}
 """About what one more call of the model costs, in tokens; so much padding is put up with."""
 
-LOGITS_BYTES = {"cpu": 24 * 2**20, "cuda": 256 * 2**20}
-"""Size of one block of float32 logits. On a CPU it must fit the last cache, or the softmax takes twice as long."""
+LOGITS_BYTES = {"cpu": 16 * 2**20, "cuda": 256 * 2**20}
+SOFTMAX_BYTES = {"cpu": 2 * 2**20, "cuda": 256 * 2**20}
+"""Size of one block of logits, and of the float32 log-probabilities made of it at a time. On a CPU the first is large
+enough for the head's matrix product to be quick, the second small enough to stay in a core's own cache."""
 
 PROBE_TOLERANCE = {torch.float32: 1e-4, torch.float64: 1e-4}
 """How far a path may be from the candidate's own forward: the median over positions of the mean absolute difference
@@ -272,18 +274,21 @@ class Scorer:
         order = np.argsort(place, kind="stable")
         place = place[order]
         on_device = self._on_device(nodes), self._on_device(place), self._on_device(np.array(job.targets)[order])
-        vocabulary = states.shape[-1] if self.head is None else self._vocabulary
-        block = max(1, self._by_device(LOGITS_BYTES) // (4 * vocabulary))
+        head = None if self.path == "plain" else self.head
+        vocabulary = states.shape[-1] if head is None else self._vocabulary
+        block = max(1, self._by_device(LOGITS_BYTES) // (states.element_size() * vocabulary))
+        piece = max(1, self._by_device(SOFTMAX_BYTES) // (4 * vocabulary))
         scores, hits = [], []
-        for start in range(0, len(nodes), block):
-            logits = states[on_device[0][start : start + block]]
-            if self.head is not None and self.path != "plain":
-                logits = self.head(logits)
-            log_probs = logits.log_softmax(-1, dtype=torch.float32)
-            low, high = np.searchsorted(place, [start, start + block])
-            row, target = on_device[1][low:high] - start, on_device[2][low:high]
-            scores.append(log_probs[row, target])
-            hits.append(log_probs.argmax(-1)[row] == target if greedy else torch.zeros_like(target, dtype=torch.bool))
+        for first in range(0, len(nodes), block):
+            logits = states[on_device[0][first : first + block]]
+            logits = logits if head is None else head(logits)
+            for start in range(0, len(logits), piece):
+                log_probs = logits[start : start + piece].log_softmax(-1, dtype=torch.float32)
+                low, high = np.searchsorted(place, [first + start, first + start + len(log_probs)])
+                row, target = on_device[1][low:high] - first - start, on_device[2][low:high]
+                scores.append(log_probs[row, target])
+                hits.append(log_probs.argmax(-1)[row] == target if greedy else torch.zeros_like(row, dtype=torch.bool))
+            del logits, log_probs  # or they would still be there while the next block is made
         return order, torch.stack([torch.cat(scores), torch.cat(hits).float()])
 
     @property
@@ -356,8 +361,8 @@ class Scorer:
         if found.shape != truth.shape:
             return False
         tolerance = PROBE_TOLERANCE.get(truth.dtype, 0.1)
-        differences = (found.double() - truth.double()).abs().mean(-1)
-        return bool(differences.median() <= tolerance * truth.double().std())
+        differences = (found.float() - truth.float()).abs().mean(-1)
+        return bool(differences.median() <= tolerance * truth.float().std())
 
 
 def fork(cache: DynamicCache) -> DynamicCache:

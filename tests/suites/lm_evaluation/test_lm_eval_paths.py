@@ -150,7 +150,8 @@ def test_only_scored_positions_are_projected(toy: tuple[Any, Any], monkeypatch: 
 
 def test_the_projection_in_blocks(toy: tuple[Any, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     whole = Scorer(toy[0], max_length=2048).score(PAIRS)
-    monkeypatch.setattr(scoring, "LOGITS_BYTES", {"cpu": 4 * 258 * 3, "cuda": 4 * 258 * 3})
+    monkeypatch.setattr(scoring, "LOGITS_BYTES", {"cpu": 4 * 258 * 5, "cuda": 4 * 258 * 5})
+    monkeypatch.setattr(scoring, "SOFTMAX_BYTES", {"cpu": 4 * 258 * 2, "cuda": 4 * 258 * 2})
     blocks = Scorer(toy[0], max_length=2048).score(PAIRS)
     assert [score for score, _ in blocks] == pytest.approx([score for score, _ in whole], abs=1e-4)
 
