@@ -7,7 +7,8 @@ Both run in fresh processes by turns, in random order, on the same inputs: candi
 the model, each put through `passes` inputs. Bare: a plain loop around time.perf_counter. Harness: time_pair with no
 limit but the number of trials. The ratio is that of the loops, with its 95 % interval; the start of a process, the
 imports and the loading of the model are reported apart. processor: the same with processor seconds, which other
-processes on the machine disturb less. Decides no test.
+processes on the machine disturb less; and those of the whole harness over those of the passes in it, which no second
+process blurs. Decides no test.
 """
 
 import argparse
@@ -97,9 +98,21 @@ def child(way: str, model: str, passes: int, started: float) -> None:
     loaded = time.time()
     for x in inputs[:2]:
         candidate(x), baseline(x)
+    inside = [0.0]
+
+    def metered(call: Pass) -> Pass:
+        def run(x: Any) -> Any:
+            before = time.process_time()
+            result = call(x)
+            inside[0] += time.process_time() - before
+            return result
+
+        return run
+
     start, processor = time.perf_counter(), time.process_time()
-    (loop_harness if way == "harness" else loop_bare)(candidate, baseline, inputs)
+    (loop_harness if way == "harness" else loop_bare)(metered(candidate), metered(baseline), inputs)
     seconds = {"loop": time.perf_counter() - start, "processor": time.process_time() - processor}
+    seconds["passes"] = inside[0]
     seconds |= {"start": begun - started, "import": imported - begun, "load": loaded - imported}
     print(json.dumps(seconds))
 
@@ -136,6 +149,12 @@ def report(found: dict[str, list[dict[str, float]]], model: str, passes: int) ->
             f"  {what:<10} harness / bare {ratio.value:.4f} ({ratio.low:.4f} to {ratio.high:.4f}); median "
             f"{np.median(bare):.3f} s bare, {1e6 * per_step:+.1f} us a pass"
         )
+    added = ratio_interval(
+        [each["processor"] for each in found["harness"]], [each["passes"] for each in found["harness"]]
+    )
+    lines.append(
+        f"  processor  harness / its own passes {added.value:.4f} ({added.low:.4f} to {added.high:.4f}), in one process"
+    )
     for way, rounds in found.items():
         parts = ", ".join(
             f"{part} {np.median([r[part] for r in rounds]):.2f} s" for part in ("start", "import", "load")
