@@ -11,6 +11,9 @@ import torch
 from bench.contract import registry as registry_module
 from bench.contract.registry import Registry
 
+# As in a run: `datasets` reads this when it is imported, and would tell its makers what is loaded.
+os.environ |= {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
+
 TOY = Path(__file__).parent / "toy_plugin"
 
 torch.set_num_threads(1)  # toy models lose more than they win with several threads on a busy machine
