@@ -176,23 +176,25 @@ class _Loop:
         )  # of lm-eval's criterion: the same string may be written in more tokens
         self.found: list[list[int]] = [[] for _ in rows]
         self.alive = list(range(len(rows)))
-        prompts = [
-            self._read(part, len(trunk), self.scorer.new_cache() if cache is None else fork(cache))
-            for part in self.scorer.of_similar_length([row[len(trunk) :] for row in rows])
-        ]
-        self.best = torch.cat([best for best, _, _ in prompts])
-        width = max(mask.shape[1] for _, mask, _ in prompts)
-        self.mask = torch.cat([functional.pad(mask, (width - mask.shape[1], 0)) for _, mask, _ in prompts])
-        self.cache = _side_by_side([part for _, _, part in prompts], width)
+        width = len(rows[0])
+        best, masks = [], []
+        self.cache = self.scorer.new_cache()
+        for part in self.scorer.of_similar_length([row[len(trunk) :] for row in rows]):
+            read = self.scorer.new_cache() if cache is None else fork(cache)
+            chosen, mask = self._read(part, len(trunk), read)
+            _put(read, self.cache, sum(map(len, best)), len(rows), width)
+            best.append(chosen)
+            masks.append(functional.pad(mask, (width - mask.shape[1], 0)))
+        self.best, self.mask = torch.cat(best), torch.cat(masks)
 
-    def _read(self, rows: list[Tokens], trunk: int, cache: DynamicCache) -> tuple[Tensor, Tensor, DynamicCache]:
-        """(most likely next tokens, mask, cache) of prompts after the trunk."""
+    def _read(self, rows: list[Tokens], trunk: int, cache: DynamicCache) -> tuple[Tensor, Tensor]:
+        """(most likely next tokens, mask) of prompts after the trunk, which are added to the cache."""
         ids, mask = self.generator.padded(rows)
         if trunk:
             cache.batch_repeat_interleave(len(rows))
             mask = torch.cat([mask.new_ones(len(rows), trunk), mask], dim=1)
         positions = (mask.cumsum(1) - 1).clamp(min=0)[:, trunk:]
-        return self._call(ids, mask, positions, cache), mask, cache
+        return self._call(ids, mask, positions, cache), mask
 
     def _call(self, ids: Tensor, mask: Tensor, positions: Tensor, cache: DynamicCache) -> Tensor:
         """Most likely next token of each row."""
@@ -236,15 +238,14 @@ def _is_plain(cache: DynamicCache) -> bool:
     return all(type(layer) is DynamicLayer for layer in cache.layers)
 
 
-def _side_by_side(caches: list[DynamicCache], width: int) -> DynamicCache:
-    """One cache with the rows of all, in this order; each is used up, and padded with zeros on the left to `width`."""
-    whole, *others = caches
-    for index, layer in enumerate(whole.layers):
-        parts = [layer, *(cache.layers[index] for cache in others)]
-        for name in ("keys", "values"):
-            tensors = [getattr(part, name) for part in parts]
-            padded = [functional.pad(tensor, (0, 0, width - tensor.shape[2], 0)) for tensor in tensors]
-            setattr(layer, name, torch.cat(padded))
-            for part in parts[1:]:
-                setattr(part, name, None)
-    return whole
+def _put(part: DynamicCache, whole: DynamicCache, first: int, rows: int, width: int) -> None:
+    """Copy a part's keys and values into a cache of so many rows and tokens, from row `first` on, to the right."""
+    for source, target in zip(part.layers, whole.layers, strict=True):
+        if not target.is_initialized:
+            target.lazy_initialization(source.keys, source.values)
+            target.keys, target.values = (
+                tensor.new_zeros(rows, tensor.shape[1], width, tensor.shape[3])
+                for tensor in (source.keys, source.values)
+            )
+        place = slice(first, first + len(source.keys)), slice(None), slice(width - source.keys.shape[2], None)
+        target.keys[place], target.values[place] = source.keys, source.values
