@@ -40,8 +40,8 @@ enough for the head's matrix product to be quick, the second small enough to sta
 PROBE_TOLERANCE = {torch.float32: 1e-4, torch.float64: 1e-4}
 """How far a path may be from the candidate's own forward: the median over positions of the mean absolute difference
 of the logits, over their standard deviation within a position; 0.1 in half precision. A mask that is not honoured is
-far beyond. The median, because in half precision rounding alone can throw a single position far off (one that is about to
-become an attention sink)."""
+far beyond. The median, because in half precision rounding alone can throw a single position far off (one that is about
+to become an attention sink)."""
 
 
 @dataclass
