@@ -1,9 +1,11 @@
 """From MediaWiki markup to plain paragraphs of prose."""
 
+import html
 import re
 
-import wikitextparser
-from wikitextparser import Template
+import mwparserfromhell
+from mwparserfromhell.nodes import ExternalLink, Heading, HTMLEntity, Node, Tag, Template, Text, Wikilink
+from mwparserfromhell.wikicode import Wikicode
 
 _BACK_MATTER = re.compile(
     r"^==\s*(references|notes|footnotes|see also|external links|further reading|bibliography|sources|citations"
@@ -28,11 +30,11 @@ def plain_paragraphs(markup: str) -> list[str]:
     markup = _REFERENCE.sub("", markup)
     markup = _BLOCK.sub(_HOLE, markup)
     markup = _BACK_MATTER.sub("", markup)
-    text = wikitextparser.parse(markup).plain_text(replace_templates=_template_text, replace_tables=lambda table: "")
+    text = _shown(mwparserfromhell.parse(markup))
     return [tidy for line in text.split("\n") if (tidy := _tidy(line)) and _is_prose(tidy)]
 
 
-_HOLE = "\0"
+_HOLE = "\ufffc"  # the object replacement character
 _SILENT = {  # templates that leave no gap in the sentence when they go
     "sfn", "sfnp", "rp", "efn", "refn", "citation needed", "cn", "fact", "clarify", "dead link", "wayback", "who",
     "when", "according to whom", "page needed", "verify source", "failed verification", "by whom", "full", "dubious",
@@ -56,10 +58,47 @@ _SHOWS_FIRST = {
 _SHOWS_SECOND = {"lang", "transl"}
 
 
-def _template_text(template: Template) -> str:
-    """What a reader of the page would see in place of the template; a hole where we cannot tell."""
-    name = template.name.strip().lower().replace("_", " ")
-    plain = [argument.value.strip() for argument in template.arguments if argument.positional]
+def _shown(code: Wikicode) -> str:
+    """What a reader of the page would see of it, as text; a hole where we cannot tell."""
+    return "".join(_shown_node(node) for node in code.nodes)
+
+
+def _shown_node(node: Node) -> str:
+    match node:
+        case Text():
+            return str(node.value)
+        case HTMLEntity():
+            return str(node.normalize())
+        case Template():
+            return _shown_template(node)
+        case Wikilink():
+            target = str(node.title).strip()
+            if target.lower().startswith(("file:", "image:", "category:")):
+                return ""
+            return _shown(node.text) if node.text is not None else target.removeprefix(":")
+        case ExternalLink():
+            return _shown(node.title) if node.title is not None else ("" if node.brackets else str(node.url))
+        case Tag():
+            return _shown_tag(node)
+        case Heading():
+            return "\n"
+    return "" if type(node).__name__ == "Comment" else _HOLE
+
+
+def _shown_tag(tag: Tag) -> str:
+    name = str(tag.tag).strip().lower()
+    if name in ("table", "ref"):
+        return ""
+    if name == "br":
+        return "\n"
+    if tag.wiki_markup and name in ("li", "dt", "dd"):  # the mark of a list item, which _is_prose looks for
+        return str(tag.wiki_markup)
+    return _shown(tag.contents) if tag.contents is not None else ""
+
+
+def _shown_template(template: Template) -> str:
+    name = str(template.name).strip().lower().replace("_", " ")
+    plain = [_shown(parameter.value).strip() for parameter in template.params if not parameter.showkey]
     if name in ("convert", "cvt") and len(plain) >= 2:
         return f"{plain[0]} {plain[1]}"
     if name in _SHOWS_FIRST and plain:
@@ -74,7 +113,8 @@ def _template_text(template: Template) -> str:
 
 
 def _tidy(line: str) -> str:
-    line = _EMPTY_BRACKETS.sub("", line.replace("\xa0", " "))
+    # Marks of italics that nobody closed, and entities that were escaped twice, are still there.
+    line = _EMPTY_BRACKETS.sub("", html.unescape(line).replace("''", "").replace("\xa0", " "))
     line = _LEADING_IN_BRACKETS.sub("(", line)
     line = _SPACE_BEFORE_STOP.sub(r"\1", line)
     return " ".join(line.split())
