@@ -2,9 +2,11 @@
 
 import html
 import re
+from collections.abc import Callable
+from typing import Any
 
 import mwparserfromhell
-from mwparserfromhell.nodes import ExternalLink, Heading, HTMLEntity, Node, Tag, Template, Text, Wikilink
+from mwparserfromhell.nodes import Comment, ExternalLink, Heading, HTMLEntity, Node, Tag, Template, Text, Wikilink
 from mwparserfromhell.wikicode import Wikicode
 
 _BACK_MATTER = re.compile(
@@ -64,25 +66,21 @@ def _shown(code: Wikicode) -> str:
 
 
 def _shown_node(node: Node) -> str:
-    match node:
-        case Text():
-            return str(node.value)
-        case HTMLEntity():
-            return str(node.normalize())
-        case Template():
-            return _shown_template(node)
-        case Wikilink():
-            target = str(node.title).strip()
-            if target.lower().startswith(("file:", "image:", "category:")):
-                return ""
-            return _shown(node.text) if node.text is not None else target.removeprefix(":")
-        case ExternalLink():
-            return _shown(node.title) if node.title is not None else ("" if node.brackets else str(node.url))
-        case Tag():
-            return _shown_tag(node)
-        case Heading():
-            return "\n"
-    return "" if type(node).__name__ == "Comment" else _HOLE
+    show = _SHOWN.get(type(node))
+    return _HOLE if show is None else show(node)
+
+
+def _shown_link(link: Wikilink) -> str:
+    target = str(link.title).strip()
+    if target.lower().startswith(("file:", "image:", "category:")):
+        return ""
+    return target.removeprefix(":") if link.text is None else _shown(link.text)
+
+
+def _shown_external(link: ExternalLink) -> str:
+    if link.title is not None:
+        return _shown(link.title)
+    return "" if link.brackets else str(link.url)
 
 
 def _shown_tag(tag: Tag) -> str:
@@ -110,6 +108,18 @@ def _shown_template(template: Template) -> str:
     if name == "·":
         return "·"
     return _HOLE
+
+
+_SHOWN: dict[type[Node], Callable[[Any], str]] = {
+    Text: lambda text: str(text.value),
+    HTMLEntity: lambda entity: str(entity.normalize()),
+    Comment: lambda comment: "",
+    Heading: lambda heading: "\n",
+    Template: _shown_template,
+    Wikilink: _shown_link,
+    ExternalLink: _shown_external,
+    Tag: _shown_tag,
+}
 
 
 def _tidy(line: str) -> str:
