@@ -21,10 +21,11 @@ from pathlib import Path
 
 from bench.analyse.rows import Board
 from bench.contract.registry import Registry
+from bench.contract.sources import sources
 from bench.nightly.series import Configuration, configuration_of
 from bench.record.environment import hardware_class, library_versions
 from bench.record.schema import Record
-from bench.run.plan import Job, key, sources
+from bench.run.plan import Job, key
 
 REASONS = ("probe", "code", "new", "dependency", "oldest")
 UNKNOWN_SECONDS = 30.0

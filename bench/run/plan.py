@@ -6,12 +6,12 @@ import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from bench import measure
 from bench.contract import SCALES, Method
 from bench.contract.registry import Registry, UnknownName, configured
+from bench.contract.sources import sources
 from bench.record.environment import hardware_class, library_versions, usable_cores
 from bench.record.schema import SCHEMA_VERSION, Record
 
@@ -128,24 +128,6 @@ def key(registry: Registry, job: Job) -> str:
         "versions": library_versions(),
     }
     return hashlib.sha256(json.dumps(inputs, sort_keys=True, default=repr).encode()).hexdigest()[:32]
-
-
-def sources(module: ModuleType) -> set[Path]:
-    """Files that a method's module is made of: its own, the helpers in its folder, and every module of the same package
-    that their functions and classes come from.
-    """
-    package = module.__name__.split(".")[0]
-    todo, seen = [module], {module.__name__}
-    files = set(Path(str(module.__file__)).parent.glob("_*.py"))
-    while todo:
-        current = todo.pop()
-        files.add(Path(str(current.__file__)))
-        for value in vars(current).values():
-            name = value.__name__ if isinstance(value, ModuleType) else getattr(value, "__module__", None)
-            if isinstance(name, str) and name.split(".")[0] == package and name in sys.modules and name not in seen:
-                seen.add(name)
-                todo.append(sys.modules[name])
-    return files
 
 
 def outstanding(registry: Registry, jobs: Iterable[Job], records: Iterable[Record]) -> list[Job]:

@@ -20,6 +20,7 @@ import torch
 from bench.contract import Limits, Method, OverBudget, Suite, Task
 from bench.contract.evaluation import lock_evaluation, scoring, unlock_evaluation
 from bench.contract.registry import configured, import_all, load, suite_package
+from bench.contract.sources import sources
 from bench.measure.flops import count_flops
 from bench.measure.memory import Peak, named, peak_memory
 from bench.measure.size import resident, serialised
@@ -32,7 +33,7 @@ from bench.run.integrity.holdings import check_process, check_tensors
 from bench.run.integrity.processes import adopt_orphans, check_alone
 from bench.run.integrity.results import check_counted
 from bench.run.integrity.seal import Seal
-from bench.run.plan import Job, hyperparameters, sources
+from bench.run.plan import Job, hyperparameters
 from bench.run.timing import Bench
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from bench.contract.registry import Registry, UnknownName
-from bench.run.plan import sources
+from bench.contract.sources import sources
 from bench.submit.changes import Changes
 from bench.submit.checks import METHOD_CHECKS, SUBMISSION_CHECKS, SUITE_CHECKS
 from bench.submit.checks.check import Check, NotChecked, Subject

@@ -8,7 +8,8 @@ from typing import Any
 
 from bench.contract import Method, Suite, SuiteInfo
 from bench.contract.registry import Registry
-from bench.run.plan import Job, make_plan, sources
+from bench.contract.sources import sources
+from bench.run.plan import Job, make_plan
 from bench.submit.trials import Trial, TrialRunner
 
 
