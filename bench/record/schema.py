@@ -95,7 +95,8 @@ class Build(_Strict):
 
 class Environment(_Strict):
     """Where it ran. `versions` of libraries; facts of the device (driver, clocks, throttle reasons, limits...) as far
-    as they can be read, before the run (`device`) and after it (`device_after`).
+    as they can be read, before the run (`device`) and after it (`device_after`). isolation: what the method's code was
+    kept in.
     """
 
     hardware: str
@@ -111,6 +112,7 @@ class Environment(_Strict):
     versions: dict[str, str]
     commit: str | None
     dirty: bool | None
+    isolation: Literal["none", "bubblewrap"] = "none"
 
 
 class Outcome(_Strict):

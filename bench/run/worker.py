@@ -1,4 +1,7 @@
-"""One run, in its own process: build under the limits, weigh, score, time. `python -m bench.run.worker JOB OUT`."""
+"""One run, in its own process: build under the limits, weigh, score, time. `python -m bench.run.worker FD`.
+
+The order, as bench.run.local writes it, comes in on the standard input; the outcome goes to the descriptor FD.
+"""
 
 import ctypes
 import json
@@ -38,15 +41,16 @@ from bench.run.timing import Bench
 
 
 def main() -> None:
-    job_path, out_path = sys.argv[1:]
-    _die_with_parent()
+    answer = int(sys.argv[1])
+    os.set_inheritable(answer, False)
+    order = json.load(sys.stdin)
+    if not order["sandboxed"]:  # a sandbox sees to it itself
+        _die_with_parent()
     adopt_orphans()
-    order = json.loads(Path(job_path).read_text())
     protect([Path(folder) for folder in order["protected"]])
     outcome = run(Job(**order["job"]))
-    partial = Path(out_path + ".part")
-    partial.write_text(outcome.model_dump_json())
-    partial.rename(out_path)
+    with os.fdopen(answer, "wb") as pipe:
+        pipe.write(outcome.model_dump_json().encode())
 
 
 def run(job: Job) -> Outcome:
