@@ -10,6 +10,8 @@ SCHEMA_VERSION = 1
 
 Status = Literal["ok", "over_budget", "failed", "timeout", "out_of_memory", "unsupported"]
 
+Isolation = Literal["none", "bubblewrap"]
+
 
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, ser_json_inf_nan="constants")
@@ -112,7 +114,7 @@ class Environment(_Strict):
     versions: dict[str, str]
     commit: str | None
     dirty: bool | None
-    isolation: Literal["none", "bubblewrap"] = "none"
+    isolation: Isolation = "none"
 
 
 class Outcome(_Strict):

@@ -130,11 +130,11 @@ def _wait(
                 return Outcome(status="timeout", reason=f"stopped after {timeout:g} s")
             if selector.get_map():
                 for key, _ in selector.select(min(_TICK, deadline - now)):
-                    reader: _Reader = key.data
-                    reader.read()
-                    if excess := reader.excess():
+                    ready: _Reader = key.data
+                    ready.read()
+                    if excess := ready.excess():
                         return excess
-                    if not reader.open:
+                    if not ready.open:
                         selector.unregister(key.fd)
             else:
                 time.sleep(min(_TICK, deadline - now))

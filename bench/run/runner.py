@@ -3,17 +3,19 @@
 import time
 import uuid
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
-from bench.contract import MissingAsset
+from bench.contract import MissingAsset, SuiteInfo
 from bench.contract.registry import Registry
 from bench.record import store
 from bench.record.device import device_facts
 from bench.record.environment import check_device, collect
-from bench.record.schema import Outcome, Record
+from bench.record.schema import Isolation, Outcome, Record
 from bench.run import local
-from bench.run.plan import Job, key, outstanding
+from bench.run.plan import Job, key
 from bench.run.plausibility import implausible_time
 from bench.run.progress import Progress
 
@@ -21,36 +23,57 @@ ROOT = Path(__file__).resolve().parents[2]
 Executor = Callable[[Job, float, Sequence[Path]], tuple[Outcome, str]]
 
 
-def run_plan(
-    registry: Registry,
-    jobs: Sequence[Job],
+@dataclass(frozen=True)
+class Planned:
+    """A job with what its record needs to know of its method and suite: they may not be imported here. key: of the
+    record; info: of the suite."""
+
+    job: Job
+    key: str
+    info: SuiteInfo
+
+
+def run_plan(registry: Registry, jobs: Sequence[Job], results: Path, **options: Any) -> list[Record]:
+    """Run the jobs that no record answers yet; return the new records. options: those of `run_planned`.
+
+    Checks at the door what would otherwise fail hours later: the device, the assets of every suite, the results folder.
+    """
+    check_ready(registry, jobs)
+    return run_planned([_planned(registry, job) for job in jobs], results, **options)
+
+
+def run_planned(
+    plan: Sequence[Planned],
     results: Path,
     *,
     again: bool = False,
     timeout: float | None = None,
     executor: Executor = local.execute,
     progress: Progress | None = None,
+    root: Path = ROOT,
+    isolation: Isolation = "none",
 ) -> list[Record]:
-    """Run the jobs that no record answers yet (all of them with `again`); return the new records.
+    """As run_plan, where plan and assets are known. A run that was stopped from outside (timeout, out of memory,
+    failure) counts as answered: it is a result, and `again`, which runs all, repeats it.
 
-    Checks at the door what would otherwise fail hours later: the device, the assets of every suite, the results
-    folder. timeout: seconds per run instead of the suite's.
+    timeout: seconds per run instead of the suite's. root: the checkout that the methods come from. isolation: what the
+    executor keeps them in.
     """
-    check_ready(registry, jobs)
     store.check_writable(results)
     known, _ = store.read_all(results)
-    todo = list(jobs) if again else outstanding(registry, jobs, known)
+    answered = set() if again else {record.key for record in known}
+    todo = [each for each in plan if each.key not in answered]
     progress = progress or Progress()
     committed, _ = store.read_all(ROOT / "results")  # for a first estimate of how long it will take
-    progress.start(todo, skipped=len(jobs) - len(todo), history=[*committed, *known])
+    progress.start([each.job for each in todo], skipped=len(plan) - len(todo), history=[*committed, *known])
     records = []
     try:
-        for job in todo:
-            progress.begin(job)
-            record = run_job(registry, job, results, timeout=timeout, executor=executor)
+        for each in todo:
+            progress.begin(each.job)
+            record = _run(each, results, timeout=timeout, executor=executor, root=root, isolation=isolation)
             store.append(results, record)
             records.append(record)
-            progress.end(job, record)
+            progress.end(each.job, record)
     finally:
         progress.stop()
     return records
@@ -68,19 +91,32 @@ def check_ready(registry: Registry, jobs: Sequence[Job]) -> None:
 
 def run_job(registry: Registry, job: Job, results: Path, *, timeout: float | None, executor: Executor) -> Record:
     """Run one job and make its record. A time that the machine cannot reach makes it failed: implausible."""
-    info = registry.suite(job.suite).info
-    environment = collect(job.device, ROOT, threads=job.threads)
+    planned = _planned(registry, job)
+    return _run(planned, results, timeout=timeout, executor=executor, root=ROOT, isolation="none")
+
+
+def _planned(registry: Registry, job: Job) -> Planned:
+    return Planned(job, key(registry, job), registry.suite(job.suite).info)
+
+
+def _run(
+    planned: Planned, results: Path, *, timeout: float | None, executor: Executor, root: Path, isolation: Isolation
+) -> Record:
+    job, info = planned.job, planned.info
+    environment = collect(job.device, root, threads=job.threads)
     started, clock = datetime.now(UTC), time.monotonic()
     outcome, log = executor(job, timeout or info.timeout[job.scale], [results, ROOT / "results"])
     seconds = time.monotonic() - clock
-    environment = environment.model_copy(update={"device_after": device_facts(job.device)})
+    environment = environment.model_copy(
+        update={"device_after": device_facts(job.device), "isolation": isolation},
+    )
     if outcome.status == "ok" and outcome.timings:
         problem = implausible_time(outcome.timings, results, job.device, job.threads)
         if problem is not None:
             outcome.status, outcome.reason = "failed", problem
     return Record(
         id=uuid.uuid4().hex[:16],
-        key=key(registry, job),
+        key=planned.key,
         suite=job.suite,
         suite_version=info.version,
         method=job.method,

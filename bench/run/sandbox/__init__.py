@@ -18,3 +18,7 @@ What a sandbox is stands in bubblewrap.py; what it may use up in resources.py; i
 
 class NoSandbox(RuntimeError):
     """There is no sandbox on this machine; the message says why, and what to do."""
+
+
+class NotPlanned(RuntimeError):
+    """What was asked for can't be run; said by the methods in the sandbox."""

@@ -12,6 +12,7 @@ from tempfile import TemporaryDirectory
 
 import psutil
 
+from bench.record.schema import Isolation
 from bench.run.exchange import Ended, exchange
 from bench.run.integrity.processes import MARK, kill_marked
 from bench.run.sandbox import inside
@@ -27,7 +28,7 @@ class Confinement:
     resources: Resources
 
     @property
-    def name(self) -> str:
+    def isolation(self) -> Isolation:
         """As records call it."""
         return "none" if self.sandbox is None else "bubblewrap"
 
