@@ -7,18 +7,27 @@ import math
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bench.contract import MissingAsset
 from bench.contract.registry import Registry, SlugTaken, UnknownName, family, load
 from bench.record import store
 from bench.record.environment import NoSuchDevice
+from bench.run.sandbox import NoSandbox, NotPlanned
 from bench.submit import Refused
 from bench.submit.new import families_of, new_method, new_suite
 
+if TYPE_CHECKING:
+    from bench.record.schema import Record
+    from bench.run.plan import Job
+
 ROOT = Path(__file__).resolve().parents[1]
 INTERRUPTED = 130
+_REFUSALS = (
+    UnknownName, SlugTaken, Refused, NoSuchDevice, store.ResultsNotWritable, MissingAsset, NoSandbox, NotPlanned,
+)  # fmt: skip
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -26,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     arguments = _parser().parse_args(argv)
     try:
         arguments.command(arguments)
-    except (UnknownName, SlugTaken, Refused, NoSuchDevice, store.ResultsNotWritable, MissingAsset) as error:
+    except _REFUSALS as error:
         print(f"effbench: {error}", file=sys.stderr)
         sys.exit(2)
     except BrokenPipeError:  # the reader (head, less) has seen enough
@@ -92,6 +101,12 @@ def check_command(arguments: argparse.Namespace) -> None:
     from bench.submit import check
     from bench.submit.changes import changes
 
+    if arguments.sandbox:
+        from bench.submit.confined import check_confined
+
+        flags = ["--changed"] * arguments.changed + ["--json"] * arguments.json
+        base = ["--base", arguments.base] if arguments.base else []
+        sys.exit(check_confined([*flags, *base, "--", *arguments.name]))
     registry = _registry()
     submission = changes(ROOT, arguments.base) if arguments.changed or arguments.base else None
     names = arguments.name or (
@@ -106,32 +121,23 @@ def check_command(arguments: argparse.Namespace) -> None:
 
 
 def run_command(arguments: argparse.Namespace) -> None:
-    from bench.run.plan import make_plan
-    from bench.run.runner import run_plan
-
-    registry = _registry()
-    jobs = [
-        job
-        for suite in arguments.suite or sorted(registry.suites)
-        for job in make_plan(
-            registry,
-            suite=suite,
-            methods=arguments.method,
-            points=arguments.point,
-            seeds=arguments.seed,
-            scale=arguments.scale,
-            base=arguments.base,
-            device=arguments.device,
-            threads=arguments.threads,
-            timed=not arguments.untimed,
-        )
-    ]
+    selection = {
+        "methods": arguments.method,
+        "points": arguments.point,
+        "seeds": arguments.seed,
+        "scale": arguments.scale,
+        "base": arguments.base,
+        "device": arguments.device,
+        "threads": arguments.threads,
+        "timed": not arguments.untimed,
+    }
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # being told to stop is like Ctrl-C: tidy up
+    jobs, run = (_plan_confined if arguments.sandbox or arguments.submission else _plan)(arguments, selection)
     if arguments.dry_run:
         print(*(job.label for job in jobs), sep="\n")
         return
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # being told to stop is like Ctrl-C: tidy up
     try:
-        records = run_plan(registry, jobs, arguments.results, again=arguments.again, timeout=arguments.timeout)
+        records = run(arguments.results, again=arguments.again, timeout=arguments.timeout)
     except KeyboardInterrupt:
         print(
             f"\nstopped; every finished record is in {arguments.results}, the same command continues where it stopped",
@@ -139,6 +145,32 @@ def run_command(arguments: argparse.Namespace) -> None:
         )
         sys.exit(INTERRUPTED)
     print(f"{len(records)} new records in {arguments.results}")
+
+
+_Planned = tuple[list["Job"], Callable[..., list["Record"]]]
+"""What there is to run, and what runs it: of the results folder and the options of run_plan."""
+
+
+def _plan(arguments: argparse.Namespace, selection: dict[str, Any], **options: Any) -> _Planned:
+    from bench.run.plan import make_plan
+    from bench.run.runner import run_plan
+
+    registry = _registry()
+    suites = arguments.suite or sorted(registry.suites)
+    jobs = [job for suite in suites for job in make_plan(registry, suite=suite, **selection)]
+    return jobs, partial(run_plan, registry, jobs, **options)
+
+
+def _plan_confined(arguments: argparse.Namespace, selection: dict[str, Any]) -> _Planned:
+    """With a sandbox no method is imported here."""
+    from bench.run.sandbox import command
+
+    tree = (arguments.submission or ROOT).resolve()
+    confinement = command.confinement_of(tree, required=arguments.submission is not None, tell=_tell)
+    if confinement.sandbox is None:
+        return _plan(arguments, selection, executor=command.executor_of(confinement))
+    plan = command.plan_selection(tree, confinement, suites=arguments.suite, tell=_tell, **selection)
+    return [each.job for each in plan], partial(command.run_confined, plan, confinement, tree=tree)
 
 
 def records_command(arguments: argparse.Namespace) -> None:
@@ -329,8 +361,12 @@ def _describe(registry: Registry, slug: str) -> dict[str, Any]:
 def _registry() -> Registry:
     registry = load()
     for problem in registry.problems:
-        print(f"effbench: {problem}", file=sys.stderr)
+        _tell(problem)
     return registry
+
+
+def _tell(line: str) -> None:
+    print(f"effbench: {line}", file=sys.stderr)
 
 
 def _write(text: str, path: Path | None) -> None:
@@ -402,7 +438,8 @@ def _parser() -> argparse.ArgumentParser:
         "  effbench run --suite lm-compression --method flap --method attention-drop:mlp\n"
         "  effbench run --suite lm-compression --method dense@unlimited --method finercut@compute-75\n"
         "  effbench run --suite operator-data --method skr --seed 1 --again\n"
-        "  effbench run --scale full --base Qwen/Qwen2.5-0.5B --device cuda --suite lm-compression",
+        "  effbench run --scale full --base Qwen/Qwen2.5-0.5B --device cuda --suite lm-compression\n"
+        "  effbench run --submission ../their-checkout --suite lm-compression --method their-method",
     )  # fmt: skip
     command.add_argument("--suite", action="append", default=[], help="suite to run; repeat for more (default: all)")
     command.add_argument(
@@ -418,6 +455,14 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--timeout", type=float, metavar="SECONDS", help="per run, instead of the suite's")
     command.add_argument("--again", action="store_true", help="run even what is recorded already")
     command.add_argument("--dry-run", action="store_true", help="print the plan, run nothing")
+    command.add_argument(
+        "--sandbox", action="store_true", help="keep the code of methods and suites away from this machine (bubblewrap)"
+    )
+    command.add_argument(
+        "--submission", type=Path, nargs="?", const=ROOT, metavar="DIR",
+        help="the same for code that nobody has read: refuses where there is no sandbox. DIR: a checkout whose methods "
+        "and suites are run, by this engine (default: this one)",
+    )  # fmt: skip
     add_results(command)
 
     command = add(
@@ -493,6 +538,7 @@ def _add_submission(add: Callable[[str, Any, str, str], argparse.ArgumentParser]
     command.add_argument("name", nargs="*", metavar="METHOD|SUITE", help="what to check (default: everything)")
     command.add_argument("--changed", action="store_true", help="the changes against the base, and what they touch")
     command.add_argument("--base", metavar="REV", help="git revision of --changed (default: main, upstream's if any)")
+    command.add_argument("--sandbox", action="store_true", help="run it all in a sandbox; refuses where there is none")
     command.add_argument("--json", action="store_true", help="machine-readable")
 
 

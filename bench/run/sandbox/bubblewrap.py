@@ -48,9 +48,16 @@ class Bubblewrap:
     tree: Path = ROOT
 
     def command(
-        self, command: Sequence[str], *, temporary_bytes: int, gpu: bool = False, visible: Sequence[Path] = ()
+        self,
+        command: Sequence[str],
+        *,
+        temporary_bytes: int,
+        gpu: bool = False,
+        visible: Sequence[Path] = (),
+        hidden: Sequence[Path] = (),
     ) -> list[str]:
-        """The command, in a sandbox. visible: what else can be read. Inherited file descriptors stay open."""
+        """The command, in a sandbox. visible: what else can be read; hidden: files among it that look empty. Inherited
+        file descriptors stay open."""
         size = ("--size", str(temporary_bytes), "--tmpfs")
         return [
             self.program,
@@ -65,6 +72,7 @@ class Bubblewrap:
             *self._packages(),
             *size, str(_cache()), *_files_of(_cache()),
             *_read_only([str(_hub_cache()), *map(str, visible)]),
+            *(word for path in hidden for word in ("--ro-bind", os.devnull, str(path))),
             "--remount-ro", "/dev", "--remount-ro", "/", "--chdir", "/tmp",
             "--", *command,
         ]  # fmt: skip

@@ -4,7 +4,7 @@ import json
 import os
 import sys
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,7 +60,7 @@ def launch(
         if confinement.sandbox is not None:
             variables["TMPDIR"] = "/tmp"
         ended = exchange(
-            lambda answer: _confined(confinement, [sys.executable, "-P", "-m", module, str(answer)], gpu),
+            lambda answer: confined_command(confinement, [sys.executable, "-P", "-m", module, str(answer)], gpu=gpu),
             given,
             environment={**environment(), **variables},
             timeout=timeout,
@@ -75,15 +75,25 @@ def launch(
     return ended
 
 
-def _confined(confinement: Confinement, command: list[str], gpu: bool) -> list[str]:
+def confined_command(
+    confinement: Confinement,
+    command: Sequence[str],
+    *,
+    gpu: bool = False,
+    visible: Sequence[Path] = (),
+    hidden: Sequence[Path] = (),
+) -> list[str]:
+    """The command under its limits and, where there is one, in the sandbox. visible, hidden: see Bubblewrap.command."""
     resources = confinement.resources
     limits = {"RLIMIT_NPROC": resources.tasks + _tasks_of_user(), "RLIMIT_FSIZE": resources.file_bytes}
     if not gpu:  # CUDA maps far more than it uses
         limits["RLIMIT_DATA"] = resources.memory_bytes
-    command = [sys.executable, "-I", "-S", str(Path(inside.__file__)), json.dumps(limits), *command]
+    limited = [sys.executable, "-I", "-S", str(Path(inside.__file__)), json.dumps(limits), *command]
     if confinement.sandbox is None:
-        return command
-    return confinement.sandbox.command(command, temporary_bytes=resources.temporary_bytes, gpu=gpu)
+        return limited
+    return confinement.sandbox.command(
+        limited, temporary_bytes=resources.temporary_bytes, gpu=gpu, visible=visible, hidden=hidden
+    )
 
 
 def _tasks_of_user() -> int:
