@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.contract import Card, Claim, Limits, Method
+from methods._blocks import first_inputs
 from methods._calibration import calibration_batch
 from methods.layer_dropping._distances import mean_distance
 from methods.layer_dropping._limits import take_until_met, unmet
@@ -100,8 +101,7 @@ class _Network:
     """The model as a chain of sub-layers over fixed windows, of which any may be left out."""
 
     def __init__(self, model: Any, windows: Tensor) -> None:
-        self.context = _block_context(model, windows[:1])
-        self.embedded: Tensor = model.get_input_embeddings()(windows)
+        self.embedded, self.context = first_inputs(model, windows)
         self.norm: Callable[[Tensor], Tensor] = model.get_decoder().norm
         self.unembed: Callable[[Tensor], Tensor] = model.get_output_embeddings()
         self.steps: dict[Sublayer, nn.Module] = {}
@@ -137,16 +137,3 @@ class _Network:
     def _step(self, sublayer: Sublayer, states: Tensor) -> Tensor:
         rows = max(1, TOKENS_AT_ONCE // states.shape[1])
         return torch.cat([self.steps[sublayer](part, **self.context) for part in states.split(rows)])
-
-
-def _block_context(model: Any, window: Tensor) -> dict[str, Any]:
-    """What the model hands to each of its blocks (mask, rotary embeddings) for one full window, (1, length)."""
-    caught: dict[str, Any] = {}
-
-    def catch(_: nn.Module, args: Any, context: dict[str, Any]) -> None:
-        caught.update(context)
-
-    view = drop(model, sublayers(model)[2:], share_weights=True)  # one block is enough
-    blocks(view)[0].register_forward_pre_hook(catch, with_kwargs=True)
-    view.get_decoder()(input_ids=window, use_cache=False)
-    return caught
