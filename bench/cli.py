@@ -121,6 +121,8 @@ def check_command(arguments: argparse.Namespace) -> None:
 
 
 def run_command(arguments: argparse.Namespace) -> None:
+    from bench.run.cluster import ClusterUnusable
+
     selection = {
         "methods": arguments.method,
         "points": arguments.point,
@@ -132,7 +134,10 @@ def run_command(arguments: argparse.Namespace) -> None:
         "timed": not arguments.untimed,
     }
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # being told to stop is like Ctrl-C: tidy up
-    jobs, run = (_plan_confined if arguments.sandbox or arguments.submission else _plan)(arguments, selection)
+    confined = arguments.sandbox or arguments.submission
+    if arguments.executor == "ray" and confined:
+        raise Refused("a sandbox is of this machine alone: leave out --executor ray, or the sandbox")
+    jobs, run = (_plan_confined if confined else _plan)(arguments, selection)
     if arguments.dry_run:
         print(*(job.label for job in jobs), sep="\n")
         return
@@ -144,6 +149,9 @@ def run_command(arguments: argparse.Namespace) -> None:
             file=sys.stderr,
         )
         sys.exit(INTERRUPTED)
+    except ClusterUnusable as reason:
+        print(f"effbench: {reason}", file=sys.stderr)
+        sys.exit(2)
     print(f"{len(records)} new records in {arguments.results}")
 
 
@@ -158,7 +166,15 @@ def _plan(arguments: argparse.Namespace, selection: dict[str, Any], **options: A
     registry = _registry()
     suites = arguments.suite or sorted(registry.suites)
     jobs = [job for suite in suites for job in make_plan(registry, suite=suite, **selection)]
+    if arguments.executor == "ray":
+        return jobs, partial(_run_on_ray, arguments, jobs)
     return jobs, partial(run_plan, registry, jobs, **options)
+
+
+def _run_on_ray(arguments: argparse.Namespace, jobs: Sequence["Job"], results: Path, **options: Any) -> list["Record"]:
+    from bench.run.cluster.ray import run_on_ray  # without Ray this says how to install it
+
+    return run_on_ray(jobs, results, address=arguments.ray_address, share_nodes=arguments.share_nodes, **options)
 
 
 def _plan_confined(arguments: argparse.Namespace, selection: dict[str, Any]) -> _Planned:
@@ -455,6 +471,16 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--timeout", type=float, metavar="SECONDS", help="per run, instead of the suite's")
     command.add_argument("--again", action="store_true", help="run even what is recorded already")
     command.add_argument("--dry-run", action="store_true", help="print the plan, run nothing")
+    command.add_argument(
+        "--executor", choices=("local", "ray"), default="local", help="this machine (default) or a Ray cluster"
+    )
+    command.add_argument(
+        "--ray-address", metavar="HOST:PORT",
+        help="the cluster (default: $RAY_ADDRESS, else one that is started on this machine and stopped again)",
+    )  # fmt: skip
+    command.add_argument(
+        "--share-nodes", action="store_true", help="do not keep a node of the cluster for one timed run at a time"
+    )
     command.add_argument(
         "--sandbox", action="store_true", help="keep the code of methods and suites away from this machine (bubblewrap)"
     )

@@ -14,11 +14,15 @@ from bench.run.plan import Job
 class Progress:
     """A progress bar on a terminal; elsewhere (logs, CI) a line when a run begins and one when it ends."""
 
+    side_by_side: int
+    """How many runs go on at a time, for the estimate."""
+
     def __init__(self, console: Console | None = None) -> None:
         self.console = console or Console(stderr=True)
 
     def start(self, todo: Sequence[Job], skipped: int, history: Sequence[Record]) -> None:
         self._left = list(todo)
+        self.side_by_side = 1
         self._spent: dict[str, list[float]] = {}
         alike = {(job.suite, job.scale) for job in todo}
         for record in history:
@@ -39,9 +43,9 @@ class Progress:
         self._task = self._bar.add_task("", total=len(todo), estimate="")
         self._bar.start()
 
-    def begin(self, job: Job) -> None:
+    def begin(self, job: Job, where: str = "") -> None:
         if not self.console.is_terminal:
-            self.console.print(f"running {job.label}", markup=False, highlight=False)
+            self.say(f"running {job.label}{where and f' on {where}'}")
         self._bar.update(self._task, description=job.label, estimate=self._estimate())
 
     def end(self, job: Job, record: Record) -> None:
@@ -49,8 +53,12 @@ class Progress:
         self._spent.setdefault(job.method, []).append(record.seconds)
         reason = f" ({record.reason})" if record.reason else ""
         done = f"{job.label}: {record.status}{reason}, {record.seconds:.0f} s"
-        self.console.print(f"{done}; {len(self._left)} left, {self._estimate()}", markup=False, highlight=False)
+        self.say(f"{done}; {len(self._left)} left, {self._estimate()}")
         self._bar.advance(self._task)
+
+    def say(self, line: str) -> None:
+        """A line of its own."""
+        self.console.print(line, markup=False, highlight=False)
 
     def stop(self) -> None:
         self._bar.stop()
@@ -61,4 +69,5 @@ class Progress:
         if not everything:
             return "no estimate yet"
         seconds = sum(statistics.median(self._spent.get(job.method, everything)) for job in self._left)
+        seconds /= self.side_by_side
         return f"about {seconds / 60:.0f} min left" if seconds >= 90 else f"about {seconds:.0f} s left"

@@ -1,8 +1,8 @@
-"""From plan to records: run what is outstanding, job after job; each record is stored as soon as it is there."""
+"""From plan to records: run what is outstanding; each record is stored as soon as it is there."""
 
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -59,21 +59,48 @@ def run_planned(
     timeout: seconds per run instead of the suite's. root: the checkout that the methods come from. isolation: what the
     executor keeps them in.
     """
-    store.check_writable(results)
-    known, _ = store.read_all(results)
+    known = known_records(results)
     answered = set() if again else {record.key for record in known}
     todo = [each for each in plan if each.key not in answered]
-    progress = progress or Progress()
-    committed, _ = store.read_all(ROOT / "results")  # for a first estimate of how long it will take
-    progress.start([each.job for each in todo], skipped=len(plan) - len(todo), history=[*committed, *known])
-    records = []
-    try:
+
+    def one_by_one(progress: Progress) -> Iterator[tuple[Job, Record]]:
         for each in todo:
             progress.begin(each.job)
-            record = _run(each, results, timeout=timeout, executor=executor, root=root, isolation=isolation)
+            yield each.job, _run(each, results, timeout=timeout, executor=executor, root=root, isolation=isolation)
+
+    return store_each(
+        one_by_one, [each.job for each in todo], results, skipped=len(plan) - len(todo), known=known, progress=progress
+    )
+
+
+def known_records(results: Path) -> list[Record]:
+    """What is recorded already. Raises ResultsNotWritable if nothing can be added."""
+    store.check_writable(results)
+    return store.read_all(results)[0]
+
+
+def store_each(
+    runs: Callable[[Progress], Iterator[tuple[Job, Record]]],
+    todo: Sequence[Job],
+    results: Path,
+    *,
+    skipped: int,
+    known: Sequence[Record],
+    progress: Progress | None = None,
+) -> list[Record]:
+    """Store each record as soon as `runs` gives it, so that whatever stops it loses no finished run; return them all.
+
+    runs: makes a record for each job of `todo`, in any order. known: earlier ones, to estimate the time that is left.
+    """
+    progress = progress or Progress()
+    committed, _ = store.read_all(ROOT / "results")
+    progress.start(todo, skipped=skipped, history=[*committed, *known])
+    records = []
+    try:
+        for job, record in runs(progress):
             store.append(results, record)
             records.append(record)
-            progress.end(each.job, record)
+            progress.end(job, record)
     finally:
         progress.stop()
     return records
