@@ -26,7 +26,7 @@ def check_confined(arguments: Sequence[str]) -> int:
     process = subprocess.Popen(
         confined_command(confinement, command, visible=[ROOT], hidden=_secrets()),
         stdin=subprocess.DEVNULL,
-        env=environment() | {"TMPDIR": "/tmp", "GIT_OPTIONAL_LOCKS": "0"},
+        env=environment() | {"TMPDIR": "/tmp", "MYPY_CACHE_DIR": "/tmp/mypy", "GIT_OPTIONAL_LOCKS": "0"},
     )
     watch = Watch(process.pid, confinement.resources)
     try:

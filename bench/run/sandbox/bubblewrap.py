@@ -30,6 +30,16 @@ _PASSED_ON_PREFIXES = ("KMP_", "LC_", "MKL_", "OMP_", "OPENBLAS_")
 _INSTALL = "install bubblewrap 0.8 or newer (apt install bubblewrap; dnf install bubblewrap)"
 
 
+_PROBE = """
+import os, socket, sys
+writable = [path for path in ("/", "/usr", "/proc/sys/kernel/core_pattern", "/proc/sysrq-trigger", sys.prefix)
+            if os.access(path, os.W_OK)]
+if writable or [name for _, name in socket.if_nameindex()] != ["lo"]:
+    sys.exit(f"it leaks: {writable} can be written, interfaces {socket.if_nameindex()}")
+"""
+"""Run once in a sandbox before anything else is: what a version or a system of another kind may get wrong."""
+
+
 def environment() -> dict[str, str]:
     """The variables of the present process that a run in the sandbox, or under its limits, may see."""
     kept = {
@@ -66,7 +76,8 @@ class Bubblewrap:
             *size, "/tmp",
             *_system(),
             *_read_only([*_MACHINE, *(["/sys"] if gpu else [])]),
-            "--proc", "/proc", "--dev", "/dev", *size, "/dev/shm",
+            "--proc", "/proc", *_read_only(_switches()),
+            "--dev", "/dev", *size, "/dev/shm",
             *(_gpus() if gpu else ()),
             *_read_only(self._python_paths()),
             *self._packages(),
@@ -102,7 +113,7 @@ def find(tree: Path = ROOT) -> Bubblewrap:
     sandbox = Bubblewrap(program, tree)
     try:
         done = subprocess.run(
-            sandbox.command([sys.executable, "-I", "-S", "-c", ""], temporary_bytes=1 << 20),
+            sandbox.command([sys.executable, "-I", "-S", "-c", _PROBE], temporary_bytes=1 << 20),
             stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False,
         )  # fmt: skip
     except (OSError, subprocess.TimeoutExpired) as error:
@@ -128,6 +139,14 @@ def _system() -> Iterator[str]:
         elif os.path.isdir(path):
             yield from ("--ro-bind", path, path)
     yield from _read_only(_ETC)
+
+
+def _switches() -> Iterator[str]:
+    """What of /proc is the machine's and no process's: sysctls, interrupts and more. Root's without any capability, so
+    that a sandbox which root starts could throw them."""
+    for path in sorted(Path("/proc").iterdir()):
+        if not path.name.isdigit() and not path.is_symlink() and (path.is_dir() or path.stat().st_mode & 0o222):
+            yield str(path)
 
 
 def _gpus() -> Iterator[str]:
