@@ -8,7 +8,8 @@ from xml.etree import ElementTree
 
 ATOM = "http://www.w3.org/2005/Atom"
 MOST = 100
-TITLES = {"worse": "worse", "better": "better", "broke": "does not run any more", "mended": "runs again", "new": "new"}
+TITLES = {"worse": "worse", "better": "better", "broke": "does not run any more", "mended": "runs again", "new": "new",
+          "suspected": "may have changed"}  # fmt: skip
 
 
 def make_feed(changes: Sequence[Mapping[str, Any]], newest: float, url: str | None) -> str:

@@ -153,7 +153,8 @@ def _axis(metric: Metric, costs: Sequence[Cost], start: float, end: float) -> Ax
         pad = (high / low) ** 0.07
         low, high = low / pad, high * pad
     else:
-        pad = 0.07 * (high - low) or 0.1 * abs(high) or 1.0
+        spread = high - low
+        pad = 0.07 * spread if spread > 1e-9 * abs(high) else 0.1 * abs(high) or 1.0  # less is rounding alone
         low, high = (max(0.0, low - pad) if low >= 0 else low - pad), high + pad
     factor, unit = scaled(max(abs(low), abs(high)), metric.unit or costs[0].unit)
     axis = Axis("", low, high, log, start, end)

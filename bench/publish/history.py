@@ -1,29 +1,29 @@
 """How figures moved from record to record: changes worth telling, and series to draw."""
 
 import math
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
-from bench.analyse.compare import MARGIN, cost_change
+from bench.analyse.regressions import SENSITIVITY, Kind, Noise, Run, State, between_runs, step, timed
 from bench.analyse.rows import Board
 from bench.analyse.summary import Cost
 from bench.contract import Metric
+from bench.measure.statistics import MIN_PAIRS, Estimate
 from bench.publish.catalogue import Entry
-from bench.publish.format import percent, quantity
+from bench.publish.format import interval, percent, quantity
 from bench.publish.paths import record_address
 
-RUN_TO_RUN = 0.05
-"""A measured cost must move by more than this, beyond both intervals: what differs between two processes, such as where
-their memory lies, is in neither interval."""
-DAY = 86_400.0
+LARGEST = 50.0
+"""Logarithm beyond which a figure is as bad as can be."""
 
 
 @dataclass(frozen=True)
 class Change:
     """One figure (or the status) of a configuration that is not what it was. when: seconds since 1970.
 
-    kind: "worse", "better", "broke" (it was ok), "mended" (it was not), "new" (its first record).
+    kind: "worse", "better" (both confirmed by later runs), "suspected" (not confirmed yet), "broke" (it was ok),
+    "mended" (it was not), "new" (its first record).
     """
 
     when: float
@@ -56,54 +56,113 @@ class Series:
     height: int = 72
 
 
-def changes_of(entries: Sequence[Entry], metrics: Sequence[Metric]) -> list[Change]:
-    """What changed along the records of one configuration, oldest first; metrics: its primary score and costs.
+Followed = Mapping[tuple[str, str, int, int], Sequence[tuple[Run, Entry]]]
+"""By metric, version of the suite, seed and number of items scored (others are another series): runs in order."""
 
-    Each record is held against the one before it with the same seed. A score is of the same items, so any difference
-    beyond MARGIN is real; of a cost both intervals must agree to it, and see RUN_TO_RUN. What several seeds say in one
-    move from commit to commit counts once. Another version of the suite begins anew.
+
+def noises_of(followed: Iterable[Followed], metrics: Sequence[Metric]) -> dict[str, Noise]:
+    """What each metric is judged with: its noise between runs, over all configurations that are measured alike."""
+    runs: dict[str, list[list[Run]]] = defaultdict(list)
+    for each in followed:
+        for (name, *_), series in each.items():
+            runs[name].append([run for run, _ in series])
+    kinds = {name: _kind(name, metrics) for name in runs}
+    watched = Counter(kind for name, kind in kinds.items() for _ in runs[name])
+    return {n: Noise(kinds[n], between_runs(found, kinds[n]), watched[kinds[n]]) for n, found in runs.items()}
+
+
+def changes_of(
+    entries: Sequence[Entry], followed: Followed, metrics: Sequence[Metric], noises: Mapping[str, Noise]
+) -> list[Change]:
+    """What changed along the records of one configuration, oldest first. metrics: its primary score and costs, of which
+    `followed` are the runs.
+
+    Figures are followed seed by seed as `bench.analyse.regressions` does, for the nightly runs as for the site. What
+    several seeds say in one move from commit to commit counts once. Another version of the suite begins anew.
     """
-    last: dict[tuple[str, int], Entry] = {}
     found: dict[tuple[str, str, str, str], Change] = {}
     if entries and len({entry.suite_version for entry in entries}) == 1:
         found["new", "", "", ""] = _change(entries[0], None, "new", "first record", "", entries[0].status, "")
-    for entry in entries:
-        before = last.get((entry.suite_version, entry.seed))
-        last[entry.suite_version, entry.seed] = entry
-        if before is None:
-            continue
-        for change in _between(before, entry, metrics):
-            found.setdefault((change.kind, change.what, *change.commits), change)
+    told = [*_outages(entries), *_moves(followed, metrics, noises)]
+    for change in sorted(told, key=lambda change: change.when):
+        found.setdefault((change.kind, change.what, *change.commits), change)
     return list(found.values())
 
 
-def _between(before: Entry, entry: Entry, metrics: Sequence[Metric]) -> Iterable[Change]:
-    if (before.status == "ok") != (entry.status == "ok"):
-        kind = "mended" if entry.status == "ok" else "broke"
-        yield _change(entry, before, kind, "status", before.status, entry.status, entry.reason or before.reason)
-        return
-    for metric in metrics:
-        old, new = before.figure(metric.name), entry.figure(metric.name)
-        move = _move(old, new, is_score=not old.unit and metric is metrics[0])
-        if move is not None:
-            unit = metric.unit or new.unit
-            kind = "better" if (move < 0) == (metric.better == "lower") else "worse"
-            values = quantity(old.value, unit), quantity(new.value, unit)
-            yield _change(entry, before, kind, metric.title, *values, percent(move))
+def _outages(entries: Sequence[Entry]) -> Iterator[Change]:
+    last: dict[tuple[str, int], Entry] = {}
+    for entry in entries:
+        before = last.get((entry.suite_version, entry.seed))
+        last[entry.suite_version, entry.seed] = entry
+        if before is not None and (before.status == "ok") != (entry.status == "ok"):
+            kind = "mended" if entry.status == "ok" else "broke"
+            yield _change(entry, before, kind, "status", before.status, entry.status, entry.reason or before.reason)
 
 
-def _move(old: Cost, new: Cost, is_score: bool) -> float | None:
-    """The relative change, if it is beyond what may be chance."""
-    if old.value is None or new.value is None or old.value == new.value:
+def _moves(followed: Followed, metrics: Sequence[Metric], noises: Mapping[str, Noise]) -> Iterator[Change]:
+    by_name = {metric.name: metric for metric in metrics}
+    for (name, *_), series in followed.items():
+        values = [run.value for run, _ in series]
+        if max(values) - min(values) < SENSITIVITY[noises[name].kind].smallest:
+            continue  # no two means of them can differ by enough
+        state = State()
+        for run, _ in series:
+            state = step(state, run, noises[name])
+            if state.verdict in ("worse", "better"):
+                yield _move(series, run, state, state.verdict, by_name[name])
+        if state.verdict == "suspected":
+            yield _move(series, series[-1][0], state, "suspected", by_name[name])
+
+
+def _move(series: Sequence[tuple[Run, Entry]], run: Run, state: State, kind: str, metric: Metric) -> Change:
+    """A change of level as it is told: dated by the run that tells it, between the records that it lies between."""
+    moved = state.change
+    assert moved is not None
+    first = next(i for i, (each, _) in enumerate(series) if each.when >= moved.since)
+    entry, before = series[first][1], series[max(0, first - 1)][1]
+    unit = metric.unit or entry.figure(metric.name).unit
+    old, new = (quantity(_value(x, metric), unit) for x in (moved.level, moved.level + moved.change))
+    sign = -1 if metric.better == "higher" else 1
+    low, high = sorted(100 * math.expm1(sign * end) for end in (moved.low, moved.high))
+    said = f"{percent(math.expm1(sign * moved.change))} {interval(low, high, None)}".strip()
+    made = _change(entry, before, kind, metric.title, old, new, said)
+    return replace(made, when=run.when)
+
+
+def _value(logarithm: float, metric: Metric) -> float:
+    return math.exp(-logarithm if metric.better == "higher" else logarithm)
+
+
+def follow_figures(entries: Sequence[Entry], metrics: Sequence[Metric]) -> Followed:
+    """The runs of every figure of one configuration; entries oldest first, metrics its primary score and costs."""
+    found: dict[tuple[str, str, int, int], list[tuple[Run, Entry]]] = defaultdict(list)
+    for entry in entries:
+        if entry.status != "ok":
+            continue
+        for metric in metrics:
+            cost, kind = entry.figure(metric.name), _kind(metric.name, metrics)
+            run = _run(entry.started, cost, kind, metric)
+            if run is not None:
+                items = cost.n if kind == "quality" else 0
+                found[metric.name, entry.suite_version, entry.seed, items].append((run, entry))
+    return found
+
+
+def _kind(name: str, metrics: Sequence[Metric]) -> Kind:
+    return "quality" if name == metrics[0].name else "speed" if name.endswith(".ratio") else "exact"
+
+
+def _run(when: float, cost: Cost, kind: Kind, metric: Metric) -> Run | None:
+    """A figure as a run; None where there is none, or where one measurement has no interval."""
+    if cost.value is None or math.isnan(cost.value) or cost.value <= 0:
         return None
-    if is_score or (old.kind == new.kind == "exact"):
-        level = abs(old.value)
-        move = (new.value - old.value) / level if level and math.isfinite(level) else math.nan
-        return move if abs(move) > MARGIN else None
-    change = cost_change(new, old)
-    if change is None or not (change.low > RUN_TO_RUN or change.high < -RUN_TO_RUN):
+    if kind == "speed":
+        known = cost.kind == "measured" and cost.n >= MIN_PAIRS and cost.low > 0
+        return timed(when, Estimate(cost.value, cost.low, cost.high, None, cost.n)) if known else None
+    if kind == "exact" and cost.kind != "exact":
         return None
-    return change.value
+    logarithm = min(LARGEST, max(-LARGEST, math.log(cost.value)))
+    return Run(when, -logarithm if metric.better == "higher" else logarithm, 0.0)
 
 
 def _change(entry: Entry, before: Entry | None, kind: str, what: str, old: str, new: str, change: str) -> Change:
@@ -155,11 +214,6 @@ def _series(metric: Metric, points: Sequence[tuple[float, Cost]]) -> Series:
         "".join(f"M{x(when)} {y(a)}V{y(b)}" for (when, _), (a, b) in zip(points, ends, strict=True) if a < b),
         quantity(values[0], unit), quantity(values[-1], unit), len(points),
     )  # fmt: skip
-
-
-def since(changes: Iterable[Change], newest: float, days: float) -> list[Change]:
-    """Changes of the last days before the newest record: the same records give the same page on any day."""
-    return [change for change in changes if change.when > newest - days * DAY]
 
 
 def by_configuration(entries: Iterable[Entry]) -> Mapping[tuple[Board, str, str], list[Entry]]:

@@ -76,7 +76,7 @@ def cell_html(cell: Cell) -> Markup:
     ]
     small = " ".join(part for part in parts if part)
     detail = "" if small == "exact" else f'<span class="detail">{escape(small)}</span>'
-    return Markup(f'<span class="value">{escape(cell.text)}</span>{detail}')
+    return Markup(f"{escape(cell.text)}{detail}")
 
 
 def date(when: float) -> str:

@@ -7,22 +7,40 @@ from bench.analyse.rows import Board, Row
 from bench.analyse.summary import lookup, row_costs, row_quality
 from bench.contract import Metric, SuiteInfo
 from bench.publish.catalogue import Entry
+from bench.publish.format import number, quantity
+from bench.publish.freshness import Age
 from bench.publish.history import Series, series_of
 from bench.publish.samples_view import Strip, strip
 from bench.publish.table_view import Cell, make_cell
-from bench.record.schema import Record, Timing
+from bench.record.schema import Record, Throughput
 
 LOG, HISTORY = 8000, 300
 """Most characters of a log and most older records that a page shows; all of them are in the downloads."""
 
 
 @dataclass(frozen=True)
+class Tried:
+    """The search for the best batch of one workload: (side, batch, per second, peak, what came of it) a line."""
+
+    workload: str
+    unit: str
+    limit: str
+    lines: Sequence[tuple[str, int, str, str, str]]
+
+
+@dataclass(frozen=True)
 class RecordView:
-    """A record in full. environment: facts in order. strips: its samples as pictures. log: its end."""
+    """A record in full. environment: facts in order, of the device before and after. strips: its samples as pictures.
+    counts: of each timed phase. tried: of each workload, the batch sizes and what they gave. log: its end.
+    """
 
     record: Record
+    age: Age
     environment: Sequence[tuple[str, str]]
+    device: Sequence[tuple[str, str, str]]
     strips: Sequence[Strip]
+    counts: Sequence[Mapping[str, str]]
+    tried: Sequence[Tried]
     log: str
     log_cut: int
     file: str
@@ -39,12 +57,14 @@ class PastView:
 
 @dataclass(frozen=True)
 class ConfigurationView:
-    """What the template shows. figures: (title, cell) of the row. left_out: older records that are not listed."""
+    """What the template shows. figures: (title, cell) of the row. missing: what the suite knows and the row has not.
+    left_out: older records that are not listed."""
 
     board: Board
     method: str
     variant: str
     figures: Sequence[tuple[str, Cell]]
+    missing: Sequence[str]
     records: Sequence[RecordView]
     columns: Sequence[Metric]
     past: Sequence[PastView]
@@ -53,11 +73,16 @@ class ConfigurationView:
 
 
 def make_configuration(
-    board: Board, row: Row | None, entries: Sequence[Entry], info: SuiteInfo, files: Mapping[str, str]
+    board: Board,
+    row: Row | None,
+    entries: Sequence[Entry],
+    info: SuiteInfo,
+    files: Mapping[str, str],
+    ages: Sequence[Age],
 ) -> ConfigurationView:
     """The view of one configuration. row: its current row, None if it has none. entries: all its records, oldest first.
 
-    files: how each file of records is named on the page.
+    files: how each file of records is named on the page. ages: of the row's records.
     """
     first = entries[0]
     current = {record.id for record in row.records} if row else set()
@@ -69,43 +94,98 @@ def make_configuration(
         for entry in newest_first[:HISTORY]
     ]
     places = {entry.id: f"{files[entry.file]}, from byte {entry.offset}" for entry in entries if entry.id in current}
+    figures = _figures(row, info) if row else {}
+    known = {**info.scores, **info.costs}
     return ConfigurationView(
-        board, first.method, first.variant, _figures(row, info) if row else [],
-        [_record(record, places.get(record.id, "")) for record in row.records] if row else [],
+        board, first.method, first.variant,
+        [(known[name].title if name in known else name, cell) for name, cell in figures.items()],
+        [metric.title for name, metric in known.items() if name not in figures] if row and row.ok else [],
+        [_record(r, places.get(r.id, ""), age) for r, age in zip(row.records, ages, strict=True)] if row else [],
         columns, past, max(0, len(entries) - HISTORY), series_of(entries, columns),
     )  # fmt: skip
 
 
-def _figures(row: Row, info: SuiteInfo) -> list[tuple[str, Cell]]:
+def _figures(row: Row, info: SuiteInfo) -> dict[str, Cell]:
+    """Every score and cost that the row has, by name, those of the suite first."""
     scores, costs = row_quality(row), row_costs(row)
     known = {**info.scores, **info.costs}
     names = [name for name in known if name in scores or name in costs]
     names += [name for name in [*scores, *costs] if name not in known]
-    metrics = [known.get(name, Metric(name, name)) for name in names]
-    return [(metric.title, make_cell(lookup(scores, costs, metric.name), metric)) for metric in metrics]
+    return {name: make_cell(lookup(scores, costs, name), known.get(name, Metric(name, name))) for name in names}
 
 
-def _record(record: Record, place: str) -> RecordView:
+def _record(record: Record, place: str, age: Age) -> RecordView:
     log = record.log[-LOG:]
-    return RecordView(record, _environment(record), _strips(record), log, len(record.log) - len(log), place)
+    tried = [_tried(name, throughput) for name, throughput in record.throughput.items()]
+    return RecordView(
+        record, age, _environment(record), _device(record), _strips(record), _counts(record), tried, log,
+        len(record.log) - len(log), place,
+    )  # fmt: skip
 
 
 def _environment(record: Record) -> list[tuple[str, str]]:
-    """Every fact of the environment, of any schema that has more of them than this code knows."""
+    """Every fact of the environment, but for the device's, of any schema that has more of them than this code knows."""
     facts: list[tuple[str, str]] = []
     for name, value in record.environment:
+        if name in ("device", "device_after"):
+            continue
         if isinstance(value, Mapping):
             facts += [(f"{name.replace('_', ' ')}: {key}", str(each)) for key, each in value.items()]
         elif value is not None:
-            facts.append((name.replace("_", " "), str(value)))
+            facts.append((name.replace("_", " "), _bytes(value) if name.endswith("_bytes") else str(value)))
     return facts
+
+
+def _device(record: Record) -> list[tuple[str, str, str]]:
+    """Facts of the device: name, before the run, after it; a dash where it was not read."""
+    before, after = record.environment.device, record.environment.device_after
+    return [(name.replace("_", " "), before.get(name, "–"), after.get(name, "–")) for name in {**before, **after}]
+
+
+def _counts(record: Record) -> list[dict[str, str]]:
+    """How each phase was timed: what was kept, what was thrown away, and whether the interval became narrow enough."""
+    return [
+        {
+            "phase": f"{workload}: {phase}", "pairs": str(len(t.candidate)), "warm-up": str(t.warm_up),
+            "dropped": str(t.dropped), "converged": "yes" if t.converged else "no, the time was up",
+            "units a sample": f"{number(t.units)} {t.unit}", "waited": _percent(t.waited),
+            "cores": "not measured" if t.cores is None else number(t.cores),
+            "FLOPs": "not counted" if t.flops is None else quantity(t.flops, "FLOP"),
+            "least bytes": "not counted" if t.bytes is None else quantity(t.bytes, "B"),
+            "runs as": ", ".join(filter(None, [
+                "CUDA graph" if t.graph else "plain calls", "" if t.realised else "saving not realised",
+            ])),
+        }
+        for workload, phases in record.timings.items() for phase, t in phases.items()
+    ]  # fmt: skip
+
+
+def _tried(workload: str, best: Throughput) -> Tried:
+    sides = (
+        ("this method", best.candidate_tried, best.candidate_batch),
+        ("baseline", best.baseline_tried, best.baseline_batch),
+    )
+    lines = [
+        (side, b.batch, "–" if b.per_second is None else f"{number(b.per_second)} {best.unit}/s", _bytes(b.peak_bytes),
+         b.reason or ("best" if b.batch == chosen else ""))
+        for side, tried, chosen in sides for b in tried
+    ]  # fmt: skip
+    return Tried(workload, best.unit, quantity(best.memory_limit_bytes, "B"), lines)
+
+
+def _bytes(value: float | None) -> str:
+    return "–" if value is None else quantity(value, "B")
+
+
+def _percent(share: float) -> str:
+    return f"{number(100 * share, 2)}\N{NO-BREAK SPACE}%"
 
 
 def _strips(record: Record) -> list[Strip]:
     found = [strip(name, [("candidate", samples.samples)], "") for name, samples in record.quality.items()]
     for workload, phases in record.timings.items():
         for phase, timing in phases.items():
-            title = f"{workload}: {phase}{_circumstances(timing)}"
+            title = f"{workload}: {phase}"
             found.append(strip(title, _both(timing), "s"))
             if timing.device_candidate and timing.device_baseline:
                 series = [("candidate", timing.device_candidate), ("baseline", timing.device_baseline)]
@@ -115,14 +195,6 @@ def _strips(record: Record) -> list[Strip]:
     ]
     found += [strip(f"{name}: energy per {x.unit}, {x.source}", _both(x), "J") for name, x in record.energy.items()]
     return [each for each in found if each is not None]
-
-
-def _circumstances(timing: Timing) -> str:
-    """What was thrown away and how it ran, where it is not the usual."""
-    said = [f"{timing.warm_up} warm-up", f"{timing.dropped} throttled"] if timing.warm_up or timing.dropped else []
-    said += ["CUDA graph"] if timing.graph else []
-    said += [] if timing.converged else ["not converged"]
-    return "".join(f", {each}" for each in said)
 
 
 def _both(timed: object) -> list[tuple[str, Sequence[float]]]:

@@ -18,8 +18,9 @@ from bench.contract.registry import Registry
 from bench.publish import board_data
 from bench.publish.catalogue import Entry
 from bench.publish.format import interval, percent
+from bench.publish.freshness import Age, Freshness
 from bench.publish.frontier_view import Figure, make_figure
-from bench.publish.history import by_configuration, changes_of
+from bench.publish.history import by_configuration, changes_of, follow_figures, noises_of
 from bench.publish.pages import ROOT_TOKEN, Pages, cell_html, environment
 from bench.publish.paths import board_address, file_name, record_address, section_address
 from bench.publish.record_view import make_configuration
@@ -38,6 +39,7 @@ class Context:
     controls: frozenset[str]
     families: Mapping[str, str]
     files: Mapping[str, str]
+    freshness: Freshness
     code: str
 
 
@@ -64,7 +66,8 @@ def build_section(
     entries: all of its records, of any version of the suite, oldest first. siblings: the suite's other sections.
     """
     version = context.versions[place.suite]
-    identity = [version, [asdict(s) for s in siblings], [e.identity for e in entries]]
+    ages = context.freshness.identity((e.commit for e in entries), place.suite, {e.method for e in entries})
+    identity = [version, [asdict(s) for s in siblings], [e.identity for e in entries], ages]
     wanted = _hash([context.code, identity])
     cache = (
         context.pages.output / ".cache" / (hashlib.sha256(place.address.encode()).hexdigest()[:16] + ".section.json")
@@ -91,7 +94,12 @@ def _build(
     rows, problems = _rows(entries, version)
     controls = context.controls
     boards = _in_order(by_board(rows), info)
-    tables = [make_table(board, group, info, controls, context.families) for board, group in boards]
+    ages = {(row.board.point, row.name): [context.freshness.of(record) for record in row.records] for row in rows}
+    stale = {key: _stale(found) for key, found in ages.items()}
+    tables = [
+        make_table(board, group, info, controls, context.families, {r.name: stale[board.point, r.name] for r in group})
+        for board, group in boards
+    ]
     figures = figures_of(rows, info, controls)
     shared = {"info": info, "place": place, "siblings": siblings, "section": place.address}
     points = [
@@ -109,14 +117,19 @@ def _build(
     current = {(row.board.point, row.method, row.variant): row for row in rows}
     lines = {(table.board.point, line.name): line for table in tables for line in table.lines}
     primary = [info.primary, *(metric for metric in info.costs.values() if metric.primary)]
-    for (board, method, variant), history in by_configuration(entries).items():
+    histories = by_configuration(entries)
+    followed = {key: follow_figures(history, primary) for key, history in histories.items()}
+    noises = noises_of(followed.values(), primary)
+    for key, history in histories.items():
+        board, method, variant = key
         row = current.get((board.point, method, variant))
         address = record_address(board, method, variant)
-        made_of[address] = _hash([context.code, version, [e.identity for e in history]])
+        age = ages[board.point, row.name] if row else []
+        made_of[address] = _hash([context.code, version, [e.identity for e in history], [asdict(a) for a in age]])
         if standing.get(address) != made_of[address]:
-            view = make_configuration(row.board if row else board, row, history, info, context.files)
+            view = make_configuration(row.board if row else board, row, history, info, context.files, age)
             pages.page("record.html", address, view=view, **shared)
-        changes += [asdict(change) for change in changes_of(history, primary)]
+        changes += [asdict(change) for change in changes_of(history, followed[key], primary, noises)]
         line = lines.get((board.point, row.name)) if row else None
         score = _cell(row, info.primary) if row and row.ok else None
         configurations.append(
@@ -125,6 +138,7 @@ def _build(
                 "status": row.status if row else history[-1].status, "newest": history[-1].started,
                 "version": history[-1].suite_version, "current": row is not None,
                 "reason": line.reason if line else history[-1].reason, "rank": line.rank if line else "–",
+                "stale": list(line.stale) if line else [],
                 "unbeaten": list(line.unbeaten) if line else [], "seeds": line.seeds if line else 0,
                 "score": "" if score is None else cell_html(score), "sort": 0.0 if score is None else score.sort,
                 "address": address, "board": board_address(board) + ".html",
@@ -136,6 +150,11 @@ def _build(
         "configurations": configurations, "claims": _claims(context, rows, info),
         "written": [*written, *made_of], "standing": made_of, "problems": problems,
     }  # fmt: skip
+
+
+def _stale(ages: Sequence[Age]) -> list[str]:
+    """What is not today's in any of a row's records."""
+    return list(dict.fromkeys(reason for age in ages for reason in age.stale))
 
 
 def _hash(identity: Any) -> str:

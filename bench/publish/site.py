@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from bench.analyse.compare import MARGIN
+from bench.analyse.regressions import CONFIRMING
 from bench.contract import SCALES, Metric, SuiteInfo
 from bench.contract.registry import Registry, family
 from bench.measure.statistics import CONFIDENCE, MIN_PAIRS, MIN_SEEDS
 from bench.publish.board_data import script
 from bench.publish.catalogue import Catalogue, Entry, read_catalogue
 from bench.publish.feed import make_feed
-from bench.publish.history import RUN_TO_RUN
+from bench.publish.freshness import read_freshness
 from bench.publish.method_view import make_method
 from bench.publish.pages import Pages
 from bench.publish.paths import method_address, site_folder, suite_address
@@ -24,6 +25,7 @@ from bench.publish.section import Context, Place, build_section
 from bench.publish.workers import each
 from bench.record.schema import Record
 
+CHECKOUT = Path(__file__).resolve().parents[2]
 NEWEST = 20
 CHANGES_A_PAGE = 300
 RECORDS_TO_SHARE = 500
@@ -40,11 +42,14 @@ class Built:
     broken: Sequence[str]
 
 
-def build_site(folders: Sequence[Path], registry: Registry, output: Path, url: str | None = None) -> Built:
+def build_site(
+    folders: Sequence[Path], registry: Registry, output: Path, url: str | None = None, checkout: Path = CHECKOUT
+) -> Built:
     """Write the site of all records under `folders` into `output` (made if missing).
 
     What an earlier build left there is used where records, registry and code are the same. A record whose suite or
     method is no longer registered shows under its bare name. url: where the site will be published, for the feed.
+    checkout: the git work tree that tells what changed since a record was measured.
     """
     infos = {slug: suite.info for slug, suite in registry.suites.items()}
     wanted = {slug: [m.name for m in _primaries(info)] for slug, info in infos.items()}
@@ -58,6 +63,7 @@ def build_site(folders: Sequence[Path], registry: Registry, output: Path, url: s
         controls=frozenset(slug for slug, method in registry.methods.items() if method.card.control),
         families={slug: family(method) for slug, method in registry.methods.items()},
         files=_names(folders, catalogue.entries),
+        freshness=read_freshness(registry, _newest_commits(catalogue.entries), checkout),
         code=code,
     )  # fmt: skip
     groups: dict[Place, list[Entry]] = defaultdict(list)
@@ -110,7 +116,7 @@ def _write_rest(
         pages.page("submit.html", "submit.html"),
         pages.page("data.html", "data.html", downloads=catalogue.downloads, count=len(catalogue.entries),
                    sections=sections),
-        pages.page("about.html", "about.html", margin=MARGIN, run_to_run=RUN_TO_RUN, confidence=CONFIDENCE,
+        pages.page("about.html", "about.html", margin=MARGIN, confirming=CONFIRMING, confidence=CONFIDENCE,
                    min_pairs=MIN_PAIRS, min_seeds=MIN_SEEDS),
         pages.page(
             "index.html", "index.html",
@@ -198,6 +204,11 @@ def _versions(entries: Sequence[Entry], infos: Mapping[str, SuiteInfo]) -> dict[
         if found.get(entry.suite) != today:
             found[entry.suite] = entry.suite_version
     return found
+
+
+def _newest_commits(entries: Sequence[Entry]) -> set[str]:
+    """Commits of the newest record of each seed of each configuration: those that stand in tables."""
+    return {e.commit for e in {(e.board, e.method, e.variant, e.seed): e for e in entries}.values()}
 
 
 def _primaries(info: SuiteInfo) -> list[Metric]:

@@ -1,5 +1,6 @@
 """One table: the rows of a board, formatted."""
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
@@ -31,6 +32,7 @@ class Cell:
 class Line:
     """A row of the table. unbeaten: controls that it does not beat. `reason` is set if no seed succeeded.
 
+    stale: what is not today's any more in what it was measured with.
     tied: how many neighbours share its rank, itself included. band: alternates between groups of ties.
     """
 
@@ -46,6 +48,7 @@ class Line:
     seeds: int
     failed: Sequence[tuple[int, str, str]]
     unbeaten: Sequence[str]
+    stale: Sequence[str]
     cells: Sequence[Cell]
     address: str
 
@@ -70,11 +73,27 @@ class Table:
         """Lines without one, each with its reason."""
         return [line for line in self.lines if line.status != "ok"]
 
+    @property
+    def stale(self) -> list[Line]:
+        """Lines that were measured with something that is not today's."""
+        return [line for line in self.lines if line.stale]
+
+    @property
+    def why_stale(self) -> list[tuple[str, int]]:
+        """What changed, and for how many lines."""
+        return Counter(reason.split(":")[0] for line in self.lines for reason in line.stale).most_common()
+
 
 def make_table(
-    board: Board, rows: Sequence[Row], info: SuiteInfo, controls: Collection[str], families: Mapping[str, str]
+    board: Board,
+    rows: Sequence[Row],
+    info: SuiteInfo,
+    controls: Collection[str],
+    families: Mapping[str, str],
+    stale: Mapping[str, Sequence[str]],
 ) -> Table:
-    """The table of one board. controls: slugs of the control methods. families: family of each method, by slug."""
+    """The table of one board. controls: slugs of the control methods. families: family of each method, by slug.
+    stale: by name of the row."""
     point = info.points.get(board.point)
     shown = [info.primary, *(m for m in info.scores.values() if not m.primary)]
     shown += [metric for metric in info.costs.values() if metric.primary]
@@ -102,6 +121,7 @@ def make_table(
                     seeds=len(row.ok),
                     failed=[(r.seed, r.status, r.reason or "") for r in row.failed] if row.ok else [],
                     unbeaten=losers.get(row.name, []),
+                    stale=stale.get(row.name, ()),
                     cells=_cells(row, shown, ranked),
                     address=record_address(board, row.method, row.variant),
                 )

@@ -1,14 +1,8 @@
-// A board's explorer: limits on any cost, and a plot of any score against any cost. Its data and D3 load after the page.
+// A board's explorer: limits on any cost, and a plot of any score against any cost, in place of the static pictures.
 "use strict";
-addEventListener("load", () => {
+{
   const box = document.getElementById("explorer");
   const { element, state, quantity } = effbench;
-  const here = document.currentScript?.src ?? [...document.scripts].find((script) => script.src.endsWith("explorer.js")).src;
-  const load = (address) => new Promise((done, failed) => {
-    document.head.append(element("script", { src: address, on: { load: done, error: failed } }));
-  });
-  Promise.all([load(new URL("vendor/d3.min.js", here).href), load(box.dataset.source)]).then(start, () => {});
-
   function start() {
     const { metrics, rows, beats } = effbench.board;
     const good = rows.map((row, i) => ({ ...row, i })).filter((row) => row.status === "ok");
@@ -19,7 +13,7 @@ addEventListener("load", () => {
     const drawable = metrics.filter((metric) => usable(metric.name).length > 1);
     const scores = drawable.filter((metric) => metric.score);
     const costs = drawable.filter((metric) => !metric.score);
-    if (!scores.length || !costs.length) return;
+    if (!scores.length || !costs.length) return false;
     const primary = metrics.find((metric) => metric.score && metric.primary) ?? scores[0];
     const limits = new Map();
     const table = document.querySelector("table[data-main]");
@@ -108,8 +102,6 @@ addEventListener("load", () => {
           element("p", { class: "quiet" }, "Filled: methods; hollow: controls. The line is the frontier, the shade what a control reaches. Tab into the plot, then the arrow keys; Enter opens the records."))));
     hide.addEventListener("change", () => { state.set("hide", hide.checked ? "1" : null); effbench.filter(); });
     box.append(panel);
-    box.hidden = false;
-    document.getElementById("figures")?.classList.add("print-only");
 
     function restore() {
       sliders.forEach((each) => each.restore());
@@ -124,6 +116,7 @@ addEventListener("load", () => {
     addEventListener("resize", draw);
     table.addEventListener("shown", () => plot.querySelectorAll("a").forEach((mark) => mark.classList.toggle("gone", rowOf.get(mark.dataset.name)?.hidden ?? false)));
     restore();
+    return true;
 
     function draw() {
       const width = Math.min(860, Math.max(300, plot.clientWidth || 760)); // drawn at the size it has: text is never scaled
@@ -254,4 +247,7 @@ addEventListener("load", () => {
       }
     }
   }
-});
+
+  // the page keeps the explorer's place free; where there is nothing to explore, the static pictures are back
+  if (!("d3" in window && effbench.board && start())) document.documentElement.classList.add("unexplored");
+}

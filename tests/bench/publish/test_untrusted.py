@@ -40,7 +40,8 @@ def harmless(path: Path) -> None:
         assert tag not in ("img", "iframe", "object", "embed", "base", "style", "form")
         assert not any(name.startswith("on") or name == "style" for name in attrs)
         if tag == "script":
-            assert (attrs["src"] or "").removeprefix("./").lstrip("./").startswith(("assets/", "data/boards.js"))
+            inside = (attrs["src"] or "").lstrip("./")
+            assert inside.startswith("assets/") or inside in ("data/boards.js", f"{path.stem}.js")
         for name in ("href", "src"):
             address = (attrs.get(name) or "").strip().lower()
             assert ":" not in address.split("/")[0].split("#")[0] or address.startswith(("https://", "http://")), (
