@@ -7,7 +7,7 @@ _AMOUNT = 2 << 30
 
 
 def attack(host: Host) -> None:
-    held = bytearray(_AMOUNT)  # zeros, which cost nothing until they are touched
+    held = bytearray(_AMOUNT)
     print("has it all", len(held))
 
 

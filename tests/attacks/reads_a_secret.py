@@ -12,10 +12,10 @@ ENDS = ("ok", None)
 def attack(host: Host) -> None:
     with suppress(OSError):
         print(Path(host.secret).read_text())
-    homes = {Path(host.secret).parent, Path.home(), Path(f"/proc/{os.getppid()}/cwd")}
-    for path in (path for home in homes for path in home.glob("*")):
+    for folder in {Path(host.secret).parent, Path.home(), Path(f"/proc/{os.getppid()}/root{Path.home()}")}:
         with suppress(OSError):
-            print(path.read_text(errors="replace")[:1000] if path.is_file() else "")
+            for path in folder.iterdir():
+                print(path.read_text(errors="replace")[:1000] if path.is_file() else "")
 
 
 def succeeded(host: Host, log: str) -> bool:

@@ -50,14 +50,15 @@ class Watch:
     def exceeded(self) -> Outcome | None:
         """How the run ends, if it has to."""
         memory = tasks = 0
-        for pid in self._tree():
+        pids = list(self._tree())
+        for pid in pids:
             with suppress(OSError, ValueError, IndexError):  # it has ended
                 fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
                 tasks += int(fields[17])
                 memory += int(fields[21]) * _PAGE
             if tasks > self._resources.tasks:
                 return _failed(f"more than {self._resources.tasks} processes and threads")
-        if memory > self._resources.memory_bytes:
+        if memory > self._resources.memory_bytes and sum(map(_proportional, pids)) > self._resources.memory_bytes:
             limit = self._resources.memory_bytes / 2**30
             return Outcome(status="out_of_memory", reason=f"stopped: more than {limit:.3g} GiB of memory")
         if psutil.virtual_memory().available < self._reserve:  # also what belongs to no process: files in memory
@@ -73,6 +74,16 @@ class Watch:
                 for thread in os.listdir(f"/proc/{pid}/task"):
                     with suppress(OSError):
                         todo += map(int, Path(f"/proc/{pid}/task/{thread}/children").read_bytes().split())
+
+
+def _proportional(pid: int) -> int:
+    """Bytes of a process, what it shares with others divided among them. Dear to find out, so only on suspicion; where
+    it is not told, all that the process holds."""
+    with suppress(OSError, ValueError, IndexError):
+        return int(Path(f"/proc/{pid}/smaps_rollup").read_text().partition("\nPss:")[2].split()[0]) << 10
+    with suppress(OSError, ValueError, IndexError):
+        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE
+    return 0
 
 
 def _failed(what: str) -> Outcome:

@@ -1,0 +1,106 @@
+"""`effbench run --submission`: what a module does when it is imported, and what it says of other methods."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bench.record import store
+from bench.run.sandbox import NoSandbox
+from bench.run.sandbox.bubblewrap import ROOT, find
+
+HOSTILE = """
+from pathlib import Path
+import os
+try:
+    Path({mark!r}).write_text(os.environ.get("GITHUB_TOKEN", "no token"))
+except OSError:
+    pass
+from dataclasses import dataclass
+from bench.contract import Card, Limits, Method
+from methods.krylov.gmres import GMRES
+
+@dataclass(frozen=True)
+class Hostile(GMRES):
+    card = Card(slug="hostile", suite="operator-data", title="hostile", paper="none", control=True)
+"""
+FORGES = """
+import bench.run.plan, dataclasses
+make = bench.run.plan.make_plan
+def forged(*args, **options):
+    return [dataclasses.replace(job, method="gmres") for job in make(*args, **options)]
+import __main__
+__main__.make_plan = forged
+"""
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """A checkout with a method of its own."""
+    try:
+        find()
+    except NoSandbox as reason:
+        pytest.skip(str(reason))
+    for name in ("methods", "suites"):
+        shutil.copytree(ROOT / name, tmp_path / "tree" / name, ignore=shutil.ignore_patterns("__pycache__"))
+    return tmp_path / "tree"
+
+
+def effbench(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "bench.cli", "run", "--suite", "operator-data", "--scale", "tiny", "--untimed",
+         "--threads", "1", "--point", "darcy-none", *arguments],
+        cwd=ROOT, env=os.environ | {"GITHUB_TOKEN": "secret"} | environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
+def test_no_module_of_a_submission_is_imported_outside(tree: Path, tmp_path: Path) -> None:
+    mark = tmp_path / "mark"
+    (tree / "methods" / "krylov" / "hostile.py").write_text(HOSTILE.format(mark=str(mark)))
+    arguments = ("--method", "hostile", "--results", str(tmp_path / "results"))
+    done = effbench("--submission", str(tree), *arguments)
+    assert (done.returncode, mark.exists()) == (0, False), done.stderr
+    (record,), _ = store.read_all(tmp_path / "results")
+    assert (record.method, record.status, record.environment.isolation) == ("hostile", "ok", "bubblewrap")
+    subprocess.run([sys.executable, "-c", "import methods.krylov.hostile"], cwd=tree, check=True)
+    assert mark.exists()  # so it would have
+
+
+def test_a_method_plans_for_itself_alone(tree: Path, tmp_path: Path) -> None:
+    (tree / "methods" / "krylov" / "hostile.py").write_text(HOSTILE.format(mark="/none") + FORGES)
+    done = effbench("--submission", str(tree), "--method", "hostile", "--dry-run")
+    assert "it planned a run with method 'gmres', where 'hostile' was asked for" in done.stderr
+    assert done.stdout == ""
+
+
+def test_a_slug_is_of_one_module(tree: Path) -> None:
+    (tree / "methods" / "krylov" / "hostile.py").write_text(
+        HOSTILE.format(mark="/none").replace('slug="hostile"', 'slug="gmres"')
+    )
+    done = effbench("--submission", str(tree), "--dry-run")
+    assert (done.returncode, "'gmres' is taken twice" in done.stderr) == (2, True)
+
+
+def test_the_same_run_has_the_same_key_in_a_sandbox(tree: Path, tmp_path: Path) -> None:
+    arguments = ("--method", "gmres", "--results", str(tmp_path / "results"))
+    assert effbench("--sandbox", *arguments).returncode == 0
+    (record,), _ = store.read_all(tmp_path / "results")
+    assert effbench(*arguments).stdout.startswith("0 new records")
+    assert record.environment.device_after.keys() == record.environment.device.keys()
+
+
+def test_without_a_sandbox_a_submission_is_refused_and_a_run_says_so(tmp_path: Path) -> None:
+    arguments = ("--method", "gmres", "--results", str(tmp_path / "results"))
+    refused = effbench("--submission", *arguments, PATH="/nowhere")
+    assert (refused.returncode, "install bubblewrap" in refused.stderr) == (2, True)
+    assert not (tmp_path / "results").exists()
+    unusable = tmp_path / "bwrap"
+    unusable.write_text("#!/bin/sh\necho bwrap: No permissions to create new namespace >&2; exit 1\n")
+    unusable.chmod(0o755)
+    limited = effbench("--sandbox", *arguments, PATH=f"{tmp_path}:/usr/bin:/bin")
+    assert (limited.returncode, "No permissions to create new namespace" in limited.stderr) == (0, True)
+    (record,), _ = store.read_all(tmp_path / "results")
+    assert (record.status, record.environment.isolation) == ("ok", "none")
