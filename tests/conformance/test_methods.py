@@ -11,17 +11,25 @@ from bench.submit.subject import MethodSubject
 from bench.submit.trials import run_here
 
 REGISTRY = load()
-gc.freeze()  # each run collects garbage a few times, and need not look at the libraries every time
 SUBJECTS = {slug: MethodSubject(REGISTRY, slug, run_here) for slug in sorted(REGISTRY.methods)}
 CHECKS = [check for check in METHOD_CHECKS if check is not finished.METHOD_CHECK]
 """A method conforms from its first draft on; whether nothing is left of the template is a question to submissions."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def libraries_out_of_the_way() -> None:
+    """Each run collects garbage a few times, and need not look at the libraries, once loaded, every time."""
+    for slug in {SUBJECTS[slug].info.baseline for slug in SUBJECTS}:
+        SUBJECTS[slug].timed_jobs()
+    gc.collect()
+    gc.freeze()
 
 
 def test_everything_could_be_imported() -> None:
     assert REGISTRY.problems == ()
 
 
-@pytest.mark.parametrize("slug", SUBJECTS)
+@pytest.mark.parametrize("slug", [pytest.param(slug, marks=pytest.mark.xdist_group(slug)) for slug in SUBJECTS])
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.name)
 def test_method(slug: str, check: Check[MethodSubject]) -> None:
     try:
