@@ -1,0 +1,148 @@
+"""FFN-SkipLLM (Jaiswal et al., 2024), https://arxiv.org/abs/2404.03865."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cosine_similarity
+
+from bench.contract import Card, Claim, Limits, Method
+from methods._calibration import calibration_batch
+from methods.dynamic_depth._skipping import SkipPolicy, least_skipping, skipping, unmet
+from methods.layer_dropping._sublayers import blocks
+from suites.lm_compression.task import CausalLMTask
+
+DENSE, ALWAYS = 2.0, -2.0
+"""Thresholds that no cosine passes, and that every cosine passes."""
+
+STEPS = 1024
+"""Thresholds that are tried lie at so many quantiles of the cosines that the dense model shows."""
+
+
+@dataclass(frozen=True)
+class FFNSkipLLM(Method[CausalLMTask]):
+    """Skips feed-forward networks, token by token, where the last one that ran hardly turned the residual stream.
+
+    Between the cold regions (the first and the last blocks, which always run) each FFN that runs for a token is
+    watched: if the cosine of the residual stream before and after its update passes a threshold, the token skips the
+    next few FFNs, and the one after those is watched again. The first tokens of a sequence run in full, since all
+    later ones attend to them. Attention always runs, so the KV cache is complete. The threshold is the highest that
+    meets the operating point; no weight is changed.
+
+    skip: FFNs that a token skips at once. cold_first, cold_last: blocks of the cold regions. On SmolLM2-135M the first
+        FFN has a cosine of 0.06, the last one of 0.82 and all between 0.96 to 0.98: one block at either end.
+    warm_up: tokens at the start of a sequence that run in full; 4 are known to be enough of an attention sink.
+    share: skipped FFN executions where nothing is limited: what the paper calls marginal change, 25 to 30 %.
+    samples, length: calibration windows on which cosines and that share are measured.
+    """
+
+    card = Card(
+        slug="ffn-skipllm",
+        suite="lm-compression",
+        title="FFN-SkipLLM",
+        paper="Jaiswal et al., 2024. FFN-SkipLLM: A Hidden Gem for Autoregressive Decoding with Adaptive Feed Forward "
+        "Skipping",
+        url="https://arxiv.org/abs/2404.03865",
+        claims=(
+            Claim(
+                text="A quarter of the feed-forward executions can go with hardly a change in quality",
+                source="abstract",
+                metric="next_sentence_accuracy",
+                relation="same",
+                paper_value="25-30 % of FFN blocks skipped, marginal change on knowledge-intensive tasks",
+            ),
+            Claim(
+                text="Decoding becomes faster",
+                source="abstract",
+                metric="decode-b1.tpot.ratio",
+                versus="dense",
+            ),
+            Claim(
+                text="Skipping FFNs alone keeps more than skipping whole blocks",
+                source="abstract (layer dropping is said to fail through its handling of the KV cache)",
+                metric="word_perplexity",
+                versus="attention-drop:block",
+            ),
+            Claim(
+                text="Choosing by the input keeps more than skipping as many FFNs at random",
+                source="implied by the abstract (the skipping is called input-adaptive)",
+                metric="word_perplexity",
+                versus="random-ffn-skip",
+            ),
+        ),
+        notes="There is no public code. Left open by the public description, and decided here: how many FFNs are "
+        "skipped at once, how far the cold regions and the warm-up reach; see the fields. The warm-up counts from the "
+        "start of the sequence, prompt included, and prompts skip as decoded tokens do: a token's result then does not "
+        "hang on how it was read. The threshold is set on calibration text, as the operating point counts FLOPs on it; "
+        "on other text the share may be a little more or less. Rounding may tip a cosine over the threshold, so sums "
+        "that are done in another order can make a token skip elsewhere.",
+    )
+
+    skip: int = 3
+    cold_first: int = 1
+    cold_last: int = 1
+    warm_up: int = 4
+    share: float = 0.25
+    samples: int = 4
+    length: int = 512
+
+    def supports(self, task: CausalLMTask, limits: Limits) -> str | None:
+        return unmet(task, limits, self._policy(task.model, ALWAYS))
+
+    def build(self, task: CausalLMTask, limits: Limits) -> nn.Module:
+        windows = calibration_batch(task, self.samples, self.length)
+        seen = cosines(task.model, windows, self._policy(task.model, DENSE))
+        levels = seen.quantile(torch.linspace(1, 0, STEPS, dtype=seen.dtype)).tolist()
+        thresholds = [DENSE, *levels, ALWAYS]
+        policy = least_skipping(task, limits, windows, self.share, thresholds, lambda t: self._policy(task.model, t))
+        return skipping(task.model, policy)
+
+    def _policy(self, model: Any, threshold: float) -> "Saturation":
+        last = len(blocks(model)) - 1 - self.cold_last
+        return Saturation(self.cold_first, last, self.warm_up, threshold, self.skip)
+
+
+class Saturation(SkipPolicy):
+    """After an FFN whose cosine is above the threshold, a token skips the next `skip` FFNs that may be skipped."""
+
+    def __init__(self, first: int, last: int, warm_up: int, threshold: float, skip: int) -> None:
+        super().__init__(first, last, warm_up)
+        self.threshold, self.skip = threshold, skip
+        self.left = torch.empty(0)
+
+    def wanted(self, block: int, positions: Tensor) -> Tensor:
+        if block == self.first:
+            self.left = torch.zeros_like(positions)
+        run = self.left == 0
+        self.left = (self.left - 1).clamp_min(0)
+        return run
+
+    def ran(self, block: int, rows: Tensor, before: Tensor, after: Tensor) -> None:
+        if self.first <= block <= self.last:
+            saturated = cosine_similarity(before.float(), after.float(), dim=-1) > self.threshold
+            self.left[rows[saturated]] = self.skip
+
+
+class _Watching(Saturation):
+    """Keeps the cosines that it sees, in float64 on the CPU."""
+
+    seen: list[Tensor]
+
+    def ran(self, block: int, rows: Tensor, before: Tensor, after: Tensor) -> None:
+        if self.first <= block <= self.last:
+            self.seen.append(cosine_similarity(before.float(), after.float(), dim=-1).double().cpu())
+
+
+@torch.no_grad()
+def cosines(model: Any, windows: Tensor, policy: Saturation) -> Tensor:
+    """Cosine of the stream before and after each FFN that may be skipped, in the dense model: float64 (executions,).
+
+    windows: token ids (count, length). policy: says which FFNs; its threshold plays no part.
+    """
+    watching = _Watching(policy.first, policy.last, policy.warm_up, DENSE, policy.skip)
+    watching.seen = []
+    view = skipping(model, watching, share_weights=True)
+    for window in windows:
+        view.get_decoder()(input_ids=window[None], use_cache=False)
+    return torch.cat(watching.seen)
