@@ -36,8 +36,8 @@ def plan_confined(
     tell: Callable[[str], None] = lambda line: None,
     **options: Any,
 ) -> list[Planned]:
-    """As make_plan, with the same selections. A method that can't be asked is told of and left out, as one that can't
-    be imported is. Raises UnknownName, NotPlanned and MissingAsset."""
+    """As make_plan, with the same selections. Where all methods are meant, one that can't be asked is told of and left
+    out, as one that can't be imported is. Raises UnknownName, NotPlanned and MissingAsset."""
     info = catalogue.info(suite)
     options["threads"] = options.get("threads") or usable_cores()
     by_slug: dict[str, list[str]] = {}
@@ -50,6 +50,8 @@ def plan_confined(
         try:
             planned += _ask(confinement, asked, slug, info)
         except NoPlan as reason:
+            if methods:
+                raise NotPlanned(f"{slug} could not be planned: {reason}") from reason
             tell(f"{slug} could not be planned: {reason}")
     places = list(info.points)
     planned.sort(key=lambda each: (places.index(each.job.point), each.job.method != info.baseline))
