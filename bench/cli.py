@@ -124,7 +124,6 @@ def run_command(arguments: argparse.Namespace) -> None:
     from bench.run.cluster import ClusterUnusable
 
     selection = {
-        "methods": arguments.method,
         "points": arguments.point,
         "seeds": arguments.seed,
         "scale": arguments.scale,
@@ -164,11 +163,29 @@ def _plan(arguments: argparse.Namespace, selection: dict[str, Any], **options: A
     from bench.run.runner import run_plan
 
     registry = _registry()
-    suites = arguments.suite or sorted(registry.suites)
-    jobs = [job for suite in suites for job in make_plan(registry, suite=suite, **selection)]
+    jobs = [
+        job
+        for suites, methods in _chosen(arguments, ROOT)
+        for suite in suites or sorted(registry.suites)
+        for job in make_plan(registry, suite=suite, methods=methods, **selection)
+    ]
     if arguments.executor == "ray":
         return jobs, partial(_run_on_ray, arguments, jobs)
     return jobs, partial(run_plan, registry, jobs, **options)
+
+
+def _chosen(arguments: argparse.Namespace, tree: Path) -> list[tuple[list[str], list[str]]]:
+    """Suites (none means all) with the methods to be run of each (none means all)."""
+    if arguments.changed is None:
+        return [(arguments.suite, arguments.method)]
+    if arguments.method:
+        raise Refused("--changed chooses the methods: leave out --method, or --changed")
+    from bench.run.sandbox.catalogue import read_catalogue
+    from bench.submit.changes import changes
+    from bench.submit.touched import touched_methods
+
+    touched = touched_methods(read_catalogue(tree), changes(tree, arguments.changed or None))
+    return [([suite], slugs) for suite, slugs in touched.items() if suite in (arguments.suite or touched)]
 
 
 def _run_on_ray(arguments: argparse.Namespace, jobs: Sequence["Job"], results: Path, **options: Any) -> list["Record"]:
@@ -185,7 +202,13 @@ def _plan_confined(arguments: argparse.Namespace, selection: dict[str, Any]) -> 
     confinement = command.confinement_of(tree, required=arguments.submission is not None, tell=_tell)
     if confinement.sandbox is None:
         return _plan(arguments, selection, executor=command.executor_of(confinement))
-    plan = command.plan_selection(tree, confinement, suites=arguments.suite, tell=_tell, **selection)
+    plan = [
+        planned
+        for suites, methods in _chosen(arguments, tree)
+        for planned in command.plan_selection(
+            tree, confinement, suites=suites, methods=methods, tell=_tell, **selection
+        )
+    ]
     return [each.job for each in plan], partial(command.run_confined, plan, confinement, tree=tree)
 
 
@@ -454,6 +477,7 @@ def _parser() -> argparse.ArgumentParser:
         "  effbench run --suite lm-compression --method flap --method attention-drop:mlp\n"
         "  effbench run --suite lm-compression --method dense@unlimited --method finercut@compute-75\n"
         "  effbench run --suite operator-data --method skr --seed 1 --again\n"
+        "  effbench run --changed origin/main --scale tiny             what a branch touches\n"
         "  effbench run --scale full --base Qwen/Qwen2.5-0.5B --device cuda --suite lm-compression\n"
         "  effbench run --submission ../their-checkout --suite lm-compression --method their-method",
     )  # fmt: skip
@@ -461,6 +485,11 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument(
         "--method", action="append", default=[], metavar="SLUG[:VARIANT][@POINT]", help="repeat for more"
     )
+    command.add_argument(
+        "--changed", nargs="?", const="", metavar="REV",
+        help="only the methods that were changed, or whose suite or helpers were, since the work left REV (default: "
+        "main, upstream's if any)",
+    )  # fmt: skip
     command.add_argument("--point", action="append", default=[], help="operating point; repeat for more")
     command.add_argument("--seed", action="append", default=[], type=int, help="repeat for more")
     command.add_argument("--scale", default="embedded", help="tiny, embedded (default) or full")
