@@ -1,11 +1,13 @@
 """A real Ray cluster of two nodes on this machine. One is killed midway: nothing is lost, nothing comes twice."""
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -26,6 +28,7 @@ os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
 pytest.importorskip("ray")
 pytestmark = pytest.mark.slow
 
+MARK = "EFFBENCH_TEST_CLUSTER"
 METHODS = ["toy-raise", "toy-exit", "toy-killed", "toy-large", "toy-half:default"]
 
 
@@ -49,10 +52,11 @@ class Diary(Progress):
 
 
 @pytest.fixture
-def cluster(toy_registry: Registry) -> Iterator[Any]:
+def cluster(toy_registry: Registry, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """Two nodes with a processor each. They inherit the environment, and with it the toy plug-in."""
     from ray.cluster_utils import Cluster
 
+    monkeypatch.setenv(MARK, uuid.uuid4().hex)
     options = {"num_cpus": 1, "object_store_memory": 100 << 20, "include_dashboard": False}
     nodes = Cluster(initialize_head=True, head_node_args=options)
     nodes.add_node(**{name: value for name, value in options.items() if name != "include_dashboard"})
@@ -75,16 +79,21 @@ def content(records: Sequence[Record]) -> list[tuple[Any, ...]]:
     )
 
 
-def workers() -> list[int]:
-    """Processes of runs that go on."""
-    return [each.pid for each in psutil.process_iter(["cmdline"]) if "bench.run.worker" in (each.info["cmdline"] or [])]
-
-
 def nothing_is_left() -> bool:
+    """Whether the runs of this test's cluster have ended, with all their processes."""
     deadline = time.monotonic() + 30
-    while workers() and time.monotonic() < deadline:
+    while (left := _runs()) and time.monotonic() < deadline:
         time.sleep(0.2)
-    return not workers()
+    return not left
+
+
+def _runs() -> list[int]:
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if "bench.run.worker" in process.cmdline() and process.environ().get(MARK) == os.environ[MARK]:
+                found.append(process.pid)
+    return found
 
 
 def test_a_node_is_killed_midway(cluster: Any, toy_registry: Registry, tmp_path: Path) -> None:
