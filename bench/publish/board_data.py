@@ -7,12 +7,12 @@ import csv
 import io
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from bench.analyse.pairs import Pairs, pairwise
+from bench.analyse.pairs import Pairs
 from bench.analyse.rows import Row
 from bench.analyse.summary import MISSING, Cost, lookup, row_costs, row_quality
 from bench.contract import Metric, SuiteInfo
@@ -63,17 +63,16 @@ def as_csv(table: Table, metrics: Sequence[Metric], found: Sequence[Sequence[Cos
 
 
 def as_script(
-    table: Table, rows: Sequence[Row], metrics: Sequence[Metric], found: Sequence[Sequence[Cost]], info: SuiteInfo
+    table: Table, metrics: Sequence[Metric], found: Sequence[Sequence[Cost]], info: SuiteInfo, pairs: Pairs
 ) -> str:
     """What the page's scripts read: rows, figures to five digits, and who is surely better than whom.
 
-    beats[i] are the rows that row i surely beats by the primary score.
+    pairs: by the primary score; beats[i] are the rows that row i surely beats.
     """
     units = {}
     for column, metric in enumerate(metrics):
         costs = [row[column] for row in found]
         units[metric.name] = metric.unit or next((c.unit for c in costs if c.unit), "")
-    low = pairwise(rows, info.primary).low
     data = {
         "title": table.title,
         "metrics": [
@@ -86,19 +85,20 @@ def as_script(
              "address": line.address, "cells": [_short(cost) for cost in costs]}
             for line, costs in zip(table.lines, found, strict=True)
         ],
-        "beats": [np.flatnonzero(row > 0).tolist() for row in low],
+        "beats": [np.flatnonzero(row > 0).tolist() for row in pairs.low],
     }  # fmt: skip
     return script("board", data)
 
 
-def pairs_script(rows: Sequence[Row], names: Sequence[str], info: SuiteInfo) -> str:
+def pairs_script(names: Sequence[str], info: SuiteInfo, pairs: Mapping[str, Pairs]) -> str:
     """Every pair by the primary score and the primary costs, for the page that compares methods.
 
-    Each of value, low and high is a list by rows of tenths of a percent; null where they can't be compared.
+    pairs: by name of the metric. Each of value, low and high is a list by rows of tenths of a percent; null where they
+    can't be compared.
     """
-    metrics = [info.primary, *(metric for metric in info.costs.values() if metric.primary)]
-    by_metric = {metric.name: _thousandths(pairwise(rows, metric)) for metric in metrics}
-    return script("pairs", {"names": list(names), "metrics": {m.name: m.title for m in metrics}, "pairs": by_metric})
+    titles = {name: metric.title for name, metric in {**info.scores, **info.costs}.items() if name in pairs}
+    by_metric = {name: _thousandths(found) for name, found in pairs.items()}
+    return script("pairs", {"names": list(names), "metrics": titles, "pairs": by_metric})
 
 
 def script(name: str, data: Any) -> str:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from bench.analyse.frontier import pareto
 from bench.analyse.rows import Row
@@ -133,7 +134,7 @@ def make_figure(rows: Sequence[Row], cost: Metric, score: Metric, controls: Coll
         marks=marks,
         step=_step([mark for mark in marks if mark.frontier], cost.better),
         reached=[_reached(marks[i], cost.better, score.better) for i, kept in zip(mine, best, strict=True) if kept],
-        labels=_labels(clear),
+        labels=_labels(clear, _line([mark for mark in marks if mark.frontier], cost.better)),
         legend=list({mark.name: mark for mark in clear}.values()),
         left_out=left_out,
         unbounded=[f"{row.name} at {row.board.point}" for row, x, y in found if _unbounded(x) or _unbounded(y)],
@@ -271,9 +272,19 @@ def _polyline(marks: Sequence[Mark]) -> str:
     return "M" + "L".join(f"{mark.x} {mark.y}" for mark in ordered) if len(ordered) > 1 else ""
 
 
-def _labels(marks: Sequence[Mark]) -> list[tuple[float, float, str, str]]:
-    """One label for each name, (x, y, anchor, text), where it covers no point and no other label; else none."""
-    taken: list[Box] = [(m.x - 6, m.y - 6, m.x + 6, m.y + 6) for m in marks]
+def _line(marks: Sequence[Mark], better_cost: str) -> list[Box]:
+    """The frontier's line as thin boxes, so that no label lies on it."""
+    ordered = sorted(marks, key=lambda mark: mark.x, reverse=better_cost != "lower")
+    boxes: list[Box] = []
+    for before, mark in pairwise(ordered):
+        boxes.append((min(before.x, mark.x), before.y - 1, max(before.x, mark.x), before.y + 1))
+        boxes.append((mark.x - 1, min(before.y, mark.y), mark.x + 1, max(before.y, mark.y)))
+    return boxes
+
+
+def _labels(marks: Sequence[Mark], line: Sequence[Box]) -> list[tuple[float, float, str, str]]:
+    """One label for each name, (x, y, anchor, text), where it covers no point, no other label and not the line."""
+    taken: list[Box] = [*line, *((m.x - 6, m.y - 6, m.x + 6, m.y + 6) for m in marks)]
     placed = []
     for name in dict.fromkeys(mark.name for mark in sorted(marks, key=lambda mark: not mark.frontier)):
         spots = [spot for mark in marks if mark.name == name for spot in _spots(mark, name)]

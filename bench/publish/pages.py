@@ -11,7 +11,15 @@ from markupsafe import Markup, escape
 
 from bench.publish.format import carries_unit, number, quantity
 from bench.publish.frontier_view import SHAPES, marker
-from bench.publish.paths import board_address, file_name, method_address, record_address, safe_url, site_folder
+from bench.publish.paths import (
+    board_address,
+    file_name,
+    method_address,
+    pairs_address,
+    record_address,
+    safe_url,
+    site_folder,
+)
 from bench.publish.table_view import Cell
 
 ROOT_TOKEN = "@root@"
@@ -54,7 +62,8 @@ def environment() -> jinja2.Environment:
     )
     made.filters.update(
         file_name=file_name, method_address=method_address, safe_url=safe_url, number=number, quantity=quantity,
-        record_address=record_address, board_address=board_address, date=date, minute=minute,
+        record_address=record_address, board_address=board_address, pairs_address=pairs_address,
+        date=date, minute=minute,
     )  # fmt: skip
     made.filters["stored"] = Markup  # a piece of a page that was rendered, and escaped, before
     made.globals["cell"] = cell_html

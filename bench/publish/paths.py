@@ -39,6 +39,11 @@ def board_address(board: Board) -> str:
     return f"suites/{'/'.join(map(file_name, (board.suite, board.hardware, board.scale, board.base, board.point)))}"
 
 
+def pairs_address(board: Board) -> str:
+    """The page of all pairs of a ranking; no method's folder is called that, see `file_name`."""
+    return f"{board_address(board)}/pairs.html"
+
+
 def record_address(board: Board, method: str, variant: str) -> str:
     """The page of all records of one configuration."""
     return f"{board_address(board)}/{file_name(method)}/{file_name(variant)}.html"

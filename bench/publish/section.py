@@ -11,6 +11,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from bench.analyse.claims import ClaimCheck, check_claims
+from bench.analyse.compare import MARGIN
+from bench.analyse.pairs import pairwise
 from bench.analyse.rows import Board, Row, by_board, make_rows
 from bench.analyse.summary import Cost, lookup, row_costs, row_quality
 from bench.contract import Metric, SuiteInfo
@@ -22,7 +24,8 @@ from bench.publish.freshness import Age, Freshness
 from bench.publish.frontier_view import Figure, make_figure
 from bench.publish.history import by_configuration, changes_of, follow_figures, noises_of
 from bench.publish.pages import ROOT_TOKEN, Pages, cell_html, environment
-from bench.publish.paths import board_address, file_name, record_address, section_address
+from bench.publish.pairs_view import make_pairs
+from bench.publish.paths import board_address, file_name, pairs_address, record_address, section_address
 from bench.publish.record_view import make_configuration
 from bench.publish.table_view import Cell, Table, make_cell, make_table
 from bench.record.schema import Record
@@ -193,13 +196,20 @@ def _write_board(
     figures = [make_figure(rows, metric, info.primary, controls) for metric in info.costs.values() if metric.primary]
     base = board_address(table.board)
     name = base.rsplit("/", 1)[-1]
+    pairs = {m.name: pairwise(rows, m) for m in (info.primary, *info.costs.values()) if m.primary}
+    view = make_pairs(rows, pairs, info, controls)
+    written = []
+    if view is not None:
+        values = {"table": table, "view": view, "margin": MARGIN, **shared}
+        written.append(pages.page("pairs.html", pairs_address(table.board), **values))
     return [
+        *written,
         pages.page("board.html", f"{base}.html", table=table, figures=[f for f in figures if f], points=points,
-                   name=name, **shared),
+                   name=name, pairs=view is not None, **shared),
         pages.text(f"{base}.json", board_data.as_json(table, metrics, found)),
         pages.text(f"{base}.csv", board_data.as_csv(table, metrics, found)),
-        pages.text(f"{base}.js", board_data.as_script(table, rows, metrics, found, info)),
-        pages.text(f"{base}.pairs.js", board_data.pairs_script(rows, [line.name for line in table.lines], info)),
+        pages.text(f"{base}.js", board_data.as_script(table, metrics, found, info, pairs[info.primary.name])),
+        pages.text(f"{base}.pairs.js", board_data.pairs_script([line.name for line in table.lines], info, pairs)),
     ]  # fmt: skip
 
 

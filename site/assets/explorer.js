@@ -42,9 +42,11 @@
         rowOf.get(row.name)?.classList.toggle("over", !feasible.includes(row));
         rowOf.get(row.name)?.classList.toggle("best", limits.size > 0 && best.includes(row));
       }
-      const names = best.flatMap((row, i) => [i ? ", " : "", element("a", { href: box.dataset.root + row.address }, row.name), ` ${quantity(figure(row, primary.name)[0], primary.unit)}`]);
-      verdict.replaceChildren(`${feasible.length} of ${good.length} within the limits. `,
-        ...(best.length ? [`Best by ${primary.title}${best.length > 1 ? ", tied" : ""}: `, ...names] : ["None to choose from."]));
+      const sign = primary.better === "lower" ? 1 : -1;
+      best.sort((a, b) => sign * (figure(a, primary.name)[0] - figure(b, primary.name)[0]));
+      const names = best.flatMap((row, i) => [["", "; cannot be told apart from it: ", ", "][Math.min(i, 2)],
+        element("a", { href: box.dataset.root + row.address }, row.name), ` ${quantity(figure(row, primary.name)[0], primary.unit)}`]);
+      verdict.replaceChildren(`${feasible.length} of ${good.length} within the limits. `, ...(best.length ? [`Best by ${primary.title}: `, ...names] : ["None to choose from."]));
       effbench.filter();
       draw();
     }
@@ -228,9 +230,15 @@
     });
   }
 
-  /** One label a point where it covers no point and no other label; frontier first. */
+  /** One label a point where it covers no point, no other label and not the frontier; names on the frontier first. */
   function labels(points, frontier, place, svg, [left, top, right, bottom]) {
     const taken = points.map((p) => { const [px, py] = place(p); return [px - 6, py - 6, px + 6, py + 6]; });
+    const corners = frontier.map(place);
+    corners.forEach(([x, y], i) => {
+      if (!i) return;
+      const [before, level] = corners[i - 1];
+      taken.push([Math.min(before, x), level - 1, Math.max(before, x), level + 1], [x - 1, Math.min(level, y), x + 1, Math.max(level, y)]);
+    });
     const wanted = [...frontier, ...points.filter((p) => !frontier.includes(p) && (points.length <= 24 || p.row.kind !== "method"))];
     const group = svg.append("g").attr("aria-hidden", "true");
     for (const p of wanted) {

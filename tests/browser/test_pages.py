@@ -14,6 +14,7 @@ KINDS = {
     "suite": "suites/demo.html",
     "section": "suites/demo/cpu-test/tiny/toy.html",
     "board": f"{HALF}.html",
+    "pairs": f"{HALF}/pairs.html",
     "record": f"{HALF}/random/default.html",
     "record with long names": f"{HALF}/alpha/v1.html",
     "failed record": f"{HALF}/slow/default.html",
@@ -75,6 +76,17 @@ def test_without_scripts_a_board_has_its_table_and_its_pictures(visit: Visit) ->
     assert page.locator("svg.plot").first.is_visible()
     assert not page.locator("#explorer").is_visible()
     assert page.locator("a[download]").count() == 2
+
+
+def test_without_scripts_every_pair_is_compared(visit: Visit) -> None:
+    page = visit("compare.html", java_script_enabled=False)
+    page.locator(f"a[href='./{HALF}/pairs.html']").click()
+    rows = page.locator("table.matrix tbody tr")
+    assert rows.count() == rows.first.locator("td").count() == 11
+    controls = page.get_by_role("group", name="Against the best control")
+    against = controls.locator("tbody tr", has=page.locator("th", has_text="beta")).inner_text()
+    assert "random" in against
+    assert "worse" in against
 
 
 def test_dark_is_dark_and_the_choice_stays(visit: Visit) -> None:
