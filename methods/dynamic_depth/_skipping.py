@@ -4,10 +4,10 @@ Attention runs for every token in every block, so the KV cache is that of a dens
 leaves the token's residual stream as it is; the tokens that run are gathered, so that the others cost nothing.
 """
 
-from abc import ABC, abstractmethod
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -18,29 +18,35 @@ from methods.layer_dropping._sublayers import blocks, drop, unsupported
 from suites.lm_compression.task import CausalLMTask
 
 
-class SkipPolicy(ABC):
-    """Who runs which FFN. One object serves all blocks of a model, in the order in which they run.
+@dataclass(frozen=True)
+class Region:
+    """Where skipping is allowed.
 
     first, last: the first and the last block whose FFN may be skipped; before and after lie the cold regions.
     warm_up: tokens at positions below it run in full. Positions count within the sequence, so that a token has the same
         fate whether it is read with the prompt or decoded with the cache.
     """
 
-    def __init__(self, first: int, last: int, warm_up: int) -> None:
-        self.first, self.last, self.warm_up = first, last, warm_up
+    first: int
+    last: int
+    warm_up: int
+
+    def __contains__(self, block: int) -> bool:
+        return self.first <= block <= self.last
+
+
+class SkipPolicy(Protocol):
+    """Who runs which FFN. One object serves all blocks of a model, which ask in the order in which they run."""
+
+    region: Region
 
     def runs(self, block: int, positions: Tensor) -> Tensor:
-        """Which tokens run the FFN of the block: bool (tokens,), for tokens at positions (tokens,)."""
-        if not self.first <= block <= self.last:
-            return torch.ones_like(positions, dtype=torch.bool)
-        return self.wanted(block, positions) | (positions < self.warm_up)
+        """Which tokens, at positions (tokens,), run the FFN of this block of the region: bool (tokens,)."""
+        ...
 
-    @abstractmethod
-    def wanted(self, block: int, positions: Tensor) -> Tensor:
-        """Which tokens run, where skipping is allowed: bool (tokens,)."""
-
-    def ran(self, block: int, rows: Tensor, before: Tensor, after: Tensor) -> None:  # noqa: B027  # not all care
-        """Is told what the FFN did to the tokens `rows` (ran,): the stream before and after it, (ran, hidden)."""
+    def ran(self, block: int, rows: Tensor, before: Tensor, after: Tensor) -> None:
+        """Is told what an FFN of the region did to the tokens `rows` (ran,): their residual stream (ran, hidden)."""
+        ...
 
 
 class SkippingBlock(GradientCheckpointingLayer):
@@ -60,14 +66,22 @@ class SkippingBlock(GradientCheckpointingLayer):
         )
         stream = (hidden_states + attended).flatten(0, 1)
         positions = position_ids.expand(hidden_states.shape[:2]).flatten()
-        rows = self.policy.runs(self.index, positions).nonzero().squeeze(1)
+        if self.index not in self.policy.region:
+            return self._updated(stream).view_as(hidden_states)
+        run = self.policy.runs(self.index, positions) | (positions < self.policy.region.warm_up)
+        rows = run.nonzero().squeeze(1)
         if len(rows) == 0:
             return stream.view_as(hidden_states)
         everyone = len(rows) == len(stream)
         before = stream if everyone else stream[rows]
-        after = before + self.mlp(self.post_attention_layernorm(before))
+        after = self._updated(before)
         self.policy.ran(self.index, rows, before, after)
         return (after if everyone else stream.index_copy(0, rows, after)).view_as(hidden_states)
+
+    def _updated(self, stream: Tensor) -> Tensor:
+        """The residual stream (tokens, hidden) after the FFN."""
+        after: Tensor = stream + self.mlp(self.post_attention_layernorm(stream))
+        return after
 
 
 def skipping(model: Any, policy: SkipPolicy, *, share_weights: bool = False) -> Any:
@@ -129,7 +143,7 @@ def least_skipping(
 
 def unmet(task: CausalLMTask, limits: Limits, most: SkipPolicy) -> str | None:
     """Why the limits can't be met by skipping FFNs, or None. most: the policy that skips as much as it ever may."""
-    if most.last < most.first:
+    if most.region.last < most.region.first:
         return f"all {len(blocks(task.model))} blocks are in the cold regions"
     if reason := unsupported(task.model):
         return reason

@@ -9,7 +9,7 @@ from torch.nn.functional import cosine_similarity
 
 from bench.contract import Card, Claim, Limits, Method
 from methods._calibration import calibration_batch
-from methods.dynamic_depth._skipping import SkipPolicy, least_skipping, skipping, unmet
+from methods.dynamic_depth._skipping import Region, least_skipping, skipping, unmet
 from methods.layer_dropping._sublayers import blocks
 from suites.lm_compression.task import CausalLMTask
 
@@ -92,56 +92,60 @@ class FFNSkipLLM(Method[CausalLMTask]):
 
     def build(self, task: CausalLMTask, limits: Limits) -> nn.Module:
         windows = calibration_batch(task, self.samples, self.length)
-        seen = cosines(task.model, windows, self._policy(task.model, DENSE))
+        seen = cosines(task.model, windows, self._policy(task.model, DENSE).region)
         levels = seen.quantile(torch.linspace(1, 0, STEPS, dtype=seen.dtype)).tolist()
         thresholds = [DENSE, *levels, ALWAYS]
         policy = least_skipping(task, limits, windows, self.share, thresholds, lambda t: self._policy(task.model, t))
         return skipping(task.model, policy)
 
     def _policy(self, model: Any, threshold: float) -> "Saturation":
-        last = len(blocks(model)) - 1 - self.cold_last
-        return Saturation(self.cold_first, last, self.warm_up, threshold, self.skip)
+        region = Region(self.cold_first, len(blocks(model)) - 1 - self.cold_last, self.warm_up)
+        return Saturation(region, threshold, self.skip)
 
 
-class Saturation(SkipPolicy):
+class Saturation:
     """After an FFN whose cosine is above the threshold, a token skips the next `skip` FFNs that may be skipped."""
 
-    def __init__(self, first: int, last: int, warm_up: int, threshold: float, skip: int) -> None:
-        super().__init__(first, last, warm_up)
-        self.threshold, self.skip = threshold, skip
+    def __init__(self, region: Region, threshold: float, skip: int) -> None:
+        self.region, self.threshold, self.skip = region, threshold, skip
         self.left = torch.empty(0)
 
-    def wanted(self, block: int, positions: Tensor) -> Tensor:
-        if block == self.first:
+    def runs(self, block: int, positions: Tensor) -> Tensor:
+        if block == self.region.first:
             self.left = torch.zeros_like(positions)
         run = self.left == 0
         self.left = (self.left - 1).clamp_min(0)
         return run
 
     def ran(self, block: int, rows: Tensor, before: Tensor, after: Tensor) -> None:
-        if self.first <= block <= self.last:
-            saturated = cosine_similarity(before.float(), after.float(), dim=-1) > self.threshold
-            self.left[rows[saturated]] = self.skip
+        saturated = self.cosine(before, after) > self.threshold
+        self.left[rows[saturated]] = self.skip
+
+    def cosine(self, before: Tensor, after: Tensor) -> Tensor:
+        """(tokens,) of two streams (tokens, hidden), in float32."""
+        return cosine_similarity(before.float(), after.float(), dim=-1)
 
 
 class _Watching(Saturation):
-    """Keeps the cosines that it sees, in float64 on the CPU."""
+    """Skips nothing, and keeps the cosines that it sees, in float64 on the CPU."""
 
-    seen: list[Tensor]
+    def __init__(self, region: Region) -> None:
+        super().__init__(region, DENSE, 0)
+        self.seen: list[Tensor] = []
 
-    def ran(self, block: int, rows: Tensor, before: Tensor, after: Tensor) -> None:
-        if self.first <= block <= self.last:
-            self.seen.append(cosine_similarity(before.float(), after.float(), dim=-1).double().cpu())
+    def cosine(self, before: Tensor, after: Tensor) -> Tensor:
+        found = super().cosine(before, after)
+        self.seen.append(found.double().cpu())
+        return found
 
 
 @torch.no_grad()
-def cosines(model: Any, windows: Tensor, policy: Saturation) -> Tensor:
-    """Cosine of the stream before and after each FFN that may be skipped, in the dense model: float64 (executions,).
+def cosines(model: Any, windows: Tensor, region: Region) -> Tensor:
+    """Cosine of the stream before and after each FFN of the region, in the dense model: float64 (executions,).
 
-    windows: token ids (count, length). policy: says which FFNs; its threshold plays no part.
+    windows: token ids (count, length).
     """
-    watching = _Watching(policy.first, policy.last, policy.warm_up, DENSE, policy.skip)
-    watching.seen = []
+    watching = _Watching(region)
     view = skipping(model, watching, share_weights=True)
     for window in windows:
         view.get_decoder()(input_ids=window[None], use_cache=False)

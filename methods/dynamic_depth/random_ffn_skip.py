@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from bench.contract import Card, Limits, Method
 from methods._calibration import calibration_batch
-from methods.dynamic_depth._skipping import SkipPolicy, least_skipping, skipping, unmet
+from methods.dynamic_depth._skipping import Region, least_skipping, skipping, unmet
 from methods.layer_dropping._sublayers import blocks
 from suites.lm_compression.task import CausalLMTask
 
@@ -54,17 +54,20 @@ class RandomFFNSkip(Method[CausalLMTask]):
         return skipping(task.model, policy)
 
     def _policy(self, task: CausalLMTask, probability: float) -> "Chance":
-        last = len(blocks(task.model)) - 1 - self.cold_last
-        return Chance(self.cold_first, last, self.warm_up, probability, task.seed, task.device)
+        region = Region(self.cold_first, len(blocks(task.model)) - 1 - self.cold_last, self.warm_up)
+        return Chance(region, probability, task.seed, task.device)
 
 
-class Chance(SkipPolicy):
+class Chance:
     """Skips with a probability, by a table of uniform draws (blocks, positions): a higher one skips these and more."""
 
-    def __init__(self, first: int, last: int, warm_up: int, probability: float, seed: int, device: Any) -> None:
-        super().__init__(first, last, warm_up)
-        draws = torch.rand(last + 1, POSITIONS, generator=torch.Generator().manual_seed(seed))
+    def __init__(self, region: Region, probability: float, seed: int, device: Any) -> None:
+        self.region = region
+        draws = torch.rand(region.last + 1, POSITIONS, generator=torch.Generator().manual_seed(seed))
         self.run = (draws >= probability).to(device)
 
-    def wanted(self, block: int, positions: Tensor) -> Tensor:
+    def runs(self, block: int, positions: Tensor) -> Tensor:
         return self.run[block, positions % POSITIONS]
+
+    def ran(self, block: int, rows: Tensor, before: Tensor, after: Tensor) -> None:
+        """Chance does not look."""

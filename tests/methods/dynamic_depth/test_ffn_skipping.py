@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from bench.contract import Limits
-from methods.dynamic_depth._skipping import SkippingBlock, SkipPolicy, skipped_share, skipping
-from methods.dynamic_depth.ffn_skipllm import ALWAYS, DENSE, FFNSkipLLM, Saturation, cosines
+from methods.dynamic_depth._skipping import Region, SkippingBlock, SkipPolicy, skipped_share, skipping
+from methods.dynamic_depth.ffn_skipllm import ALWAYS, FFNSkipLLM, Saturation, cosines
 from methods.dynamic_depth.random_ffn_skip import Chance, RandomFFNSkip
 from suites.lm_compression._toy import toy_model
 from suites.lm_compression.task import CausalLMTask
@@ -25,12 +25,16 @@ def model() -> Any:
 
 def middle(model: Any, skip: int = 2, warm_up: int = 4) -> Saturation:
     """A threshold that about half of the cosines pass."""
-    threshold = cosines(model, IDS, Saturation(1, LAST, warm_up, DENSE, skip)).median().item()
-    return Saturation(1, LAST, warm_up, threshold, skip)
+    threshold = cosines(model, IDS, Region(1, LAST, warm_up)).median().item()
+    return Saturation(Region(1, LAST, warm_up), threshold, skip)
 
 
 def policies(model: Any) -> list[SkipPolicy]:
-    return [middle(model), Saturation(1, LAST, 0, ALWAYS, 3), Chance(1, LAST, 4, 0.5, seed=3, device="cpu")]
+    return [
+        middle(model),
+        Saturation(Region(1, LAST, 0), ALWAYS, 3),
+        Chance(Region(1, LAST, 4), 0.5, seed=3, device="cpu"),
+    ]
 
 
 def logits(model: Any, ids: Tensor = IDS, **call: Any) -> Tensor:
@@ -38,14 +42,14 @@ def logits(model: Any, ids: Tensor = IDS, **call: Any) -> Tensor:
         return model(input_ids=ids, **call).logits
 
 
-class ByTable(SkipPolicy):
+class ByTable:
     """Runs what a table (blocks, positions) says, and writes down what it was told of."""
 
     def __init__(self, table: Tensor) -> None:
-        super().__init__(0, len(table) - 1, warm_up=0)
+        self.region = Region(0, len(table) - 1, warm_up=0)
         self.table, self.told = table, []
 
-    def wanted(self, block: int, positions: Tensor) -> Tensor:
+    def runs(self, block: int, positions: Tensor) -> Tensor:
         return self.table[block, positions]
 
     def ran(self, block: int, rows: Tensor, before: Tensor, after: Tensor) -> None:
@@ -89,7 +93,7 @@ def test_what_is_told_is_the_stream_around_the_ffn(model: Any) -> None:
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
 def test_a_threshold_above_one_is_dense_to_the_bit(dtype: torch.dtype) -> None:
     dense = toy_model().to(dtype)
-    candidate = skipping(dense, Saturation(1, LAST, 0, 1.0001, 3))
+    candidate = skipping(dense, Saturation(Region(1, LAST, 0), 1.0001, 3))
     assert torch.equal(logits(candidate), logits(dense))
 
 
@@ -123,7 +127,7 @@ def test_neighbours_and_left_padding_change_nothing(model: Any, which: int) -> N
 
 
 def test_attention_runs_for_every_token_and_the_cache_is_whole(model: Any) -> None:
-    candidate = skipping(model, Saturation(1, LAST, 0, ALWAYS, 3))
+    candidate = skipping(model, Saturation(Region(1, LAST, 0), ALWAYS, 3))
     seen = []
     for block in candidate.model.layers:
         block.self_attn.o_proj.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].shape[:2].numel()))
@@ -134,30 +138,36 @@ def test_attention_runs_for_every_token_and_the_cache_is_whole(model: Any) -> No
 
 
 def test_the_skipped_set_by_hand() -> None:
-    """Two tokens in seven blocks, blocks 1 to 5 may skip, two at a time; the first token's position is warm-up."""
-    policy = Saturation(1, 5, warm_up=1, threshold=0.9, skip=2)
-    x, nearly, turned = torch.tensor([1.0, 0.0]), torch.tensor([1.0, 0.1]), torch.tensor([0.0, 1.0])
-    after = {0: nearly, 1: turned, 2: nearly, 5: nearly, 6: nearly}  # what the FFN makes of the second token
+    """A token in seven blocks, of which 1 to 5 may skip, two at a time."""
+    policy = Saturation(Region(1, 5, 0), threshold=0.9, skip=2)
+    x, nearly, turned = torch.tensor([[1.0, 0.0], [1.0, 0.1], [0.0, 1.0]]).split(1)
+    after = {1: turned, 2: nearly, 5: nearly}
     ran = []
-    for block in range(7):
-        run = policy.runs(block, torch.tensor([0, 1]))
-        rows = run.nonzero().squeeze(1)
-        ran.append(run.tolist())
-        became = torch.stack([nearly if row == 0 else after[block] for row in rows.tolist()])
-        policy.ran(block, rows, x.expand(len(rows), 2), became)
-    # Block 0 is cold: its high cosine starts nothing. 1 turns the stream, 2 does not: 3 and 4 are skipped, 5 runs
-    # again, and 6 is cold. The warm-up token runs everywhere.
-    assert ran == [[True, True], [True, True], [True, True], [True, False], [True, False], [True, True], [True, True]]
+    for block in range(1, 6):
+        if policy.runs(block, torch.tensor([7])).item():
+            policy.ran(block, torch.tensor([0]), x, after[block])
+            ran.append(block)
+    # 1 turns the stream and 2 does not, so 3 and 4 are skipped, and 5 is watched again.
+    assert ran == [1, 2, 5]
+
+
+def test_the_first_tokens_run_in_full_and_the_cold_regions_for_all(model: Any) -> None:
+    rows: dict[int, int] = {}
+    candidate = skipping(model, Saturation(Region(1, LAST, 6), ALWAYS, 100))
+    for index, block in enumerate(candidate.model.layers):
+        block.mlp.register_forward_pre_hook(lambda _, inputs, i=index: rows.__setitem__(i, len(inputs[0])))
+    logits(candidate)
+    assert rows == {0: 48, 1: 48, 2: 12, 3: 12, 4: 12, 5: 48}
 
 
 def test_skips_do_not_outlive_a_pass(model: Any) -> None:
-    candidate = skipping(model, Saturation(1, LAST, 0, ALWAYS, 100))
+    candidate = skipping(model, Saturation(Region(1, LAST, 0), ALWAYS, 100))
     assert torch.equal(logits(candidate), logits(candidate))
 
 
 @pytest.mark.parametrize("skip", [1, 2, 3])
 def test_the_most_that_is_skipped_is_what_the_rule_allows(model: Any, skip: int) -> None:
-    candidate = skipping(model, Saturation(1, LAST, 6, ALWAYS, skip))
+    candidate = skipping(model, Saturation(Region(1, LAST, 6), ALWAYS, skip))
     skipped = {1: 2, 2: 2, 3: 3}[
         skip
     ]  # of the four in the middle: the second and fourth; second and third; all but one
@@ -165,10 +175,10 @@ def test_the_most_that_is_skipped_is_what_the_rule_allows(model: Any, skip: int)
 
 
 def test_a_lower_threshold_starts_with_the_most_saturated(model: Any) -> None:
-    seen = cosines(model, IDS, Saturation(1, LAST, 0, DENSE, 1))
+    seen = cosines(model, IDS, Region(1, LAST, 0))
     assert len(seen) == 4 * IDS.numel()
     shares = [
-        skipped_share(skipping(model, Saturation(1, LAST, 0, level, 1)), IDS)
+        skipped_share(skipping(model, Saturation(Region(1, LAST, 0), level, 1)), IDS)
         for level in (seen.max().item() + 1e-6, seen.quantile(0.9).item(), seen.median().item(), ALWAYS)
     ]
     assert shares[0] == 0
@@ -255,7 +265,7 @@ def test_the_random_control_hangs_on_its_seed_alone() -> None:
 
 
 def test_a_higher_probability_skips_the_same_and_more() -> None:
-    runs = [Chance(1, LAST, 0, p, seed=0, device="cpu").run for p in (0.0, 0.3, 0.6, 1.0)]
+    runs = [Chance(Region(1, LAST, 0), p, seed=0, device="cpu").run for p in (0.0, 0.3, 0.6, 1.0)]
     assert runs[0].all()
     assert not runs[-1].any()
     assert all((fewer <= more).all() for more, fewer in itertools.pairwise(runs))
@@ -267,6 +277,6 @@ def test_the_same_code_runs_on_a_gpu(cuda: str, chance: bool) -> None:
     answers = []
     for device in ("cpu", cuda):
         dense = toy_model().double()
-        policy = Chance(1, LAST, 4, 0.5, seed=3, device=device) if chance else middle(dense)
+        policy = Chance(Region(1, LAST, 4), 0.5, seed=3, device=device) if chance else middle(dense)
         answers.append(logits(skipping(dense.to(device), policy), IDS.to(device)).cpu())
     assert torch.allclose(*answers, atol=1e-8)

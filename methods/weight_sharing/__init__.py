@@ -1,0 +1,1 @@
+"""Methods that let several blocks of a decoder use the same weights."""
