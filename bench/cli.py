@@ -215,6 +215,7 @@ def _plan_confined(arguments: argparse.Namespace, selection: dict[str, Any]) -> 
 def records_command(arguments: argparse.Namespace) -> None:
     from bench.analyse.summary import costs, quality
     from bench.record.schema import Record
+    from bench.run.progress import one_line
 
     if arguments.schema:
         _print_json(Record.model_json_schema())
@@ -238,7 +239,8 @@ def records_command(arguments: argparse.Namespace) -> None:
         name = row["method"] + ("" if row["variant"] == "default" else f":{row['variant']}")
         scores = "  ".join(f"{score}={estimate['value']:.4g}" for score, estimate in row["quality"].items())
         print(
-            f"{row['suite']}  {row['point']:<14}{name:<28}{row['seed']}  {row['status']:<12}{row['reason'] or scores}"
+            f"{row['suite']}  {row['point']:<14}{name:<28}{row['seed']}  {row['status']:<12}"
+            + (one_line(row["reason"]) if row["reason"] else scores)
         )
 
 

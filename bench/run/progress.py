@@ -58,7 +58,7 @@ class Progress:
 
     def say(self, line: str) -> None:
         """A line of its own."""
-        self.console.print(line, markup=False, highlight=False)
+        self.console.print(one_line(line), markup=False, highlight=False, soft_wrap=True)
 
     def stop(self) -> None:
         self._bar.stop()
@@ -71,3 +71,9 @@ class Progress:
         seconds = sum(statistics.median(self._spent.get(job.method, everything)) for job in self._left)
         seconds /= self.side_by_side
         return f"about {seconds / 60:.0f} min left" if seconds >= 90 else f"about {seconds:.0f} s left"
+
+
+def one_line(text: str) -> str:
+    """Without what would begin a line or steer the terminal: a reason is a method's own words, and some readers of a
+    log (GitHub Actions) obey lines that begin in a certain way."""
+    return "".join(char if char.isprintable() else " " for char in text)
