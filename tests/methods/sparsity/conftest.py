@@ -22,7 +22,7 @@ def weigher(dense: nn.Module) -> Callable[[Any], Mapping[str, float]]:
 @pytest.fixture(scope="session")
 def texts() -> dict[str, list[int]]:
     tokenizer = toy_tokenizer()
-    return {split: list(token_ids("tiny", split, tokenizer))[:8192] for split in ("calibration", "training")}
+    return {split: list(token_ids("tiny", split, tokenizer))[:4096] for split in ("calibration", "training")}
 
 
 @pytest.fixture
