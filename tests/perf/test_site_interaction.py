@@ -73,20 +73,28 @@ def measure(site: Path) -> dict[str, Any]:
                 report[kind][name] = _time(page, select, act)
             page.close()
         page = browser.new_page(viewport={"width": 1280, "height": 900})
+        _open(page, site / "submit.html")
+        other = ("How it is measured", "Submit")
+        links = [page.get_by_role("link", name=name, exact=True) for name in other]
+        plain = [_switch(page, links[i % 2]) for i in range(ROUNDS + 2)]
+        report["switch between two pages of text, for comparison"] = _said(plain[2:])
         _open(page, board)
-        report["switch the operating point"] = _said([_switch(page, i) for i in range(ROUNDS + 2)][2:])
+        points = page.locator("nav[aria-label='Operating points'] a:not([aria-current])")
+        report["switch the operating point"] = _said(
+            [_switch(page, points.nth(i % points.count())) for i in range(ROUNDS + 2)][2:]
+        )
         browser.close()
     report["load average"] = round(os.getloadavg()[0], 1)
     return report
 
 
-def _switch(page: Any, turn: int) -> float:
-    """Milliseconds from the click on a link to another operating point to the first paint of its page."""
-    links = page.locator("nav[aria-label='Operating points'] a:not([aria-current])")
+def _switch(page: Any, link: Any) -> float:
+    """Milliseconds from the click on a link to the first paint of its page; a plot comes after it and is waited for."""
     with page.expect_navigation(wait_until="domcontentloaded"):
-        links.nth(turn % links.count()).evaluate(CLICK)
+        link.evaluate(CLICK)
     painted: float = page.evaluate(PAINTED)
-    page.wait_for_selector(".interactive svg")
+    if page.query_selector("#explorer"):
+        page.wait_for_selector(".interactive svg")
     return painted
 
 
