@@ -25,7 +25,7 @@ from bench.run.progress import Progress
 from bench.run.runner import run_plan
 
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-pytest.importorskip("ray")
+ray = pytest.importorskip("ray")
 pytestmark = pytest.mark.slow
 
 MARK = "EFFBENCH_TEST_CLUSTER"
@@ -158,6 +158,7 @@ def test_a_run_that_takes_its_nodes_process_with_it_is_given_up_and_has_no_recor
 ) -> None:
     from bench.run.cluster.ray import run_on_ray
 
+    ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])  # the nodes can't import a test
     good, bad = plan(toy_registry, ["toy-large", "toy-raise"])
     with pytest.raises(ClusterUnusable, match="toy-raise at half, seed 0"):
         run_on_ray([bad, good], tmp_path, address=cluster.address, executor=_dies_with_toy_raise)
