@@ -58,13 +58,14 @@ def train(
     weight_decay: float = 0.0,
     warm_up: float = 0.1,
     clip: float = 1.0,
+    before_step: Callable[[int], None] | None = None,
     after_step: Callable[[int], None] | None = None,
 ) -> list[float]:
     """AdamW on the parameters of `model` that require a gradient; returns the loss of each step.
 
     Linear warm-up over the share `warm_up` of the steps, then linear decay to zero; gradients are clipped to the norm
     `clip`. Weights of 16 bits are trained as the rounding of a copy of 32 bits, since most steps are smaller than what
-    16 bits can hold. after_step(index) is called when the weights have been updated. The model ends in eval mode,
+    16 bits can hold. before_step(index) is called when the weights have their gradients, after_step(index) is called when the weights have been updated. The model ends in eval mode,
     without gradients.
     """
     weights = [parameter for parameter in model.parameters() if parameter.requires_grad]
@@ -79,6 +80,8 @@ def train(
         optimizer.param_groups[0]["lr"] = learning_rate * share
         value = loss(ids)
         value.backward()
+        if before_step is not None:
+            before_step(index)
         for weight, master in zip(weights, masters, strict=True):
             master.grad = None if weight.grad is None else weight.grad.float()
             weight.grad = None

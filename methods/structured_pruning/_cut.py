@@ -36,6 +36,11 @@ def layers(model: Any) -> nn.ModuleList:
     return found
 
 
+def output_projections(model: Any) -> list[nn.Linear]:
+    """o_proj and down_proj of each layer in turn: their inputs are the channels of the heads and the neurons."""
+    return [linear for layer in layers(model) for linear in (layer.self_attn.o_proj, layer.mlp.down_proj)]
+
+
 def unsupported(model: Any) -> str | None:
     """Why this model's heads and neurons can't be cut, or None if they can."""
     for index, layer in enumerate(layers(model)):

@@ -8,9 +8,9 @@ from torch import Tensor, nn
 
 from bench.contract import Card, Claim, Limits, Method
 from methods._calibration import calibration_batch
-from methods.structured_pruning._cut import InputMeans, cut, layers
+from methods.structured_pruning._cut import InputMeans, output_projections
 from methods.structured_pruning._moments import Moments, input_moments
-from methods.structured_pruning._order import ranking, shortest_prefix, unmet, without
+from methods.structured_pruning._order import cut_to_limits, ranking, unmet
 from suites.lm_compression.task import CausalLMTask
 
 
@@ -79,17 +79,11 @@ class FLAP(Method[CausalLMTask]):
         return unmet(task, limits, self.block)
 
     def build(self, task: CausalLMTask, limits: Limits) -> nn.Module:
-        projections = [
-            linear for layer in layers(task.model) for linear in (layer.self_attn.o_proj, layer.mlp.down_proj)
-        ]
+        projections = output_projections(task.model)
         moments = input_moments(task.model, projections, calibration_batch(task, self.samples, self.length))
         scores = [fluctuation(linear, moment) for linear, moment in zip(projections, moments, strict=True)]
         order = ranking(task.model, [score.square() for score in scores[::2]], scores[1::2], self.block)
-        means = _means(moments) if self.bias else None
-        gone = shortest_prefix(
-            task, limits, order, lambda units: cut(task.model, without(task.model, units), means, share_weights=True)
-        )
-        return cut(task.model, without(task.model, gone), means)
+        return cut_to_limits(task, limits, order, _means(moments) if self.bias else None)
 
 
 def fluctuation(linear: Any, moments: Moments) -> Tensor:

@@ -6,8 +6,8 @@ from typing import Any
 from torch import Tensor, nn
 
 from bench.contract import Card, Limits, Method
-from methods.structured_pruning._cut import cut, kv_groups, layers
-from methods.structured_pruning._order import ranking, shortest_prefix, unmet, without
+from methods.structured_pruning._cut import kv_groups, layers
+from methods.structured_pruning._order import cut_to_limits, ranking, unmet
 from suites.lm_compression.task import CausalLMTask
 
 
@@ -34,11 +34,7 @@ class MagnitudeStructured(Method[CausalLMTask]):
     def build(self, task: CausalLMTask, limits: Limits) -> nn.Module:
         attention = [query_channel_norms(layer.self_attn) for layer in layers(task.model)]
         mlp = [neuron_norms(layer.mlp) for layer in layers(task.model)]
-        order = ranking(task.model, attention, mlp, self.block)
-        gone = shortest_prefix(
-            task, limits, order, lambda units: cut(task.model, without(task.model, units), share_weights=True)
-        )
-        return cut(task.model, without(task.model, gone))
+        return cut_to_limits(task, limits, ranking(task.model, attention, mlp, self.block))
 
 
 def neuron_norms(mlp: Any) -> Tensor:

@@ -57,14 +57,15 @@ def weigher(dense: nn.Module) -> Callable[[Any], Mapping[str, float]]:
 def make_task() -> Callable[..., CausalLMTask]:
     def make(model: PreTrainedModel | None = None, **limits: float) -> CausalLMTask:
         model = model if model is not None else random_model()
-        ids = torch.randint(1, VOCABULARY, (512,), generator=torch.Generator().manual_seed(3)).tolist()
+        generator = torch.Generator().manual_seed(3)
+        ids = torch.randint(1, VOCABULARY, (512,), generator=generator).tolist()
         return CausalLMTask(
             scale="tiny",
             seed=0,
             model=model,
             tokenizer=None,
             calibration_ids=ids,
-            training_ids=[],
+            training_ids=torch.randint(1, VOCABULARY, (12 * 4 * 128,), generator=generator).tolist(),
             weigh=weigher(model),
             limits=Limits(result=limits),
         )
