@@ -1,0 +1,1 @@
+"""Methods that write matrices as products of thinner ones."""
