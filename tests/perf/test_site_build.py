@@ -101,6 +101,7 @@ def weights(output: Path) -> dict[str, dict[str, float]]:
         "suite": ("suites/*.html", (), _nothing),
         "section": ("suites/*/*/*/*.html", (), _nothing),
         "board": ("suites/*/*/*/*/*.html", ON_BOARD, _board_scripts),
+        "pairs": ("suites/*/*/*/*/*/pairs.html", (), _nothing),
         "record": ("suites/*/*/*/*/*/*/*.html", (), _nothing),
         "method": ("methods/*.html", (), _nothing),
         "history": ("history*.html", (), _nothing),
