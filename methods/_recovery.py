@@ -65,8 +65,8 @@ def train(
 
     Linear warm-up over the share `warm_up` of the steps, then linear decay to zero; gradients are clipped to the norm
     `clip`. Weights of 16 bits are trained as the rounding of a copy of 32 bits, since most steps are smaller than what
-    16 bits can hold. before_step(index) is called when the weights have their gradients, after_step(index) is called when the weights have been updated. The model ends in eval mode,
-    without gradients.
+    16 bits can hold. before_step(index) is called when the weights have their gradients, after_step(index) when they
+    have been updated. The model ends in eval mode, without gradients.
     """
     weights = [parameter for parameter in model.parameters() if parameter.requires_grad]
     masters = [weight.detach().float().clone() for weight in weights]
