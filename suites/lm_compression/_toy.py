@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 BOS, EOS = "<s>", "</s>"
 
@@ -45,6 +45,32 @@ def toy_model(seed: int = 0) -> LlamaForCausalLM:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return LlamaForCausalLM(config).float().eval()
+
+
+def toy_gpt2(seed: int = 0) -> GPT2LMHeadModel:
+    """GPT2LMHeadModel, float32, 6 blocks of width 64 with tied embeddings: a base with LayerNorm.
+
+    Scales, shifts and biases are random too, as no training has given them a value.
+    """
+    config = GPT2Config(
+        vocab_size=258,
+        n_positions=2048,
+        n_embd=64,
+        n_layer=6,
+        n_head=4,
+        initializer_range=0.1,
+        bos_token_id=256,
+        eos_token_id=257,
+        pad_token_id=257,
+        attn_implementation="sdpa",
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = GPT2LMHeadModel(config)
+        for parameter in model.parameters():
+            if parameter.ndim == 1:
+                parameter.data += 0.1 * torch.randn_like(parameter)
+        return model.float().eval()
 
 
 _SYLLABLES = [consonant + vowel for consonant in "bdfgklmnprstv" for vowel in "aeo"]

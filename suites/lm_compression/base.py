@@ -17,6 +17,9 @@ from suites.lm_compression._cache import made_once
 from suites.lm_compression._permutation import permute_channels
 
 TOY = "random-llama"
+TOYS = {TOY: _toy.toy_model, "random-gpt2": _toy.toy_gpt2}
+"""Random weights. Methods that need a base with LayerNorm have the second."""
+
 SMOLLM2 = "smollm2-135m-instruct"
 PERMUTATION_SEED = 20240601
 ATTENTION = "sdpa"
@@ -30,14 +33,14 @@ def load_base(scale: str, base: str, device: str) -> tuple[Any, Any]:
     if problem := missing(scale, base):
         raise MissingAsset(problem)
     if scale == "tiny":
-        return _toy.toy_model().to(device), _toy.toy_tokenizer()
+        return TOYS[base]().to(device), _toy.toy_tokenizer()
     return _load(str(_embedded_folder()) if scale == "embedded" else base, device)
 
 
 def missing(scale: str, base: str) -> str | None:
     """What is not there to load, with what to do about it, or None. Downloads nothing."""
     if scale == "tiny":
-        return None if base == TOY else f"the tiny scale has no base {base!r}, only {TOY!r}"
+        return None if base in TOYS else f"the tiny scale has no base {base!r}, only {' and '.join(TOYS)}"
     if scale == "embedded":
         if base != SMOLLM2:
             return f"the embedded scale has no base {base!r}, only {SMOLLM2!r}; take --scale full for a hub model"

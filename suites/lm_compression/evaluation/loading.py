@@ -5,9 +5,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from suites.lm_compression.base import SMOLLM2, TOY, load_base
+from suites.lm_compression.base import SMOLLM2, TOYS, load_base
 
-PACKAGED = {SMOLLM2: "embedded", TOY: "tiny"}
+PACKAGED = {SMOLLM2: "embedded"} | dict.fromkeys(TOYS, "tiny")
 """Bases that need no hub, by the scale that has them."""
 
 UNUSED = {"logits_cache"}

@@ -1,0 +1,1 @@
+"""Methods that rewrite a model into a cheaper one that computes the same function."""
