@@ -15,7 +15,7 @@ from methods.low_rank.activation_aware_svd import ActivationAwareSVD, Magnitudes
 from methods.low_rank.svd import SVD
 from suites.lm_compression.task import CausalLMTask
 
-MakeTask = Callable[..., CausalLMTask]
+ToyTask = Callable[..., CausalLMTask]
 METHODS = [SVD(), ActivationAwareSVD(samples=4, length=64), ActivationAwareSVD("diagonal", samples=4, length=64)]
 IDS = torch.randint(0, 256, (2, 24), generator=torch.Generator().manual_seed(1))
 
@@ -27,9 +27,9 @@ def ranks_of(model: torch.nn.Module) -> dict[str, int]:
 @pytest.mark.parametrize("method", METHODS, ids=["svd", "whitening", "diagonal"])
 @pytest.mark.parametrize("point", ["size-75", "size-25", "compute-50"])
 def test_limits_are_met_with_one_share_for_all_and_the_next_would_not_do(
-    method: SVD | ActivationAwareSVD, point: str, make_task: MakeTask
+    method: SVD | ActivationAwareSVD, point: str, toy_task: ToyTask
 ) -> None:
-    task = make_task(point)
+    task = toy_task(point)
     assert method.supports(task, task.limits) is None
     candidate = method.build(task, task.limits)
     assert task.limits.met_by(task.weigh(candidate))
@@ -53,14 +53,14 @@ def test_limits_are_met_with_one_share_for_all_and_the_next_would_not_do(
     assert now + more * per_parameter > allowed - 2e-3
 
 
-def test_limits_that_the_dense_model_meets_leave_it(make_task: MakeTask) -> None:
-    task = make_task("size-75")
+def test_limits_that_the_dense_model_meets_leave_it(toy_task: ToyTask) -> None:
+    task = toy_task("size-75")
     candidate = SVD().build(task, Limits(result={"stored_ratio": 1.0}))
     assert torch.equal(candidate(IDS).logits, task.model(IDS).logits)
 
 
-def test_what_cannot_be_met_is_said(make_task: MakeTask) -> None:
-    task = make_task("unlimited")
+def test_what_cannot_be_met_is_said(toy_task: ToyTask) -> None:
+    task = toy_task("unlimited")
     assert "needs a limit" in str(SVD().supports(task, task.limits))
     impossible = Limits(result={"stored_ratio": 0.03})
     assert "rank 1" in str(SVD().supports(task, impossible))
@@ -68,8 +68,8 @@ def test_what_cannot_be_met_is_said(make_task: MakeTask) -> None:
         SVD().build(task, impossible)
 
 
-def test_cache_and_generation_go_on(make_task: MakeTask) -> None:
-    task = make_task("size-50")
+def test_cache_and_generation_go_on(toy_task: ToyTask) -> None:
+    task = toy_task("size-50")
     candidate = SVD().build(task, task.limits)
     whole = candidate(IDS).logits
     first = candidate(IDS[:, :10], use_cache=True)
@@ -113,11 +113,11 @@ def test_diagonal_scaling_is_truncated_svd_of_the_scaled_matrix() -> None:
     torch.testing.assert_close(thin.up.weight @ thin.down.weight, expected)
 
 
-def test_every_layer_is_fitted_to_what_it_reads_in_the_compressed_model(make_task: MakeTask) -> None:
+def test_every_layer_is_fitted_to_what_it_reads_in_the_compressed_model(toy_task: ToyTask) -> None:
     """With its real inputs, no layer of the candidate has more error than plain truncation would have there."""
-    task = make_task("size-50")
+    task = toy_task("size-50")
     method = ActivationAwareSVD(samples=4, length=64)
-    windows = calibration_batch(make_task("size-50"), 4, 64)
+    windows = calibration_batch(toy_task("size-50"), 4, 64)
     candidate = method.build(task, task.limits)
     inputs: dict[str, torch.Tensor] = {}
     for name, module in candidate.named_modules():

@@ -12,7 +12,7 @@ from methods.low_rank._threshold import low_ranks, normalised, ranks_by_threshol
 from methods.low_rank.welore import WeLore
 from suites.lm_compression.task import CausalLMTask
 
-MakeTask = Callable[..., CausalLMTask]
+ToyTask = Callable[..., CausalLMTask]
 
 
 def test_ranks_of_a_case_by_hand() -> None:
@@ -32,8 +32,8 @@ def test_equal_singular_values_have_no_low_rank() -> None:
     assert normalised(torch.eye(6)).tolist() == [1.0] * 6
 
 
-def test_a_higher_threshold_never_raises_a_rank(make_task: MakeTask) -> None:
-    of = spectra(make_task().model)
+def test_a_higher_threshold_never_raises_a_rank(toy_task: ToyTask) -> None:
+    of = spectra(toy_task().model)
     full = {name: len(values) for name, values in of.items()}
     last = full
     for threshold in torch.linspace(0, 1, 21).tolist():
@@ -45,8 +45,8 @@ def test_a_higher_threshold_never_raises_a_rank(make_task: MakeTask) -> None:
 
 
 @pytest.mark.parametrize("point", ["size-75", "size-25", "compute-75"])
-def test_limits_are_met_by_the_lowest_threshold(point: str, make_task: MakeTask) -> None:
-    task = make_task(point)
+def test_limits_are_met_by_the_lowest_threshold(point: str, toy_task: ToyTask) -> None:
+    task = toy_task(point)
     candidate = WeLore(tune="nothing").build(task, task.limits)
     figures = task.weigh(candidate)
     assert task.limits.met_by(figures)
@@ -63,8 +63,8 @@ def test_limits_are_met_by_the_lowest_threshold(point: str, make_task: MakeTask)
     assert not task.limits.met_by(weigh(task, fewer))
 
 
-def test_steep_spectra_lose_their_rank_first(make_task: MakeTask) -> None:
-    task = make_task("size-75")
+def test_steep_spectra_lose_their_rank_first(toy_task: ToyTask) -> None:
+    task = toy_task("size-75")
     name = "model.layers.3.mlp.gate_proj"
     layer = task.model.get_submodule(name)
     with torch.no_grad():
@@ -75,10 +75,10 @@ def test_steep_spectra_lose_their_rank_first(make_task: MakeTask) -> None:
 
 
 @pytest.mark.parametrize("tune", ["low-rank", "all"])
-def test_only_the_low_rank_components_are_trained(tune: str, make_task: MakeTask) -> None:
+def test_only_the_low_rank_components_are_trained(tune: str, toy_task: ToyTask) -> None:
     """In the method; "all" moves the dense matrices too, or the comparison would be one of nothing."""
-    start = WeLore(tune="nothing").build(make_task("size-75"), make_task("size-75").limits).state_dict()
-    task = make_task("size-75")
+    start = WeLore(tune="nothing").build(toy_task("size-75"), toy_task("size-75").limits).state_dict()
+    task = toy_task("size-75")
     candidate = WeLore(tune=tune, learning_rate=1e-3).build(task, task.limits)  # type: ignore[arg-type]
     factors = {
         f"{name}.{part}.weight"
@@ -94,9 +94,7 @@ def test_only_the_low_rank_components_are_trained(tune: str, make_task: MakeTask
     assert not any(parameter.requires_grad for parameter in candidate.parameters())
 
 
-def test_lora_is_merged_into_the_factors(make_task: MakeTask) -> None:
-    plain, tuned = (
-        WeLore(tune=tune).build(task, task.limits) for tune in ("nothing", "lora") for task in [make_task()]
-    )
+def test_lora_is_merged_into_the_factors(toy_task: ToyTask) -> None:
+    plain, tuned = (WeLore(tune=tune).build(task, task.limits) for tune in ("nothing", "lora") for task in [toy_task()])
     assert plain.state_dict().keys() == tuned.state_dict().keys()
     assert any(not torch.equal(plain.state_dict()[key], tuned.state_dict()[key]) for key in plain.state_dict())

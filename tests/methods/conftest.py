@@ -12,7 +12,7 @@ from suites.lm_compression.task import CausalLMTask
 
 
 @pytest.fixture
-def make_task() -> Callable[..., CausalLMTask]:
+def toy_task() -> Callable[..., CausalLMTask]:
     registry = load(("suites.lm_compression.suite",))
     suite = registry.suite("lm-compression")
     assert isinstance(suite, LMCompression)

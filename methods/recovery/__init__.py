@@ -1,0 +1,1 @@
+"""What a short training alone gives, after compressions that do without."""
