@@ -4,6 +4,7 @@ Attention runs for every token in every block, so the KV cache is that of a dens
 leaves the token's residual stream as it is; the tokens that run are gathered, so that the others cost nothing.
 """
 
+import math
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -30,6 +31,12 @@ class Region:
     first: int
     last: int
     warm_up: int
+
+    @classmethod
+    def between(cls, blocks: int, cold: float, warm_up: int) -> "Region":
+        """All but this share of the blocks, rounded up, at either end."""
+        ends = math.ceil(blocks * cold)
+        return cls(ends, blocks - 1 - ends, warm_up)
 
     def __contains__(self, block: int) -> bool:
         return self.first <= block <= self.last

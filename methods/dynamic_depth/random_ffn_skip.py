@@ -37,8 +37,7 @@ class RandomFFNSkip(Method[CausalLMTask]):
         stochastic=True,
     )
 
-    cold_first: int = 1
-    cold_last: int = 1
+    cold: float = 0.1
     warm_up: int = 4
     share: float = 0.25
     samples: int = 4
@@ -54,7 +53,7 @@ class RandomFFNSkip(Method[CausalLMTask]):
         return skipping(task.model, policy)
 
     def _policy(self, task: CausalLMTask, probability: float) -> "Chance":
-        region = Region(self.cold_first, len(blocks(task.model)) - 1 - self.cold_last, self.warm_up)
+        region = Region.between(len(blocks(task.model)), self.cold, self.warm_up)
         return Chance(region, probability, task.seed, task.device)
 
 

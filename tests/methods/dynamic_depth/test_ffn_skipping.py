@@ -160,6 +160,14 @@ def test_the_first_tokens_run_in_full_and_the_cold_regions_for_all(model: Any) -
     assert rows == {0: 48, 1: 48, 2: 12, 3: 12, 4: 12, 5: 48}
 
 
+def test_cold_regions_are_a_share_of_the_blocks() -> None:
+    assert Region.between(30, 0.1, 4) == Region(3, 26, 4)
+    assert Region.between(6, 0.1, 4) == Region(1, 4, 4)
+    assert Region.between(6, 0.0, 4) == Region(0, 5, 4)
+    everything_cold = FFNSkipLLM(cold=0.5).supports(make_task(), Limits())
+    assert "cold regions" in str(everything_cold)
+
+
 def test_skips_do_not_outlive_a_pass(model: Any) -> None:
     candidate = skipping(model, Saturation(Region(1, LAST, 0), ALWAYS, 100))
     assert torch.equal(logits(candidate), logits(candidate))
@@ -216,7 +224,7 @@ def make_task(seed: int = 0) -> CausalLMTask:
     )
 
 
-METHODS = [FFNSkipLLM(length=64), RandomFFNSkip(length=64)]
+METHODS = [FFNSkipLLM(length=64, skip=3), RandomFFNSkip(length=64)]
 
 
 @pytest.mark.parametrize("method", METHODS)
