@@ -63,7 +63,7 @@ def kv_groups(attention: Any) -> int:
 
 def query_channels(attention: Any, groups: Tensor) -> Tensor:
     """Indices of the query channels (rows of q_proj, columns of o_proj) of these KV groups: LongTensor (channels,)."""
-    return _spans(groups, attention.q_proj.out_features // kv_groups(attention))
+    return spans(groups, attention.q_proj.out_features // kv_groups(attention))
 
 
 def all_kept(model: Any) -> list[Kept]:
@@ -98,43 +98,51 @@ def cut(
 
 def _cut_attention(attention: Any, groups: Tensor, mean: Tensor | None, share: bool) -> None:
     channels = query_channels(attention, groups)
-    heads = _spans(groups, attention.head_dim)
-    attention.o_proj = _narrow(attention.o_proj, share, columns=channels, mean=mean)
-    attention.q_proj = _narrow(attention.q_proj, share, rows=channels)
-    attention.k_proj = _narrow(attention.k_proj, share, rows=heads)
-    attention.v_proj = _narrow(attention.v_proj, share, rows=heads)
+    heads = spans(groups, attention.head_dim)
+    attention.o_proj = narrow(attention.o_proj, share, columns=channels, mean=mean)
+    attention.q_proj = narrow(attention.q_proj, share, rows=channels)
+    attention.k_proj = narrow(attention.k_proj, share, rows=heads)
+    attention.v_proj = narrow(attention.v_proj, share, rows=heads)
 
 
 def _cut_mlp(mlp: Any, neurons: Tensor, mean: Tensor | None, share: bool) -> None:
-    mlp.gate_proj = _narrow(mlp.gate_proj, share, rows=neurons)
-    mlp.up_proj = _narrow(mlp.up_proj, share, rows=neurons)
-    mlp.down_proj = _narrow(mlp.down_proj, share, columns=neurons, mean=mean)
+    mlp.gate_proj = narrow(mlp.gate_proj, share, rows=neurons)
+    mlp.up_proj = narrow(mlp.up_proj, share, rows=neurons)
+    mlp.down_proj = narrow(mlp.down_proj, share, columns=neurons, mean=mean)
     mlp.intermediate_size = len(neurons)
 
 
-def _narrow(
+def narrow(
     linear: nn.Linear,
     share: bool,
     rows: Tensor | None = None,
     columns: Tensor | None = None,
     mean: Tensor | None = None,
 ) -> nn.Linear:
-    """The linear layer on the kept rows or columns; what the cut columns give at their mean input joins the bias."""
+    """The linear layer on the kept rows and columns; what the cut columns give at their mean input joins the bias.
+
+    share: where nothing is cut, the layer's own tensors are used.
+    """
     weight, bias = linear.weight.detach(), linear.bias.detach() if linear.bias is not None else None
-    if rows is not None and len(rows) < linear.out_features:
-        rows = rows.to(weight.device)
-        weight, bias = weight[rows], bias[rows] if bias is not None else None
-    elif columns is not None and len(columns) < linear.in_features:
+    if columns is not None and len(columns) < linear.in_features:
         if mean is not None:
             bias = _mean_output(linear, columns, mean)
         weight = weight[:, columns.to(weight.device)].contiguous()
-    elif not share:
-        weight, bias = weight.clone(), bias.clone() if bias is not None else None
-    narrow = nn.Linear(weight.shape[1], weight.shape[0], bias=bias is not None, device="meta")
-    narrow.weight = nn.Parameter(weight, requires_grad=linear.weight.requires_grad)
+    if rows is not None and len(rows) < linear.out_features:
+        rows = rows.to(weight.device)
+        weight, bias = weight[rows], bias[rows] if bias is not None else None
+    if not share:
+        weight, bias = _owned(weight, linear.weight), _owned(bias, linear.bias) if bias is not None else None
+    result = nn.Linear(weight.shape[1], weight.shape[0], bias=bias is not None, device="meta")
+    result.weight = nn.Parameter(weight, requires_grad=linear.weight.requires_grad)
     if bias is not None:
-        narrow.bias = nn.Parameter(bias, requires_grad=linear.weight.requires_grad)
-    return narrow.train(linear.training)
+        result.bias = nn.Parameter(bias, requires_grad=linear.weight.requires_grad)
+    return result.train(linear.training)
+
+
+def _owned(tensor: Tensor, dense: Tensor | None) -> Tensor:
+    """The tensor, or a copy of it if it is still the dense one."""
+    return tensor.clone() if dense is not None and tensor.data_ptr() == dense.data_ptr() else tensor
 
 
 def _mean_output(linear: nn.Linear, kept_columns: Tensor, mean: Tensor) -> Tensor:
@@ -149,12 +157,12 @@ def _mean_output(linear: nn.Linear, kept_columns: Tensor, mean: Tensor) -> Tenso
 
 
 def _cuttable(layer: Any) -> Iterator[Tensor]:
-    """Weights and biases that `_narrow` copies by itself, so that the deep copy need not."""
+    """Weights and biases that `narrow` copies by itself, so that the deep copy need not."""
     for part, linears in ((layer.self_attn, ATTENTION_LINEARS), (layer.mlp, MLP_LINEARS)):
         for name in linears:
             yield from getattr(part, name).parameters()
 
 
-def _spans(indices: Tensor, width: int) -> Tensor:
+def spans(indices: Tensor, width: int) -> Tensor:
     """Indices of all channels of the heads (or groups) of this width: LongTensor (indices x width,)."""
     return (indices[:, None] * width + torch.arange(width)).flatten()
