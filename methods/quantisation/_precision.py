@@ -147,8 +147,9 @@ def unmet(task: CausalLMTask, limits: Limits, bits: int | None, group: int, mode
     if not limits.result:
         return "needs a limit on stored bytes: it gives the most bits that meet it"
     least = task.weigh(blank(model or task.model, LADDER[-1], group))["stored_ratio"]
-    if least > limits.result["stored_ratio"]:
-        return f"stored_ratio is still {least:.3f} with {LADDER[-1].linears} bits; the limit is {limits.result['stored_ratio']:g}"
+    allowed = limits.result["stored_ratio"]
+    if least > allowed:
+        return f"stored_ratio is still {least:.3f} with {LADDER[-1].linears} bits; the limit is {allowed:g}"
     return None
 
 
