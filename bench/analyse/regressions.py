@@ -232,9 +232,16 @@ def _tried(nights: tuple[_Night, ...], suspicion: _Suspicion, run: Run, noise: N
         return suspected
     if shown > max(_CONFIRMED_AT * error, smallest) and agree >= AGREEING * suspicion.runs:
         return State("worse" if sign > 0 else "better", now, nights[-now.nights :])
-    if shown + 2 * error < abs(suspicion.change) / 2 or suspicion.runs >= PATIENCE:
-        return State("steady", _against(nights, 1, between), nights)
-    return suspected
+    steady = _against(nights, 1, between)
+    if shown + 2 * error < abs(suspicion.change) / 2:
+        # An accident: what it was seen in must not draw the level its way, or its end would look like a change.
+        return State("steady", steady, tuple(night for night in nights if not _between(night, now, since)))
+    return State("steady", steady, nights) if suspicion.runs >= PATIENCE else suspected
+
+
+def _between(night: _Night, suspected: Change, since: _Night) -> bool:
+    """Whether a night is among those that raised a suspicion, and not of those that were held against it."""
+    return suspected.since <= night.first < since.first
 
 
 def _unclear(nights: Sequence[_Night], tonight: Change, noise: Noise) -> bool:

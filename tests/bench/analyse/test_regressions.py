@@ -69,6 +69,15 @@ def test_what_is_not_seen_again_is_dismissed_however_sure_it_looked() -> None:
     assert told[20 + CONFIRMING] == "steady"
 
 
+@pytest.mark.parametrize("accident", [-0.9, 0.9])
+def test_end_of_an_accident_is_no_change(accident: float) -> None:
+    """A night that nobody repeated must not draw the level its way, so that the return would look like a change."""
+    noise = Noise("quality", 0.0005, watched=200)
+    told = verdicts(nights([0.2] * 10 + [0.2 + accident] + [0.2] * 30, error=0.0), noise)
+    assert not {"worse", "better"} & set(told)
+    assert told[-1] == "steady"
+
+
 def test_one_loud_run_among_the_later_ones_confirms_nothing() -> None:
     runs = [Run(20 * DAY, 0.1, 0.005), Run(20 * DAY + 60, 0.0, 0.01), Run(20 * DAY + 120, 0.005, 0.01)]
     assert verdicts([*STEADY, *runs, Run(20 * DAY + 180, 0.3, 0.001)])[-1] != "worse"
