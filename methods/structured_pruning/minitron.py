@@ -201,9 +201,10 @@ def calibration_loss(model: Any, windows: Tensor) -> float:
 def initialise(model: Any, generator: torch.Generator) -> None:
     """Random weights, as a new model of this kind would have them: normal matrices, norms of one, no biases."""
     for module in model.modules():
+        weight, bias = getattr(module, "weight", None), getattr(module, "bias", None)
         if isinstance(module, nn.Linear | nn.Embedding):
             module.weight.normal_(std=model.config.initializer_range, generator=generator)
-            if getattr(module, "bias", None) is not None:
-                module.bias.zero_()
-        elif getattr(module, "weight", None) is not None:
-            module.weight.fill_(1.0)
+        elif isinstance(weight, Tensor):
+            weight.fill_(1.0)
+        if isinstance(bias, Tensor):
+            bias.zero_()

@@ -106,6 +106,19 @@ def test_pruning_grows_and_never_takes_back(make_task: Callable[..., CausalLMTas
     assert not any(layer in (0, 3) for layer, _, _ in gone[-1])
 
 
+def test_what_is_masked_comes_first_however_it_scores(make_task: Callable[..., CausalLMTask]) -> None:
+    task = make_task(stored_ratio=0.7)
+    pruning = ProgressivePruning(SMALL, task, task.limits, copy.deepcopy(task.model), steps=12)
+    pruning._mask(pruning._order()[:9])
+    before = list(pruning.gone)
+    for unit in before:
+        (pruning.groups if unit.kind == "group" else pruning.neurons)[unit.layer][list(unit.members)] = 1e6
+    after = pruning._order()[:9]
+    assert {(u.layer, u.kind, m) for u in before for m in u.members} == {
+        (u.layer, u.kind, m) for u in after for m in u.members
+    }
+
+
 def test_equal_seeds_agree_whatever_the_global_generator(make_task: Callable[..., CausalLMTask]) -> None:
     def outcome() -> Tensor:
         task = make_task(stored_ratio=0.75)
