@@ -42,10 +42,27 @@ class MethodSubject:
 
     @cached_property
     def jobs(self) -> list[Job]:
-        """Every variant at every operating point at tiny scale, scored but not timed, on one thread."""
+        """Every variant at every operating point at tiny scale, scored but not timed, on one thread.
+
+        On the suite's first base; if the method says of all of them that it can't be run there, on the next one.
+        """
+        plans = [self._plan(base) for base in self.info.bases["tiny"]]
+        for jobs in plans:
+            if any(self.trial(job).outcome.status != "unsupported" for job in jobs):
+                return jobs
+        return plans[0]
+
+    def _plan(self, base: str) -> list[Job]:
         suite = self.method.card.suite
         return make_plan(
-            self.registry, suite=suite, methods=[self.slug], seeds=[0], scale="tiny", threads=1, timed=False
+            self.registry,
+            suite=suite,
+            methods=[self.slug],
+            seeds=[0],
+            scale="tiny",
+            base=base,
+            threads=1,
+            timed=False,
         )
 
     def trial(self, job: Job) -> Trial:
