@@ -31,8 +31,9 @@ PIECE = 2048
 
 _BLOCK = 64
 _PAD = 8
-_LOW = 0x33
-_THIRD = 0x44
+_LOW = {torch.uint8: 0x33, torch.int32: 0x33333333}
+_THIRD = {torch.uint8: 0x44, torch.int32: 0x44444444}
+"""Bits of a byte, or of each of four: what a shift brings in from the next byte is masked away."""
 
 
 @dataclass(frozen=True)
@@ -93,25 +94,25 @@ def _fold(nibbles: Tensor, bits: int) -> tuple[Tensor, Tensor | None]:
     """nibbles: (blocks, columns, half a block) with two codes a byte."""
     if bits == 4:
         return nibbles.contiguous(), None
-    first, second = (nibbles & _LOW).chunk(2, 1)
+    first, second = (nibbles & _LOW[torch.uint8]).chunk(2, 1)
     low = first | second << 2
     if bits == 2:
         return low.contiguous(), None
-    third = [part.clone() for part in (nibbles & _THIRD).chunk(4, 1)]
-    return low.contiguous(), third[0] >> 2 | third[1] >> 1 | third[2] | third[3] << 1
+    third = (nibbles & _THIRD[torch.uint8]).chunk(4, 1)
+    return low.contiguous(), (third[0] >> 2 | third[1] >> 1 | third[2] | third[3] << 1).contiguous()
 
 
 def _unfold(low: Tensor, high: Tensor | None, bits: int) -> Tensor:
-    """What `_fold` folded; the input may also be rows of it, with columns in dimension 1 (count, columns...)."""
+    """What `_fold` folded; also rows of it, with columns in dimension 1, and also four bytes at a time as int32."""
     if bits == 4:
         return low
     half = low.shape[1]
     nibbles = low.new_empty(low.shape[0], 2 * half, *low.shape[2:])
-    torch.bitwise_and(low, _LOW, out=nibbles[:, :half])
-    torch.bitwise_and(low >> 2, _LOW, out=nibbles[:, half:])
+    torch.bitwise_and(low, _LOW[low.dtype], out=nibbles[:, :half])
+    torch.bitwise_and(low >> 2, _LOW[low.dtype], out=nibbles[:, half:])
     if high is not None:
         for part, moved in zip(nibbles.chunk(4, 1), (high << 2, high << 1, high, high >> 1), strict=True):
-            part.bitwise_or_(moved & _THIRD)
+            part.bitwise_or_(moved & _THIRD[low.dtype])
     return nibbles
 
 
@@ -184,9 +185,10 @@ class PackedLinear(_PackedModule):
 
     def _piece(self, blocks: slice) -> tuple[Tensor, Tensor]:
         """Nibbles (blocks, columns, half a block) and grid (groups, rows, 2) of some blocks."""
-        high = None if self.high is None else self.high[blocks]
+        words = self.low[blocks].view(torch.int32)
+        high = None if self.high is None else self.high[blocks].view(torch.int32)
         rows = slice(blocks.start * self.block, blocks.stop * self.block)
-        return _unfold(self.low[blocks], high, self.bits), self.grid[:, rows]
+        return _unfold(words, high, self.bits).view(torch.uint8), self.grid[:, rows]
 
 
 class PackedEmbedding(_PackedModule):

@@ -47,7 +47,11 @@ def test_a_packed_weight_takes_its_bits_and_32_for_each_group(bits: int) -> None
     for name in ("low", "high", "grid"):
         made, weighed = getattr(packed, name), getattr(empty, name)
         assert (made is None) == (weighed is None)
-        assert made is None or (made.shape, made.dtype) == (weighed.shape, weighed.dtype)
+        assert made is None or (made.shape, made.dtype, made.stride()) == (
+            weighed.shape,
+            weighed.dtype,
+            weighed.stride(),
+        )
 
 
 @pytest.mark.parametrize("bits", [2, 3, 4])
