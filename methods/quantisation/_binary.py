@@ -1,9 +1,9 @@
 """Binary coding: weights as sums of +-scale, each scale a short sum of powers of two.
 
-A group of weights w with b bits is written w_k ~ sum_i a_i s_ki with signs s_ki and scales a_1 >= a_2 >= ... >= 0. Signs
-and scales are fitted by turns (as in Xu et al., 2018): given the scales, each weight goes to the nearest of the 2^b
-sums; given the signs, the scales solve a least squares problem, and are rounded to powers of two at once, so that the
-next signs are chosen for what is really stored.
+A group of weights w with b bits is written w_k ~ sum_i a_i s_ki with signs s_ki and scales a_1 >= a_2 >= ... >= 0.
+Signs and scales are fitted by turns (as in Xu et al., 2018): given the scales, each weight goes to the nearest of the
+2^b sums; given the signs, the scales solve a least squares problem, and are rounded to powers of two at once, so that
+the next signs are chosen for what is really stored.
 
 A scale is stored as a few signed powers of two, one int8 each: 0 for nothing, else its sign times (exponent + 64).
 """
@@ -14,6 +14,8 @@ import torch
 from torch import Tensor
 
 _ZERO_EXPONENT = 64
+EVEN_FROM = 4
+
 _RIDGE = 1e-6
 """Of the number of weights, added to the normal equations: two bits may have the same signs throughout."""
 
@@ -26,11 +28,11 @@ def power_terms(scales: Tensor, terms: int) -> Tensor:
     rest = scales.float()
     codes = []
     for _ in range(terms):
-        exponent = torch.floor(torch.log2(rest.abs() / 0.75)).clamp(1 - _ZERO_EXPONENT, _ZERO_EXPONENT - 1)
-        empty = rest.abs() < 2.0**-_ZERO_EXPONENT
-        code = torch.where(empty, 0.0, rest.sign() * (exponent + _ZERO_EXPONENT)).to(torch.int8)
-        rest = rest - power_values(code)
-        codes.append(code)
+        mantissa, exponent = torch.frexp(rest.abs())
+        exponent = (exponent - (mantissa < 0.75).int()).clamp_(1 - _ZERO_EXPONENT, _ZERO_EXPONENT - 1)
+        code = rest.sign() * torch.where(mantissa == 0, 0, exponent + _ZERO_EXPONENT)
+        codes.append(code.to(torch.int8))
+        rest = rest - power_values(codes[-1])
     return torch.stack(codes, -1)
 
 
@@ -62,6 +64,20 @@ def greedy_scales(weights: Tensor, bits: int, terms: int) -> Tensor:
         rest = rest - torch.where(rest < 0, -1.0, 1.0) * scale_values(code)[:, None]
         codes.append(code)
     return torch.stack(codes, 1)
+
+
+@torch.no_grad()
+def fitted_scales(weights: Tensor, bits: int, terms: int, rounds: int) -> Tensor:
+    """Codes (groups, bits, terms) for weights (groups, count), by turns from the greedy start. From EVEN_FROM bits on
+    also from evenly spaced sums over the whole range, which so many bits need; each group keeps the better."""
+    greedy = refined_scales(weights, greedy_scales(weights, bits, terms), rounds)
+    if bits < EVEN_FROM:
+        return greedy
+    halves = 2.0 ** -torch.arange(1, bits + 1, device=weights.device)
+    even = power_terms(weights.float().abs().amax(1, keepdim=True) * halves, terms)
+    even = refined_scales(weights, even, rounds)
+    errors = [assign(weights.float(), scale_values(codes))[1] for codes in (greedy, even)]
+    return torch.where((errors[1] < errors[0])[:, None, None], even, greedy)
 
 
 @torch.no_grad()

@@ -1,21 +1,15 @@
-"""Binary codes of a matrix, column by column: what a column misses is made up for by the columns that are still free."""
+"""Binary codes of a matrix, column by column: the columns still free make up for what a column misses."""
 
 import torch
 from torch import Tensor
 
-from methods.quantisation._binary import (
-    assign,
-    greedy_scales,
-    reconstructed,
-    refined_scales,
-    scale_values,
-)
+from methods.quantisation._binary import assign, fitted_scales, reconstructed, refined_scales, scale_values
 from methods.quantisation._shift_add import BinaryCodes, packed_signs, row_blocks
 
 BLOCK = 128
 """Columns whose errors are handed to the columns after them in one product: 128, as in GPTQ."""
 
-TOUCH_UP = 2
+TOUCH_UP = 1
 """Rounds of fitting once the columns before have moved a column; its scales start from those fitted before that."""
 
 
@@ -36,7 +30,7 @@ def binary_codes(weight: Tensor, factor: Tensor | None, bits: int, terms: int, w
         stop = min(start + BLOCK, columns)
         block = free[:, start:stop]
         first = _grouped(block, blocks, width)
-        fitted = refined_scales(first, greedy_scales(first, bits, terms), rounds).view(blocks, -1, bits, terms)
+        fitted = fitted_scales(first, bits, terms, rounds).view(blocks, -1, bits, terms)
         errors = torch.zeros_like(block)
         for left in range(0, stop - start, width):
             codes = fitted[:, left // width]
