@@ -1,0 +1,1 @@
+"""Methods that choose what a compressed model is healed on."""
