@@ -13,17 +13,22 @@ TOKENS = 32_768
 """Training tokens of every recovery. Half of what the operating points allow: two cores train a model of 135M
 parameters at one to two hundred tokens a second, and the build may take 900 s."""
 
+TINY_TOKENS = 4_096
+"""The same at the tiny scale, which shows that everything runs and has nothing to recover."""
+
 LENGTH = 128
 BATCH = 4
 
 
 def recovery_batches(
-    task: CausalLMTask, tokens: int = TOKENS, length: int = LENGTH, batch: int = BATCH
+    task: CausalLMTask, tokens: int | None = None, length: int = LENGTH, batch: int = BATCH
 ) -> Iterator[Tensor]:
-    """Batches (batch, length) of training text, in the order of the task's seed, `tokens` in all.
+    """Batches (batch, length) of training text, in the order of the task's seed, `tokens` in all (the recovery budget).
 
     Fewer where the split or the allowance "training_tokens" is smaller; the record keeps what was drawn.
     """
+    if tokens is None:
+        tokens = TINY_TOKENS if task.scale == "tiny" else TOKENS
     available = len(task.training_ids)
     allowed = task.limits.supplies.get("training_tokens")
     if allowed is not None:

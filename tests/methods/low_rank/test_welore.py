@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pytest
 import torch
 
+from bench.contract import Limits
 from methods._lora import decoder_linears
 from methods.low_rank._factored import FactoredLinear
 from methods.low_rank._limits import weigh
@@ -98,3 +99,7 @@ def test_lora_is_merged_into_the_factors(toy_task: ToyTask) -> None:
     plain, tuned = (WeLore(tune=tune).build(task, task.limits) for tune in ("nothing", "lora") for task in [toy_task()])
     assert plain.state_dict().keys() == tuned.state_dict().keys()
     assert any(not torch.equal(plain.state_dict()[key], tuned.state_dict()[key]) for key in plain.state_dict())
+
+
+def test_limits_that_the_dense_model_meets_leave_it_whole(toy_task: ToyTask) -> None:
+    assert ranks_by_threshold(toy_task(), Limits(result={"stored_ratio": 1.0}), 0.5) == {}
