@@ -68,7 +68,7 @@ class Mark:
 
 @dataclass(frozen=True)
 class Figure:
-    """Everything that the template draws."""
+    """Everything that the template draws. crowded: several operating points, of which only the best are named."""
 
     title: str
     x: Axis
@@ -81,6 +81,7 @@ class Figure:
     left_out: Sequence[str]
     unbounded: Sequence[str]
     better: str
+    crowded: bool
     lines: Sequence[str] = field(default_factory=tuple)
     width: int = WIDTH
     height: int = HEIGHT
@@ -127,6 +128,8 @@ def make_figure(rows: Sequence[Row], cost: Metric, score: Metric, controls: Coll
     mine = [i for i, (row, _, _) in enumerate(found) if row.method in controls]
     best = pareto([values[i] for i in mine], cost.better, score.better)
     clear = [mark for mark in marks if not mark.faint]
+    crowded = len({mark.point for mark in marks}) > 1
+    named = _chief(clear, score.better) if crowded else [mark.name for mark in clear]
     return Figure(
         title=f"{score.title} versus {cost.title}",
         x=x_axis,
@@ -134,13 +137,14 @@ def make_figure(rows: Sequence[Row], cost: Metric, score: Metric, controls: Coll
         marks=marks,
         step=_step([mark for mark in marks if mark.frontier], cost.better),
         reached=[_reached(marks[i], cost.better, score.better) for i, kept in zip(mine, best, strict=True) if kept],
-        labels=_labels(clear, _line([mark for mark in marks if mark.frontier], cost.better)),
+        labels=_labels(clear, named, _line([mark for mark in marks if mark.frontier], cost.better)),
         legend=list({mark.name: mark for mark in clear}.values()),
         left_out=left_out,
         unbounded=[f"{row.name} at {row.board.point}" for row, x, y in found if _unbounded(x) or _unbounded(y)],
         better=" and ".join(
             ("left" if cost.better == "lower" else "right", "down" if score.better == "lower" else "up")
         ),
+        crowded=crowded,
         lines=[_polyline([m for m in clear if m.name == name]) for name in names if name in seen or len(names) <= MANY],
     )
 
@@ -282,11 +286,22 @@ def _line(marks: Sequence[Mark], better_cost: str) -> list[Box]:
     return boxes
 
 
-def _labels(marks: Sequence[Mark], line: Sequence[Box]) -> list[tuple[float, float, str, str]]:
-    """One label for each name, (x, y, anchor, text), where it covers no point, no other label and not the line."""
+def _chief(marks: Sequence[Mark], better_value: str) -> list[str]:
+    """Names on the frontier, and the best of each operating point."""
+    best: dict[str, Mark] = {}
+    for mark in sorted(marks, key=lambda mark: mark.y, reverse=better_value == "lower"):  # pixels grow downwards
+        best.setdefault(mark.point, mark)
+    return [mark.name for mark in [*(mark for mark in marks if mark.frontier), *best.values()]]
+
+
+def _labels(marks: Sequence[Mark], named: Collection[str], line: Sequence[Box]) -> list[tuple[float, float, str, str]]:
+    """One label for each of the names, (x, y, anchor, text), where it covers no point, no other label and not the line.
+
+    Names on the frontier come first.
+    """
     taken: list[Box] = [*line, *((m.x - 6, m.y - 6, m.x + 6, m.y + 6) for m in marks)]
     placed = []
-    for name in dict.fromkeys(mark.name for mark in sorted(marks, key=lambda mark: not mark.frontier)):
+    for name in dict.fromkeys(m.name for m in sorted(marks, key=lambda m: not m.frontier) if m.name in named):
         spots = [spot for mark in marks if mark.name == name for spot in _spots(mark, name)]
         free = next((spot for spot in spots if not any(_overlap(spot[3], box) for box in taken)), None)
         if free is not None:

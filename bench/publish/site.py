@@ -142,13 +142,18 @@ def _boards(sections: Sequence[Mapping[str, Any]]) -> dict[str, str]:
 
 
 def _write_history(pages: Pages, changes: Sequence[Mapping[str, Any]]) -> list[str]:
-    """All changes, newest first; what does not fit on a page goes on the next."""
-    parts = [changes[i : i + CHANGES_A_PAGE] for i in range(0, len(changes), CHANGES_A_PAGE)] or [[]]
+    """What moved, newest first, then what is new, newest first; what does not fit on a page goes on the next."""
+    ordered = sorted(changes, key=lambda change: change["kind"] == "new")
+    parts = [ordered[i : i + CHANGES_A_PAGE] for i in range(0, len(ordered), CHANGES_A_PAGE)] or [[]]
     addresses = ["history.html", *(f"history-{number}.html" for number in range(2, len(parts) + 1))]
+    count_new = sum(change["kind"] == "new" for change in changes)
+    first_new = addresses[min((len(changes) - count_new) // CHANGES_A_PAGE, len(addresses) - 1)]
     return [
-        pages.page("history.html", address, changes=part, addresses=addresses, number=number)
+        pages.page("history.html", address, addresses=addresses, number=number, count_new=count_new,
+                   first_new=first_new, moved=[change for change in part if change["kind"] != "new"],
+                   new=[change for change in part if change["kind"] == "new"])
         for number, (address, part) in enumerate(zip(addresses, parts, strict=True), start=1)
-    ]
+    ]  # fmt: skip
 
 
 def _glance(sections: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:

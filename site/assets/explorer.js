@@ -1,9 +1,9 @@
 // A board's explorer: limits on any cost, and a plot of any score against any cost, in place of the static pictures.
 "use strict";
 {
-  const box = document.getElementById("explorer");
   const { element, state, quantity } = effbench;
   function start() {
+    const box = document.getElementById("explorer");
     const { metrics, rows, beats } = effbench.board;
     const good = rows.map((row, i) => ({ ...row, i })).filter((row) => row.status === "ok");
     good.forEach((row, place) => { row.colour = place % 7; row.shape = SHAPES[place % SHAPES.length]; });
@@ -57,20 +57,26 @@
       const word = metric.better === "lower" ? "at most" : "at least";
       const input = element("input", { type: "range", min: 0, max: values.length, value: values.length, "data-metric": metric.name });
       const output = element("output");
-      const show = () => {
-        const free = Number(input.value) >= values.length;
-        const text = free ? "no limit" : `${word} ${quantity(values[input.value], metric.unit)}`;
+      const limit = (allowed) => {
+        const text = allowed === null ? "no limit" : `${word} ${quantity(allowed, metric.unit)}`;
         output.textContent = text;
         input.setAttribute("aria-valuetext", text);
-        if (free) limits.delete(metric.name);
-        else limits.set(metric.name, values[input.value]);
+        if (allowed === null) limits.delete(metric.name);
+        else limits.set(metric.name, allowed);
       };
-      input.addEventListener("input", () => { show(); state.set(`max.${metric.name}`, limits.has(metric.name) ? limits.get(metric.name) : null); explore(); });
+      input.addEventListener("input", () => {
+        const allowed = values[input.value] ?? null;
+        limit(allowed);
+        state.set(`max.${metric.name}`, allowed);
+        explore();
+      });
       const restore = () => {
-        const wanted = state.get(`max.${metric.name}`);
-        const kept = wanted === null ? values.length : values.filter((value) => (metric.better === "lower" ? value <= Number(wanted) : value >= Number(wanted))).length - 1;
-        input.value = Math.max(0, kept);
-        show();
+        // a limit set elsewhere holds as it was set, even where no value of this board lies at it
+        const wanted = Number.parseFloat(state.get(`max.${metric.name}`));
+        const free = Number.isNaN(wanted);
+        const met = values.filter((value) => (metric.better === "lower" ? value <= wanted : value >= wanted)).length;
+        input.value = free ? values.length : Math.max(0, met - 1);
+        limit(free ? null : wanted);
       };
       return { restore, label: element("label", { class: "limit" }, element("span", {}, metric.title), input, output) };
     }
@@ -114,8 +120,9 @@
       hide.checked = state.get("hide") === "1";
       explore();
     }
-    addEventListener("hashchange", restore);
-    addEventListener("resize", draw);
+    const { signal } = effbench.view;
+    addEventListener("hashchange", restore, { signal });
+    addEventListener("resize", draw, { signal });
     table.addEventListener("shown", () => plot.querySelectorAll("a").forEach((mark) => mark.classList.toggle("gone", rowOf.get(mark.dataset.name)?.hidden ?? false)));
     restore();
     return true;
@@ -256,6 +263,9 @@
     }
   }
 
-  // the page keeps the explorer's place free; where there is nothing to explore, the static pictures are back
-  if (!("d3" in window && effbench.board && start())) document.documentElement.classList.add("unexplored");
+  /** Once for each view. The page keeps the explorer's place free; with nothing to explore the static pictures are back. */
+  effbench.startExplorer = () => {
+    document.documentElement.classList.toggle("unexplored", !("d3" in window && effbench.board && start()));
+  };
+  effbench.startExplorer();
 }

@@ -2,6 +2,9 @@
 "use strict";
 window.effbench = window.effbench || {};
 
+/** What is shown now; aborted when another takes its place, and with it every listener that reaches beyond <main>. */
+effbench.view = new AbortController();
+
 /** State in the part of the address behind #, as name=value pairs. A plain anchor (#results) is no state. */
 effbench.state = {
   read: () => new URLSearchParams(location.hash.includes("=") ? location.hash.slice(1) : ""),
@@ -74,19 +77,24 @@ effbench.csv = (rows) => {
   const words = (cell) => (cell.firstChild?.textContent ?? "").trim() || cell.textContent.trim();
   const key = (header) => header.dataset.metric ?? words(header).toLowerCase().replaceAll(" ", "-");
 
-  for (const table of document.querySelectorAll("table")) {
-    if (!table.tHead || table.rows.length < 3) continue;
-    const sorter = new Tablesort(table);
-    for (const header of table.tHead.rows[0].cells) {
-      header.addEventListener("keydown", (event) => {
-        if (event.key === " ") {
-          event.preventDefault();
-          header.click();
-        }
-      });
+  /** Make every table of the page one that sorts. Once for each view. */
+  effbench.startTables = () => {
+    effbench.hidden = () => false;
+    for (const table of document.querySelectorAll("table")) {
+      if (!table.tHead || table.rows.length < 3) continue;
+      const sorter = new Tablesort(table);
+      for (const header of table.tHead.rows[0].cells) {
+        header.addEventListener("keydown", (event) => {
+          if (event.key === " ") {
+            event.preventDefault();
+            header.click();
+          }
+        });
+      }
+      if ("main" in table.dataset) main(table, sorter);
     }
-    if ("main" in table.dataset) main(table, sorter);
-  }
+  };
+  effbench.startTables();
 
   /** The page's chief table: filters above it, its state in the address. */
   function main(table, sorter) {
@@ -135,7 +143,7 @@ effbench.csv = (rows) => {
       let seen = 0;
       for (const row of rows) {
         row.hidden = !texts.get(row).includes(wanted) || choices.some(([name, choice]) => choice.value && row.dataset[name] !== choice.value)
-          || (effbench.hidden?.(row) ?? false);
+          || effbench.hidden(row);
         seen += !row.hidden;
       }
       count.textContent = `${seen} of ${rows.length} rows`;
@@ -161,7 +169,7 @@ effbench.csv = (rows) => {
       for (const [name, choice] of choices) choice.value = [...choice.options].some((o) => o.value === state.get(name)) ? state.get(name) : "";
       filter();
     }
-    addEventListener("hashchange", restore);
+    addEventListener("hashchange", restore, { signal: effbench.view.signal });
     restore();
   }
 }

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bench.publish.serve import serve
 from bench.publish.site import build_site
 from tests.bench.analyse.record_factory import make_record
 from tests.bench.publish.site_factory import RECORDS, REGISTRY, losses, save, times
@@ -27,7 +29,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A site with two kinds of hardware, eight more methods, a history, failures and a broken record."""
+    """A site with two kinds of hardware, two points to explore, eight more methods, a history, failures and a broken
+    record."""
     folder = tmp_path_factory.mktemp("browser")
     rng = np.random.default_rng(3)
     more = []
@@ -44,6 +47,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     other = [
         make_record(name, losses=losses(0.3), hardware="nvidia-test", **times(0.6)) for name in ("alpha", "random")
     ]
+    for name, cost in (("beta", 0.9), ("random", 0.7)):
+        other.append(make_record(name, losses=losses(cost), figures={"stored_ratio": cost}, point="all", **times(cost)))
     results = save([*RECORDS, *more, *other], folder / "results")
     (results / "cpu-test/demo/broken.jsonl").write_text("{\n")
     build_site([results], REGISTRY, folder / "site")
@@ -65,18 +70,27 @@ def chromium() -> Iterator[Any]:
 
 
 @pytest.fixture
+def served(site: Path) -> Iterator[str]:
+    """The site's address as a server has it, with a slash at the end."""
+    with serve(site, 0) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+
+
+@pytest.fixture
 def visit(chromium: Any, site: Path) -> Iterator[Callable[..., Any]]:
-    """Opens an address of the site, with options of the context; what a page complains of fails the test."""
+    """Opens an address of the site (from its files, or below `at`), with options of the context; what a page complains
+    of fails the test."""
     contexts, complaints = [], []
 
-    def open_page(address: str, **options: Any) -> Any:
+    def open_page(address: str, at: str | None = None, **options: Any) -> Any:
         context = chromium.new_context(**{"viewport": {"width": 1280, "height": 900}} | options)
         contexts.append(context)
         page = context.new_page()
         page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
         page.on("pageerror", lambda error: complaints.append(str(error)))
-        file, mark, state = address.partition("#")
-        page.goto((site / file).as_uri() + mark + state)
+        page.goto((at or site.as_uri() + "/") + address)
         return page
 
     yield open_page

@@ -197,6 +197,21 @@ def test_tables_of_other_pages_filter_too(visit: Visit) -> None:
     assert len(list(csv.DictReader(Path(waiting.value.path()).read_text().splitlines()))) == 9
 
 
+def test_a_limit_holds_as_it_was_set_where_no_value_lies_at_it(visit: Visit) -> None:
+    page = board(visit, "max.stored_ratio=0.01")
+    assert "0 of 11 within the limits" in page.locator(".best[role='status']").inner_text()
+    page = board(visit, "max.stored_ratio=abc")
+    assert "11 of 11 within the limits" in page.locator(".best[role='status']").inner_text()
+
+
+def test_the_address_of_what_is_new_unfolds_it(visit: Visit) -> None:
+    page = visit("history.html")
+    assert not page.locator("#new table").is_visible()
+    assert page.locator("table[data-main]").is_visible()
+    page = visit("history.html#new")
+    page.locator("#new table").wait_for()
+
+
 def test_two_to_six_methods_are_compared(visit: Visit) -> None:
     page = visit(f"compare.html#board={HALF}&with=alpha,beta".replace("/", "%2F"))
     page.wait_for_selector("#compare table")

@@ -2,20 +2,24 @@
 
 On demand: `python tests/perf/test_site_interaction.py SITE` with a built site; its heaviest board and section are used.
 Milliseconds from the event until what follows is on the screen (layout, paint), in headless Chromium; "worked" is the
-part of it in which the page computes. A switch is timed from the click on one page to the first paint of the next. On a
-machine with other work look at the best of the rounds: the load average stands in the report.
+part of it in which the page computes. The operating point is switched as on the web, from a server on this machine:
+from the click until the new board has been painted (two frames), with the mouse on the link for a while before, and at once
+after the page was opened. Beside it stands what another page costs, from the click to its first paint: the same boards,
+and two pages of text. On a machine with other work look at the best of the rounds: the load average is in the report.
 """
 
 import argparse
 import json
 import os
 import statistics
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from bench.publish.serve import serve
 from tests.browser.conftest import CHROMIUM
 
 ROUNDS = 15
@@ -32,7 +36,18 @@ TIMED = """async ([select, act]) => {
   }));
   return [worked, performance.now() - started];
 }"""
+SWITCHED = """link => new Promise((done) => {
+  const started = performance.now();
+  const observer = new MutationObserver(() => {
+    observer.disconnect();
+    requestAnimationFrame(() => requestAnimationFrame(() => done(performance.now() - started)));
+  });
+  observer.observe(document.body, { childList: true }); // <main> is replaced
+  link.click();
+})"""
+OTHERS = "nav[data-points] a:not([aria-current])"
 CLICK = "link => { sessionStorage.clicked = performance.timeOrigin + performance.now(); link.click(); }"
+LEAVE = CLICK.replace("link.click()", "location.assign(link.href)")
 PAINTED = """async () => {
   const paint = await new Promise((done) => new PerformanceObserver((list) => {
     for (const each of list.getEntries()) if (each.name === "first-contentful-paint") done(each.startTime);
@@ -72,29 +87,60 @@ def measure(site: Path) -> dict[str, Any]:
                     select = "th[data-sort-method='value']"
                 report[kind][name] = _time(page, select, act)
             page.close()
-        page = browser.new_page(viewport={"width": 1280, "height": 900})
-        _open(page, site / "submit.html")
-        other = ("How it is measured", "Submit")
-        links = [page.get_by_role("link", name=name, exact=True) for name in other]
-        plain = [_switch(page, links[i % 2]) for i in range(ROUNDS + 2)]
-        report["switch between two pages of text, for comparison"] = _said(plain[2:])
-        _open(page, board)
-        points = page.locator("nav[aria-label='Operating points'] a:not([aria-current])")
-        report["switch the operating point"] = _said(
-            [_switch(page, points.nth(i % points.count())) for i in range(ROUNDS + 2)][2:]
-        )
+        with serve(site, 0) as server:
+            threading.Thread(target=server.serve_forever, daemon=True).start()
+            report |= _switches(browser, f"http://127.0.0.1:{server.server_port}/", board.relative_to(site).as_posix())
+            server.shutdown()
         browser.close()
     report["load average"] = round(os.getloadavg()[0], 1)
     return report
 
 
-def _switch(page: Any, link: Any) -> float:
-    """Milliseconds from the click on a link to the first paint of its page; a plot comes after it and is waited for."""
-    with page.expect_navigation(wait_until="domcontentloaded"):
-        link.evaluate(CLICK)
-    painted: float = page.evaluate(PAINTED)
-    if page.query_selector("#explorer"):
+def _switches(browser: Any, root: str, board: str) -> dict[str, dict[str, float]]:
+    """Switches of the operating point in place, and what another page costs."""
+
+    def opened(address: str) -> Any:
+        page = browser.new_page(viewport={"width": 1280, "height": 900})
+        page.goto(root + address)
+        return page
+
+    ready, at_once, apart = [], [], []
+    page = opened(board)
+    for i in range(ROUNDS + 2):
+        links = page.locator(OTHERS)
+        link = links.nth(i % links.count())
+        link.hover()
+        page.wait_for_load_state("networkidle")
+        ready.append(link.evaluate(SWITCHED))
+    page.close()
+    for i in range(ROUNDS):
+        page = opened(board)
         page.wait_for_selector(".interactive svg")
+        links = page.locator(OTHERS)
+        at_once.append(links.nth(i % links.count()).evaluate(SWITCHED))
+        page.close()
+    page = opened(board)
+    for i in range(ROUNDS + 2):
+        links = page.locator(OTHERS)
+        apart.append(_leave(page, links.nth(i % links.count()), LEAVE))
+        page.wait_for_selector(".interactive svg")
+    page.goto(root + "submit.html")
+    other = ("How it is measured", "Submit")
+    text = [_leave(page, page.get_by_role("link", name=other[i % 2], exact=True), CLICK) for i in range(ROUNDS + 2)]
+    page.close()
+    return {
+        "switch the operating point, mouse on the link before": _said(ready[2:]),
+        "switch the operating point, at once": _said(at_once),
+        "the same as another page, for comparison": _said(apart[2:]),
+        "two pages of text, for comparison": _said(text[2:]),
+    }
+
+
+def _leave(page: Any, link: Any, act: str) -> float:
+    """Milliseconds from leaving by a link to the first paint of its page."""
+    with page.expect_navigation(wait_until="domcontentloaded"):
+        link.evaluate(act)
+    painted: float = page.evaluate(PAINTED)
     return painted
 
 

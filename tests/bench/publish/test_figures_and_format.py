@@ -24,6 +24,23 @@ def figure(points: list[tuple[float, float]], controls: int = 0) -> Figure | Non
     return make_figure(make_rows(records), COST, SCORE, {f"method-{i}" for i in range(controls)})
 
 
+def test_with_several_operating_points_only_the_best_are_named() -> None:
+    places = [(0.5, 1.0, "half"), (0.6, 2.0, "half"), (0.7, 3.0, "half"), (0.8, 4.0, "all"), (0.9, 5.0, "all")]
+    records = [
+        make_record(f"method-{i}", losses=[loss - 0.3, loss, loss + 0.3], figures={"stored_ratio": cost}, point=point)
+        for i, (cost, loss, point) in enumerate(places)
+    ]
+    drawn = make_figure(make_rows(records), COST, SCORE, set())
+    assert drawn is not None
+    assert drawn.crowded
+    assert [text for *_, text in drawn.labels] == ["method-0", "method-3"]  # the frontier, and the best at "all"
+    assert len(drawn.legend) == 5
+    alone = make_figure(make_rows(records[:3]), COST, SCORE, set())
+    assert alone is not None
+    assert not alone.crowded
+    assert len(alone.labels) == 3
+
+
 @given(st.lists(st.tuples(st.floats(0.01, 3), st.floats(0.1, 12)), min_size=2, max_size=14), st.integers(0, 3))
 @settings(max_examples=40)
 def test_everything_is_inside_and_labels_cover_nothing(points: list[tuple[float, float]], controls: int) -> None:

@@ -15,7 +15,18 @@ from bench.publish.paths import file_name
 from bench.publish.serve import serve
 from bench.record.schema import Record
 from tests.bench.analyse.record_factory import START, make_record
-from tests.bench.publish.site_factory import HALF, RECORDS, REGISTRY, Page, build, losses, pages, times
+from tests.bench.publish.site_factory import (
+    HALF,
+    RECORDS,
+    REGISTRY,
+    Page,
+    build,
+    losses,
+    make_method,
+    make_registry,
+    pages,
+    times,
+)
 
 
 def at_half(site: Path) -> Page:
@@ -58,6 +69,21 @@ def test_the_table_shows_ranks_controls_failures_and_samples(site: Path) -> None
     assert order == ["alpha", "random", "beta", "dense", "slow"]
     (slow,) = [attrs for tag, attrs in page.tags if tag == "tr" and attrs.get("data-name") == "slow"]
     assert (slow["data-status"], slow["data-kind"]) == ("timeout", "method")
+
+
+def test_a_long_list_of_unbeaten_controls_is_folded(tmp_path: Path) -> None:
+    names = ["random", "dense", "first", "second"]
+    controls = [make_method(name, control=True, claims=()) for name in names]
+    records = [make_record(name, losses=losses(0.1)) for name in names]
+    site = build(
+        [*records, make_record("beta", losses=losses(0.8))], make_registry(*controls, make_method("beta")), tmp_path
+    ).index.parent
+    for address in (f"{HALF}.html", "methods/beta.html"):
+        page = Page(site / address)
+        assert "does not beat 4 of its controls" in page.text
+        folded = re.search(r"<details[^>]*><summary>does not beat 4.*?</details>", page.source)
+        assert folded is not None
+        assert sorted(re.findall("|".join(names), folded[0])) == sorted(names)
 
 
 def test_equal_ranks_are_one_group(tmp_path: Path) -> None:
@@ -114,6 +140,12 @@ def test_older_records_stay_in_the_history_of_their_page(tmp_path: Path) -> None
     assert "beta" not in " ".join(Page(built.index.parent / f"{HALF}.html").rows)
 
 
+def told(site: Path, page: str = "history.html") -> list[str]:
+    """The rows of a page of the history without its headings."""
+    rows = (" ".join(row.split()) for row in Page(site / page).rows)
+    return [row for row in rows if not row.startswith("When")]
+
+
 def test_changes_are_told_once_with_their_commits(tmp_path: Path) -> None:
     def record(age: int, shift: float, commit: str, **changes: object) -> Record:
         made = make_record("alpha", losses=losses(shift), age=age, **changes)
@@ -126,8 +158,7 @@ def test_changes_are_told_once_with_their_commits(tmp_path: Path) -> None:
         record(1, 0.5, "eeeeeeeeeeee1"),
     ]
     site = build(records, REGISTRY, tmp_path).index.parent
-    page = Page(site / "history.html")
-    said = [" ".join(row.split()) for row in page.rows[1:]]
+    said = told(site)
     assert [row.split()[2] for row in said] == ["mended", "broke", "worse", "new"]
     assert "b11aaaaaaaaa and c12aaaaaaaaa" in said[2]
     assert "+35.0" in said[2]
@@ -142,17 +173,33 @@ def test_changes_are_told_once_with_their_commits(tmp_path: Path) -> None:
 
 
 def test_a_move_is_suspected_until_later_records_confirm_or_dismiss_it(tmp_path: Path) -> None:
-    def told(shifts: list[float]) -> list[str]:
+    def kinds(shifts: list[float]) -> list[str]:
         folder = tmp_path / str(len(list(tmp_path.iterdir())))
         records = [make_record("alpha", losses=losses(s), age=40 - i, **times(0.7)) for i, s in enumerate(shifts)]
         build(records, REGISTRY, folder)
-        return [row.split()[2] for row in Page(folder / "site/history.html").rows[1:]]
+        return [row.split()[2] for row in told(folder / "site")]
 
     level = [0.2] * 10
-    assert told(level) == ["new"]
-    assert told([*level, 0.5]) == ["suspected", "new"]
-    assert told([*level, 0.5, 0.5, 0.5, 0.5]) == ["worse", "new"]
-    assert told([*level, 0.5, 0.2, 0.2, 0.2]) == ["new"]
+    assert kinds(level) == ["new"]
+    assert kinds([*level, 0.5]) == ["suspected", "new"]
+    assert kinds([*level, 0.5, 0.5, 0.5, 0.5]) == ["worse", "new"]
+    assert kinds([*level, 0.5, 0.2, 0.2, 0.2]) == ["new"]
+
+
+def test_new_configurations_do_not_bury_what_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bench.publish.site.CHANGES_A_PAGE", 3)
+    records = [make_record("alpha", variant=f"v{i}", losses=losses(0.2), age=5 - i) for i in range(5)]
+    broken = [make_record("alpha", variant=f"v{i}", status="failed", reason="it fell", age=20 + i) for i in range(4)]
+    site = build([*records, *broken], REGISTRY, tmp_path).index.parent
+    pages = [site / "history.html", *(site / f"history-{number}.html" for number in (2, 3))]
+    assert [[row.split()[2] for row in told(site, page.name)] for page in pages] == [
+        ["mended"] * 3, ["mended", "new", "new"], ["new"] * 3,
+    ]  # fmt: skip
+    first, second, third = (page.read_text() for page in pages)
+    assert 'begin on <a href="./history-2.html#new"' in first
+    assert "<details><summary>2 of 5</summary>" in second
+    assert "<details open><summary>3 of 5</summary>" in third
+    assert all(page.count("data-main") == 1 for page in (first, second, third))
 
 
 def test_the_method_page_holds_the_claim_against_the_records(site: Path) -> None:
