@@ -11,7 +11,7 @@ from bench.contract import Limits
 from methods._calibration import calibration_batch
 from methods._hessian import output_error
 from methods.quantisation._gptq import Rounding, _greedy, gptq
-from methods.quantisation._grid import Quantised, fit, nearest
+from methods.quantisation._grid import Grid, Quantised, fit, nearest
 from methods.quantisation._precision import block_linears
 from methods.quantisation.gptq import GPTQ
 from methods.quantisation.rtn import RTN
@@ -52,8 +52,9 @@ def test_with_two_columns_it_is_the_best_answer_to_the_first_rounding() -> None:
     """Against every code of the second column, the first being rounded to nearest."""
     weight, hessian = problem(rows=40, columns=2)
     exact = how(bits=3, group=2, act_order=True, damping=0.0, clip=False)
-    grid = fit(weight, 3, 2, clip=False)
+    grid = Grid(3, 2, torch.full((40, 1), 0.6), torch.full((40, 1), 2.7))  # levels from -2.1 to 2.1
     found = _greedy(weight, hessian, grid, exact)
+    assert (found.codes != grid.nearest(weight)).any()
     first = int(hessian.diagonal().argmax())
     assert torch.equal(found.codes[:, first], grid.nearest(weight)[:, first])
     tried = []
