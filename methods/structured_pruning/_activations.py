@@ -54,7 +54,8 @@ def importance(model: Any, windows: Tensor, batch: int = 8) -> Importance:
     of the sum of squares; a head by the length of its output, a channel of the stream by what the norms make of it,
     summed over all norms; a block by 1 - cosine of what enters and what leaves. The model is left unchanged.
     """
-    size, shape = layers(model)[0].self_attn.head_dim, shape_of(model)
+    blocks: list[Any] = list(layers(model))
+    size, shape = blocks[0].self_attn.head_dim, shape_of(model)
     heads = [_Aggregate() for _ in range(shape.blocks)]
     neurons = [_Aggregate() for _ in range(shape.blocks)]
     hidden = [_Aggregate() for _ in norms(model)]
@@ -86,7 +87,7 @@ def importance(model: Any, windows: Tensor, batch: int = 8) -> Importance:
     with ExitStack() as stack:
         for index, norm in enumerate(norms(model)):
             stack.callback(norm.register_forward_hook(norm_hook(index)).remove)
-        for index, layer in enumerate(layers(model)):
+        for index, layer in enumerate(blocks):
             stack.callback(layer.register_forward_hook(block_hook(index)).remove)
         for index, projection in enumerate(output_projections(model)):
             stack.callback(projection.register_forward_pre_hook(projection_hook(index)).remove)
@@ -98,7 +99,7 @@ def importance(model: Any, windows: Tensor, batch: int = 8) -> Importance:
         [part.value for part in heads],
         [part.value for part in neurons],
         [mean.value for mean in energy],
-        kv_groups(layers(model)[0].self_attn),
+        kv_groups(blocks[0].self_attn),
     )
 
 

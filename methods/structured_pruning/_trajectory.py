@@ -37,7 +37,8 @@ class Decoder:
     """The dense model over windows (count, length): what enters and leaves each block, Gram matrices and logits."""
 
     def __init__(self, model: Any, windows: Tensor) -> None:
-        self.model, self.blocks = model, layers(model)
+        self.model: Any = model
+        self.blocks: list[Any] = list(layers(model))
         states, self.context = first_inputs(model, windows)
         self.states = [states]
         with torch.no_grad():

@@ -47,26 +47,26 @@ class Minitron(Method[CausalLMTask]):
         claims=(
             Claim(
                 text="Pruned and distilled, a model is better than one of the same size trained from scratch.",
-                source="abstract; table on the 4B model, pruned and distilled against random initialisation",
+                source="abstract; table 11, a 4B model pruned and distilled against random initialisation",
                 metric="next_sentence_accuracy",
                 versus="minitron:from-scratch",
                 paper_value="up to 16 % better MMLU with up to 40 times fewer training tokens",
             ),
             Claim(
                 text="Distillation from the dense model recovers more than training on the text alone.",
-                source="best practices on retraining: distillation loss in place of conventional training",
+                source="section 4.1, best practices: distillation loss in place of conventional training",
                 metric="word_perplexity",
                 versus="minitron:fine-tuned",
             ),
             Claim(
                 text="After some retraining, narrowing a model leaves more of it than shortening it does.",
-                source="best practices: prefer width over depth at this scale",
+                source="section 4.1, best practices: prefer width over depth at this scale",
                 metric="word_perplexity",
                 versus="minitron:depth",
             ),
             Claim(
                 text="It is better than structured pruning by gradients, tuned by LoRA.",
-                source="table against pruned models of similar size, LLM-Pruner among them",
+                source="table 4, against pruned models of similar size, LLM-Pruner among them",
                 metric="word_perplexity",
                 versus="llm-pruner-style",
             ),
