@@ -77,6 +77,7 @@ class Decoder:
         it; the last block, which has none after it, counts its own."""
         return later > index or index == len(self.blocks) - 1
 
+    @torch.no_grad()
     def estimate(self, probes: int, generator: torch.Generator) -> list[Effect]:
         """Estimated to second order, for every neuron: (neurons,) per block; relative error about sqrt(2 / probes)."""
         seen: list[Tensor] = []

@@ -31,9 +31,10 @@ class Minitron(Method[CausalLMTask]):
     axes: what may shrink: "all", "depth" (blocks alone) or "width" (all but blocks). retraining: "distillation"; as
     controls "next-token" and "none". scratch: as a control, the same architecture with random weights. samples, length:
     calibration windows, the paper's 1024 samples cut to 8192 tokens. depths, widths: shares of the blocks and of the
-    stream's channels that are tried. step: channels and neurons come in multiples of it. slack: how far from the limit
-    an architecture may be (5 %). trial_steps: steps of training before the best is chosen, the paper's 400 being more
-    than the whole recovery has here. learning_rate: 3e-4 (the paper's decays from 1e-4 over 1e5 times as many tokens).
+    stream's channels that are tried. step: channels and neurons come in multiples of it; in small models finer. slack:
+    how far from the limit an architecture may be (5 %). trial_steps: steps of training before the best is chosen, the
+    paper's 400 being more than the whole recovery has here. learning_rate: 3e-4 (the paper's decays from 1e-4 over 1e5
+    times as many tokens).
     """
 
     card = Card(
@@ -107,7 +108,7 @@ class Minitron(Method[CausalLMTask]):
         dense = shape_of(task.model)
         starts = self._starts(dense)
         least = Shape(*(min(sizes) for sizes in zip(*starts, strict=True)))
-        least = least if self.axes == "depth" else least._replace(neurons=min(self.step, dense.neurons))
+        least = least if self.axes == "depth" else least._replace(neurons=self._step(dense.neurons))
         figures = weigh(task, least)
         for name, allowed in limits.result.items():
             if figures[name] > allowed:
@@ -130,19 +131,23 @@ class Minitron(Method[CausalLMTask]):
         """Shapes to be filled with neurons; those of the depth alone are tried from the deepest on."""
         if self.axes == "depth":
             return [dense._replace(blocks=blocks) for blocks in range(dense.blocks, 0, -1)]
-        step = min(self.step, dense.hidden // 4)
+        step = self._step(dense.hidden)
         hidden = sorted({max(1, round(share * dense.hidden / step)) * step for share in self.widths}, reverse=True)
         depths = self.depths if self.axes == "all" else (1.0,)
         blocks = sorted({max(1, round(share * dense.blocks)) for share in depths}, reverse=True)
         heads = range(dense.heads, 0, -1)
         return [Shape(*sizes, dense.neurons) for sizes in product(blocks, hidden, heads)]
 
+    def _step(self, size: int) -> int:
+        """`step`, or a sixteenth of the dense size where that is less."""
+        return max(1, min(self.step, size // 16))
+
     def _architecture(
         self, task: CausalLMTask, limits: Limits, scores: Importance, windows: Tensor, batches: Sequence[Tensor]
     ) -> Shape:
         """The best shape that meets the limits; windows: for the losses, batches: for the trials."""
         figures = Figures(task, limits)
-        starts, step = self._starts(figures.dense), min(self.step, figures.dense.neurons // 4)
+        starts, step = self._starts(figures.dense), self._step(figures.dense.neurons)
         if self.axes == "depth":
             return met(task, limits, next(shape for shape in starts if limits.met_by(figures(shape))), step)
         best: dict[int, tuple[float, Shape]] = {}
