@@ -63,6 +63,7 @@ def _greedy(weight: Tensor, hessian: Tensor, grid: Grid, how: Rounding) -> Quant
     scales, zeros = grid.scale.clone(), grid.zero.clone()
     refit = not how.act_order and grid.group < columns
     codes = torch.empty_like(weight, dtype=torch.uint8)
+    positions = order.tolist()
     step = grid.group if refit else BLOCK
     for start in range(0, columns, step):
         end = min(start + step, columns)
@@ -71,7 +72,7 @@ def _greedy(weight: Tensor, hessian: Tensor, grid: Grid, how: Rounding) -> Quant
             scales[:, start // step], zeros[:, start // step] = own.scale[:, 0], own.zero[:, 0]
         errors = torch.empty_like(left[:, start:end])
         for j in range(start, end):
-            column = int(order[j])
+            column = positions[j]
             scale, zero = scales[:, column // grid.group], zeros[:, column // grid.group]
             code = grid.rounded(left[:, j], scale, zero)
             codes[:, column] = code
