@@ -297,11 +297,12 @@ def _chief(marks: Sequence[Mark], better_value: str) -> list[str]:
 def _labels(marks: Sequence[Mark], named: Collection[str], line: Sequence[Box]) -> list[tuple[float, float, str, str]]:
     """One label for each of the names, (x, y, anchor, text), where it covers no point, no other label and not the line.
 
-    Names on the frontier come first.
+    Names on the frontier come first, and stand there.
     """
+    marks = sorted(marks, key=lambda mark: not mark.frontier)
     taken: list[Box] = [*line, *((m.x - 6, m.y - 6, m.x + 6, m.y + 6) for m in marks)]
     placed = []
-    for name in dict.fromkeys(m.name for m in sorted(marks, key=lambda m: not m.frontier) if m.name in named):
+    for name in dict.fromkeys(mark.name for mark in marks if mark.name in named):
         spots = [spot for mark in marks if mark.name == name for spot in _spots(mark, name)]
         free = next((spot for spot in spots if not any(_overlap(spot[3], box) for box in taken)), None)
         if free is not None:

@@ -3,9 +3,9 @@
 On demand: `python tests/perf/test_site_interaction.py SITE` with a built site; its heaviest board and section are used.
 Milliseconds from the event until what follows is on the screen (layout, paint), in headless Chromium; "worked" is the
 part of it in which the page computes. The operating point is switched as on the web, from a server on this machine:
-from the click until the new board has been painted (two frames), with the mouse on the link for a while before, and at once
-after the page was opened. Beside it stands what another page costs, from the click to its first paint: the same boards,
-and two pages of text. On a machine with other work look at the best of the rounds: the load average is in the report.
+from the click until the new board has been painted (two frames), with the mouse on the link for a while before, and
+at once after the page was opened. Beside it stands what another page costs, from the click to its first paint: the same
+boards, and two pages of text. On a machine with other work look at the best of the rounds: the load average is there.
 """
 
 import argparse
