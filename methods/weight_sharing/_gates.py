@@ -18,7 +18,7 @@ EPSILON = (0.1, 1e-3)
 
 
 class Gates(nn.Module):
-    """One parameter per block; gate = theta^2 / (theta^2 + epsilon), in [0, 1).
+    """One parameter per block; gate = theta^2 / (theta^2 + epsilon), in [0, 1). progress: share of the learning done.
 
     With epsilon going to zero a gate is driven to one of its ends: its slope is steep near theta = 0 alone, and a block
     whose theta fell there is closed, while the others hardly notice epsilon.
@@ -27,7 +27,12 @@ class Gates(nn.Module):
     def __init__(self, count: int, device: Any) -> None:
         super().__init__()
         self.theta = nn.Parameter(torch.ones(count, device=device))
-        self.epsilon = EPSILON[0]
+        self.progress = 0.0
+
+    @property
+    def epsilon(self) -> float:
+        start, end = EPSILON
+        return start * (end / start) ** self.progress
 
     def forward(self) -> Tensor:
         """All gates: float32 (blocks,)."""
@@ -58,8 +63,10 @@ def learn_gates(
 ) -> list[float]:
     """The learned theta^2 of each block of `model`, which orders its blocks by importance.
 
-    batches: token ids (batch, length). kept: the share of the blocks' compute that may stay. penalty: weight of what
-    the gates' mean has above it; the rest of the loss is that of the next token. The weights stay as they are.
+    batches: token ids (batch, length). kept: the share of the blocks' compute that may stay. penalty: weight, at the
+    last step, of what the gates' mean has above it; the rest of the loss is that of the next token. The weight rises
+    from zero in a line, so that gates close in the order of what their blocks are worth by then, and not all at once.
+    The model's weights stay as they are.
     """
     steps = list(batches)
     gates = Gates(len(model.get_decoder().layers), model.device)
@@ -67,11 +74,10 @@ def learn_gates(
     model.requires_grad_(False)
 
     def loss(ids: Tensor) -> Tensor:
-        return next_token_loss(model, ids) + penalty * (gates().mean() - kept).clamp_min(0)
+        return next_token_loss(model, ids) + penalty * gates.progress * (gates().mean() - kept).clamp_min(0)
 
     def harden(step: int) -> None:
-        start, end = EPSILON
-        gates.epsilon = start * (end / start) ** ((step + 1) / len(steps))
+        gates.progress = (step + 1) / len(steps)
 
     try:
         with gated(model, gates):

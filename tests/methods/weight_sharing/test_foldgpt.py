@@ -62,15 +62,20 @@ def make_task(model: Any = None, tokens: int = 1024) -> CausalLMTask:
 # --- gates ---
 
 
+def gates_at(*values: float) -> Gates:
+    """Gates of these values."""
+    gates = Gates(len(values), "cpu")
+    wanted = torch.tensor(values, dtype=torch.float64)
+    gates.theta.data = (gates.epsilon * wanted / (1 - wanted)).sqrt()
+    return gates
+
+
 def test_gates_at_one_are_dense_and_gates_at_zero_are_the_embedding() -> None:
     dense = toy_model()
-    gates = Gates(6, "cpu")
-    gates.epsilon = 0.0
     before = logits(dense)
-    with gated(dense, gates):
-        assert torch.equal(logits(dense), before)
-        gates.epsilon = 1.0
-        gates.theta.data.zero_()
+    with gated(dense, gates_at(*[1.0 - 1e-15] * 6)):
+        assert torch.allclose(logits(dense), before, atol=1e-5)
+    with gated(dense, gates_at(*[0.0] * 6)):
         closed = logits(dense)
     nothing = drop(dense, [part for index in range(6) for part in whole_block(index)])
     assert torch.allclose(closed, logits(nothing), atol=1e-5)
@@ -78,11 +83,14 @@ def test_gates_at_one_are_dense_and_gates_at_zero_are_the_embedding() -> None:
 
 
 def test_a_gate_scales_the_update_of_its_block() -> None:
-    dense, gates = toy_model(), Gates(6, "cpu")
-    gates.theta.data[3] = 0.0
-    gates.epsilon = 1e-12
-    with gated(dense, gates):
-        assert torch.allclose(logits(dense), logits(drop(dense, whole_block(3))), atol=1e-4)
+    """Half-way, the last block's output is the mean of what it gives and of what enters it."""
+    dense, streams = toy_model(), []
+    dense.model.norm.register_forward_pre_hook(lambda _, inputs: streams.append(inputs[0]))
+    for value in (0.0, 0.5, 1 - 1e-15):
+        with gated(dense, gates_at(*[1 - 1e-15] * 5, value)):
+            logits(dense)
+    assert torch.allclose(streams[1], (streams[0] + streams[2]) / 2, atol=1e-5)
+    assert not torch.allclose(streams[1], streams[0], atol=1e-2)
 
 
 def test_the_ranking_finds_a_planted_useless_block_and_its_weights_stay() -> None:
