@@ -68,7 +68,7 @@ class LoRAPrune(Method[CausalLMTask]):
             ),
             Claim(
                 text="The weights and gradients of LoRA tell what matters better than the size of the weights.",
-                source="ablation of the criterion: LoRA-guided against magnitude, same training",
+                source="section 4, ablation of the pruning criterion: LoRA-guided against magnitude",
                 metric="word_perplexity",
                 versus="loraprune:magnitude",
             ),
