@@ -8,6 +8,7 @@ node, and that is its record.
 
 import os
 import signal
+import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -106,8 +107,9 @@ class _Cluster:
             }
         handler = signal.getsignal(signal.SIGTERM)  # Ray sets its own, which ends the process
         try:
+            _knock(self._address)
             ray.init(address=self._address, log_to_driver=False, logging_level="ERROR", **own)
-        except (ConnectionError, RuntimeError, ValueError) as error:
+        except (OSError, RuntimeError, ValueError, RayError) as error:
             raise ClusterUnusable(f"no Ray cluster to be had at {self._address}: {error}") from error
         finally:
             signal.signal(signal.SIGTERM, handler)
@@ -230,6 +232,13 @@ class _Cluster:
             unfit(name, reason)
         else:
             self.fleet.nodes[node["NodeID"]] = Node(node["NodeID"], name, has["CPU"], has.get("GPU", 0), facts.answers)
+
+
+def _knock(address: str) -> None:
+    """Raise OSError if nobody answers at HOST:PORT: Ray itself would try for minutes."""
+    host, _, port = address.rpartition("://")[2].rpartition(":")
+    if host and port.isdecimal():
+        socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
 
 
 def _on(node: str, function: Callable[..., Any], *, cpus: float, gpus: float) -> Any:

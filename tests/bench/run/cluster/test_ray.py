@@ -177,9 +177,15 @@ def test_door_refuses_before_work(
     monkeypatch.setattr(module, "revision", lambda root: Revision("f" * 40, "other"))
     with pytest.raises(ClusterUnusable, match=r"other code .* check out the same commit there"):
         module.run_on_ray(plan(toy_registry, ["toy-large"]), tmp_path, address=cluster.address)
-    with pytest.raises(ClusterUnusable, match="no Ray cluster to be had at"):
-        module.run_on_ray(plan(toy_registry, ["toy-large"]), tmp_path, address="127.0.0.1:9")
     assert store.read_all(tmp_path) == ([], [])
+
+
+def test_an_address_where_nobody_answers_is_said_at_once(tmp_path: Path) -> None:
+    from bench.run.cluster.ray import run_on_ray
+
+    for address in ("127.0.0.1:9", "ray://127.0.0.1:9"):
+        with pytest.raises(ClusterUnusable, match=r"no Ray cluster to be had at .*Connection refused"):
+            run_on_ray([], tmp_path, address=address)
 
 
 def _dies_with_toy_raise(job: Job, timeout: float, protected: Sequence[Path]) -> Any:
