@@ -15,10 +15,11 @@ from torch.nn import functional
 from methods.quantisation._binary import exponents, scale_values, sign_table
 
 BYTE = 8
-KERNEL_ROWS = 16
-"""Up to so many input rows the tables are the faster way; more go through a dense product with the weights that the
-codes stand for. Measured on an AVX-512 CPU, 3 bits, 1536 x 576, one thread: 0.5 ms for one row (dense in 16 bits:
-0.1-0.7 ms), 3 ms for 8 rows; writing the weights out takes 2 ms before any product."""
+KERNEL_ROWS = 8
+"""Up to so many input rows the tables are the faster way, where all rows of the matrix share them; more go through a
+dense product with the weights that the codes stand for. Measured on an AVX-512 CPU, one thread, 3 bits, 1536 x 576: the
+tables take 0.8 ms for one row and 1.5 ms for 8, writing the weights out takes 2.0 ms, a dense 16-bit product 0.1 ms.
+Eight blocks of rows need eight sets of tables: 4 ms for one row."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ class ShiftAddLinear(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """x: (..., in) -> (..., out)."""
         inputs = x.reshape(-1, self.in_features)
-        if len(inputs) <= KERNEL_ROWS:
+        if len(inputs) * self.scales.shape[1] <= KERNEL_ROWS:
             y = self.looked_up(inputs).to(x.dtype)
         else:
             y = functional.linear(inputs, self.matrix(x.dtype))

@@ -86,7 +86,7 @@ class ShiftAddLLM(Method[CausalLMTask]):
             ),
         ),
         notes="The look-up kernel is written in PyTorch operators: on a CPU it decodes from the packed signs, and is "
-        "slower than the dense product; prompts of more than 16 rows write the weights out at 16 bits and multiply. "
+        "slower than the dense product; prompts of more than 8 rows write the weights out at 16 bits and multiply. "
         "The paper has a CUDA kernel for decoding. The public code's 'acc' also turns the weights by random orthogonal "
         "matrices (QuIP's incoherence): left out, since it belongs to another paper and would put products back. How "
         "the cost of a matrix falls with its bits was left open by what we could read: here it is the sensitivity "

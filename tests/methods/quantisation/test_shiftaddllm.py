@@ -96,6 +96,7 @@ def test_looked_up_sums_are_the_dense_product(bits: int, width: int, rows: int, 
     x = normal(count, 48, seed=3)
     x[:, 5] = 0
     exact = x.double() @ layer.matrix(torch.float64).T + bias
+    torch.testing.assert_close((layer.looked_up(x) + bias).double(), exact, rtol=1e-5, atol=1e-5)
     torch.testing.assert_close(layer(x).double(), exact, rtol=1e-5, atol=1e-5)
     many = normal(KERNEL_ROWS + 1, 48, seed=3)
     torch.testing.assert_close(layer(many)[:count], layer(many[:count]), rtol=1e-5, atol=1e-5)
