@@ -15,11 +15,16 @@ from bench.submit.trials import Trial, TrialRunner
 
 @dataclass
 class MethodSubject:
-    """A registered method. `runner` runs it at tiny scale; each run is done once, whichever check asks for it."""
+    """A registered method. `runner` runs it at tiny scale; each run is done once, whichever check asks for it.
+
+    thorough: whether every variant is tried at every operating point, and timed; otherwise the first variant is, and
+    the others are tried until they end well somewhere.
+    """
 
     registry: Registry
     slug: str
     runner: TrialRunner
+    thorough: bool = True
     _trials: dict[Job, Trial] = field(default_factory=dict)
 
     @property
@@ -71,17 +76,26 @@ class MethodSubject:
             self._trials[job] = self.runner(job, self.info.timeout["tiny"])
         return self._trials[job]
 
-    def timed_jobs(self) -> list[Job]:
-        """The first operating point at which each variant ends well, with its workloads timed."""
+    @cached_property
+    def first_ok(self) -> dict[str, Job]:
+        """For each variant that ends well anywhere, the first operating point at which it does."""
         first: dict[str, Job] = {}
         for job in self.jobs:
             if job.variant not in first and self.trial(job).outcome.status == "ok":
-                first[job.variant] = replace(job, timed=True)
-        return list(first.values())
+                first[job.variant] = job
+        return first
+
+    def timed_jobs(self) -> list[Job]:
+        """The first operating point at which each variant ends well, with its workloads timed."""
+        return [replace(job, timed=True) for job in self.first_ok.values() if self._in_full(job)]
 
     def trials(self) -> list[tuple[Job, Trial]]:
-        """Every job, then those that are timed, with what came of them."""
-        return [(job, self.trial(job)) for job in [*self.jobs, *self.timed_jobs()]]
+        """Every job that is tried, then those that are timed, with what came of them."""
+        untimed = [job for job in self.jobs if self._in_full(job) or job in self.first_ok.values()]
+        return [(job, self.trial(job)) for job in [*untimed, *self.timed_jobs()]]
+
+    def _in_full(self, job: Job) -> bool:
+        return self.thorough or job.variant == next(iter(self.method.variants))
 
 
 @dataclass(frozen=True)

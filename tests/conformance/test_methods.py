@@ -11,7 +11,7 @@ from bench.submit.subject import MethodSubject
 from bench.submit.trials import run_here
 
 REGISTRY = load()
-SUBJECTS = {slug: MethodSubject(REGISTRY, slug, run_here) for slug in sorted(REGISTRY.methods)}
+SUBJECTS = {slug: MethodSubject(REGISTRY, slug, run_here, thorough=False) for slug in sorted(REGISTRY.methods)}
 CHECKS = [check for check in METHOD_CHECKS if check is not finished.METHOD_CHECK]
 """A method conforms from its first draft on; whether nothing is left of the template is a question to submissions."""
 
@@ -32,8 +32,20 @@ def test_everything_could_be_imported() -> None:
 @pytest.mark.parametrize("slug", [pytest.param(slug, marks=pytest.mark.xdist_group(slug)) for slug in SUBJECTS])
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.name)
 def test_method(slug: str, check: Check[MethodSubject]) -> None:
+    passes(check, SUBJECTS[slug])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("slug", SUBJECTS)
+def test_method_with_every_variant_at_every_point(slug: str) -> None:
+    subject = MethodSubject(REGISTRY, slug, run_here)
+    for check in CHECKS:
+        passes(check, subject)
+
+
+def passes(check: Check[MethodSubject], subject: MethodSubject) -> None:
     try:
-        problems = list(check.problems(SUBJECTS[slug]))
+        problems = list(check.problems(subject))
     except NotChecked as missing:
         pytest.skip(str(missing))
     assert not problems, f"to mend it: {check.mend}"

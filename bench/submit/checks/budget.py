@@ -12,9 +12,8 @@ SHORTEST_REASON = 16
 
 
 def problems(subject: MethodSubject) -> Iterator[str]:
-    supported = {job.variant for job in subject.timed_jobs()}
     for variant in subject.method.variants:
-        if variant not in supported:
+        if variant not in subject.first_ok:
             yield f"variant {variant!r} is ok at no operating point"
     for job, trial in subject.trials():
         yield from (f"{job.variant} at {job.point}: {problem}" for problem in _of(subject.info, job, trial.outcome))
