@@ -36,8 +36,8 @@ class INT21(Method[CausalLMTask]):
 
     bits: fixed for all matrices, whatever the limit. rank: of the corrections; the paper has 32 on a model of width
     4096, where they add 5 % to the size; on one of width 576 rank 32 would add 1.5 bits a weight, so it is 8 here, and
-    32 in a variant. alpha_over_rank: the paper's 128 / 32. loss: "lrec", or "next-token" for the usual loss alone, as
-    QLoRA has it. share: of the usual loss in "lrec"; what we could read names the constant and not its value.
+    32 in a variant with 2 bits. alpha_over_rank: the paper's 128 / 32. loss: "lrec", or "next-token" for the usual
+    loss alone, as QLoRA has it. share: of it in "lrec"; what we could read names the constant, not its value.
     learning_rate: half of lora-recovery's, as updates count twice as much. damping, samples, length: as in gptq, with
     half of its windows, so that the training has time.
     """
@@ -80,7 +80,7 @@ class INT21(Method[CausalLMTask]):
     variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "default": {},
         "qlora": {"loss": "next-token"},
-        "rank-32": {"rank": 32},
+        "w2-rank-32": {"bits": 2, "rank": 32},
         **{f"w{bits}": {"bits": bits} for bits in (4, 3, 2)},
     }
 
