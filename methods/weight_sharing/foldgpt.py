@@ -62,6 +62,7 @@ class FoldGPT(Method[CausalLMTask]):
                 versus="foldgpt:no-recovery",
             ),
         ),
+        stochastic=True,
         notes="There is no public code, and the public description names the parts without their formulas. Decided "
         "here: the gate theta^2 / (theta^2 + epsilon) with a falling epsilon, for what is called polarisation; a hinge "
         "on the mean gate for the compute constraint; half of the savings by removal; groups are runs of neighbours, "

@@ -94,7 +94,10 @@ def test_what_was_masked_is_cut_and_the_model_stays_the_same(
     assert task.limits.met_by(task.weigh(candidate))
 
 
-def test_pruning_grows_and_never_takes_back(make_task: Callable[..., CausalLMTask], watched: dict) -> None:
+def test_pruning_grows_and_never_takes_back(
+    make_task: Callable[..., CausalLMTask], watched: dict, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("methods._recovery.TINY_TOKENS", 32_768)  # enough steps for a cool-down
     task = make_task(stored_ratio=0.7)
     SMALL.build(task, task.limits)
     gone = watched["gone"]

@@ -57,7 +57,7 @@ def test_wanda_scores_add_up_weight_times_input_norm(make_task: Callable[..., Ca
 def test_wanda_meets_the_limits(make_task: Callable[..., CausalLMTask]) -> None:
     task = make_task(stored_ratio=0.7)
     candidate = WandaStructured(samples=8, length=32).build(task, task.limits)
-    assert 0.69 < parameters(candidate) / parameters(task.model) <= 0.7
+    assert 0.68 < parameters(candidate) / parameters(task.model) <= 0.7
 
 
 def test_taylor_scores_are_weight_times_gradient(make_task: Callable[..., CausalLMTask]) -> None:
