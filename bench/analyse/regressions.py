@@ -36,6 +36,8 @@ CONFIRMING = 3
 """Fewest later runs that confirm or dismiss a suspicion."""
 PATIENCE = 12
 """A suspicion that this many later runs did not confirm is dismissed."""
+LARGEST = 50.0
+"""Logarithm beyond which a figure is as bad as can be."""
 AGREEING = 2 / 3
 """The least share of the later runs that must each show the change."""
 _Z95 = float(stats.norm.ppf(0.975))
@@ -78,6 +80,12 @@ def timed(when: float, ratio: Estimate) -> Run:
     Student's distribution is wider than the normal one so far out (one in a thousand) as changes are looked for."""
     error = (math.log(ratio.high) - math.log(ratio.low)) / (2 * _Z95) if ratio.low > 0 else math.inf
     return Run(when, math.log(ratio.value), error * _student_factor(ratio.n))
+
+
+def untimed(when: float, value: float, better: str) -> Run:
+    """The run of a score or an exact figure, 0 or more; `better` is "lower" or "higher"."""
+    logarithm = max(-LARGEST, min(LARGEST, math.log(value) if value > 0 else -LARGEST))
+    return Run(when, -logarithm if better == "higher" else logarithm, 0.0)
 
 
 @dataclass(frozen=True)

@@ -5,14 +5,12 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from bench.analyse.regressions import Kind, Noise, Run, between_runs, timed
+from bench.analyse.regressions import Kind, Noise, Run, between_runs, timed, untimed
 from bench.analyse.rows import Board, board_of
 from bench.analyse.summary import costs, quality
 from bench.contract import SuiteInfo
 from bench.measure.statistics import MIN_PAIRS, Estimate
 from bench.record.schema import Record
-
-_LARGEST = 50.0  # logarithm beyond which a figure is as bad as can be
 
 
 class Configuration(NamedTuple):
@@ -57,9 +55,7 @@ def runs_of(record: Record, info: SuiteInfo) -> dict[Series, Run]:
     found: dict[Series, Run] = {}
 
     def exact(name: str, kind: Kind, value: float, items: int) -> None:
-        logarithm = math.log(value) if value > 0 else -_LARGEST
-        turned = -logarithm if better.get(name) == "higher" else logarithm
-        found[Series(where, name, kind, items)] = Run(when, max(-_LARGEST, min(_LARGEST, turned)), 0.0)
+        found[Series(where, name, kind, items)] = untimed(when, value, better.get(name, "lower"))
 
     primary = info.primary.name
     if primary in record.quality:

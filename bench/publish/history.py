@@ -5,7 +5,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from bench.analyse.regressions import SENSITIVITY, Kind, Noise, Run, State, between_runs, step, timed
+from bench.analyse.regressions import SENSITIVITY, Kind, Noise, Run, State, between_runs, step, timed, untimed
 from bench.analyse.rows import Board
 from bench.analyse.summary import Cost
 from bench.contract import Metric
@@ -13,9 +13,6 @@ from bench.measure.statistics import MIN_PAIRS, Estimate
 from bench.publish.catalogue import Entry
 from bench.publish.format import interval, percent, quantity
 from bench.publish.paths import record_address
-
-LARGEST = 50.0
-"""Logarithm beyond which a figure is as bad as can be."""
 
 
 @dataclass(frozen=True)
@@ -161,8 +158,7 @@ def _run(when: float, cost: Cost, kind: Kind, metric: Metric) -> Run | None:
         return timed(when, Estimate(cost.value, cost.low, cost.high, None, cost.n)) if known else None
     if kind == "exact" and cost.kind != "exact":
         return None
-    logarithm = min(LARGEST, max(-LARGEST, math.log(cost.value)))
-    return Run(when, -logarithm if metric.better == "higher" else logarithm, 0.0)
+    return untimed(when, cost.value, metric.better)
 
 
 def _change(entry: Entry, before: Entry | None, kind: str, what: str, old: str, new: str, change: str) -> Change:

@@ -6,9 +6,9 @@ from functools import cache
 from itertools import pairwise
 
 from bench.contract import Limits
+from methods._fewest import fewest
 from methods._lora import decoder_linears
 from methods.low_rank._factored import Ranks, highest_saving_rank, hollow, shapes, with_layers
-from methods.structured_pruning._order import fewest
 from suites.lm_compression.task import CausalLMTask
 
 

@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from bench.contract import Limits
+from methods._fewest import fewest
 from methods.sparsity._packed import pack
-from methods.structured_pruning._order import fewest
 from suites.lm_compression.task import CausalLMTask
 
 Pattern = Literal["unstructured", "2:4"]

@@ -9,9 +9,9 @@ from typing import Any, ClassVar
 from torch import nn
 
 from bench.contract import Card, Claim, Limits, Method
+from methods._fewest import fewest
 from methods._recovery import distillation_loss, next_token_loss, recovery_batches, train
 from methods.layer_dropping._sublayers import blocks
-from methods.structured_pruning._order import fewest
 from methods.weight_sharing._looped import (
     Initialisation,
     hollow_adapter,
