@@ -26,8 +26,8 @@ SCORES_AT_ONCE = 2**20
 """Scores of attention that are held at a time, 4 MiB: queries are taken in pieces."""
 
 NORM_BITS = 16
-"""Of the residual stream where it is normalised: it has 16 bits between the blocks too, and in SmolLM2 a few channels
-are a hundred times as large as the others of their block."""
+"""Of the residual stream where it is normalised: it has 16 bits between the operators too, and beside one massive
+channel 8 bits would leave nothing of the others of its block."""
 
 _LEAST_NORM_EXPONENT = -30
 """So that epsilon, in units of 4^exponent, stays within 64 bits."""
