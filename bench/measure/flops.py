@@ -86,9 +86,17 @@ def _attention(query: Shape, key: Shape, value: Shape, *_: Any, **__: Any) -> in
     return int(sdpa_flop_count(query, key, value))  # type: ignore[no-untyped-call]
 
 
+def _attention_backward(_gradient: Shape, query: Shape, key: Shape, value: Shape, *_: Any, **__: Any) -> int:
+    """Five products of the size of which the forward pass has two: the scores once more, and a gradient of each of
+    probabilities, values, queries and keys."""
+    return 5 * int(sdpa_flop_count(query, key, value)) // 2  # type: ignore[no-untyped-call]
+
+
 _LACKING: Mapping[str, Formula] = {
     "aten._scaled_dot_product_flash_attention_for_cpu": _attention,
+    "aten._scaled_dot_product_flash_attention_for_cpu_backward": _attention_backward,
     "aten._scaled_dot_product_fused_attention_overrideable": _attention,
+    "aten._scaled_dot_product_fused_attention_overrideable_backward": _attention_backward,
     "aten._weight_int8pack_mm": _packed_product,
     "aten._weight_int4pack_mm": _packed_product,
     "aten._weight_int4pack_mm_for_cpu": _packed_product,

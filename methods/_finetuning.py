@@ -1,0 +1,64 @@
+"""The same search for a learning rate and the same training for every method that fine-tunes."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from torch import Tensor
+
+from suites.lm_finetuning.candidate import Tuned
+from suites.lm_finetuning.task import BATCH, FineTuningTask
+from suites.lm_finetuning.training import Learner, Trainer, train, validation_loss
+
+ADAPTER_RATES = (3e-4, 1e-3, 3e-3)
+"""Learning rates that are tried where a few new weights train."""
+WEIGHT_RATES = (2e-5, 6e-5, 2e-4)
+"""Learning rates that are tried where weights of the base train."""
+
+
+def best_rate(task: FineTuningTask, start: Callable[[], Learner], rates: Sequence[float], rows: int = BATCH) -> float:
+    """The rate that leaves the least loss over the validation examples after a short training (an eighth of the
+    tokens). A rate that diverges is out; raises ValueError if all do."""
+    batches, validation = task.searching(), task.validation()
+    found: dict[float, float] = {}
+    for rate in rates:
+        learner = start()
+        try:
+            train(Trainer(learner, rows), batches, rate)
+        except FloatingPointError:
+            continue
+        found[rate] = validation_loss(learner, validation)
+    if not found:
+        raise ValueError(f"the training diverges at every learning rate of {', '.join(map(str, rates))}")
+    return min(found, key=found.__getitem__)
+
+
+def rows_within(task: FineTuningTask, start: Callable[[], Learner]) -> int:
+    """Examples at a time, so that a training step meets the limit on training memory: as many of a batch as do, or 1
+    where none does. What any method may do, and so every method does."""
+    allowed = task.limits.result.get("training_memory_ratio")
+    if allowed is None:
+        return BATCH
+    rows = BATCH
+    while rows > 1 and task.memory_ratio(Trainer(start(), rows)) > allowed:
+        rows //= 2
+    return rows
+
+
+def fine_tune(
+    task: FineTuningTask,
+    start: Callable[[], Learner],
+    rates: Sequence[float],
+    finish: Callable[[Any], tuple[Any, Mapping[str, Tensor]]],
+) -> Tuned:
+    """Choose a rate, train with it, and finish.
+
+    start() gives a learner at its beginning, each time a new one. finish(learner) gives the model that is scored and
+    what is shipped.
+    """
+    rows = rows_within(task, start)
+    rate = rates[0] if len(rates) == 1 else best_rate(task, start, rates, rows)
+    learner = start()
+    trainer = Trainer(learner, rows)
+    curve = train(trainer, task.training(), rate, validation=task.validation(), seconds=task.seconds)
+    model, shipped = finish(learner)
+    return Tuned(model=model, shipped=shipped, trainer=trainer, rate=rate, curve=curve)

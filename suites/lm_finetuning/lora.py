@@ -1,0 +1,69 @@
+"""LoRA adapters as data (Hu et al., 2021): what the tracks give away and what merging makes of it."""
+
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class LoRA:
+    """Updates scale * B A of linear layers. a: (rank, inputs), b: (outputs, rank), by the layer's dotted name."""
+
+    a: Mapping[str, Tensor]
+    b: Mapping[str, Tensor]
+    scale: float
+
+    @property
+    def tensors(self) -> dict[str, Tensor]:
+        """What is shipped."""
+        return {f"{name}.{part}": t for part, of in (("a", self.a), ("b", self.b)) for name, t in of.items()}
+
+
+def decoder_linears(model: Any) -> list[str]:
+    """Dotted names of the linear layers within the decoder's blocks."""
+    layers = model.get_decoder().layers
+    prefix = next(name for name, module in model.named_modules() if module is layers)
+    return [f"{prefix}.{name}" for name, module in layers.named_modules() if isinstance(module, torch.nn.Linear)]
+
+
+def with_peft_lora(model: Any, *, rank: int, alpha: float, seed: int, targets: Sequence[str] | None = None) -> Any:
+    """`model` with trainable updates of these layers (all linears of the blocks) by peft, all else frozen; `model`
+    itself is changed. The updates start at zero, the random part drawn from the seed alone."""
+    from peft import LoraConfig, get_peft_model
+
+    config = LoraConfig(r=rank, lora_alpha=alpha, target_modules=list(targets or decoder_linears(model)))
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return get_peft_model(model, config)
+
+
+def read_lora(adapted: Any) -> LoRA:
+    """The updates of a peft model, on the CPU."""
+    modules = {name: module for name, module in adapted.base_model.model.named_modules() if hasattr(module, "lora_A")}
+    scales = {module.scaling["default"] for module in modules.values()}
+    if len(scales) != 1:
+        raise ValueError(f"the layers have {len(scales)} different scales; one was expected")
+    return LoRA(
+        {name: module.lora_A["default"].weight.detach().cpu().clone() for name, module in modules.items()},
+        {name: module.lora_B["default"].weight.detach().cpu().clone() for name, module in modules.items()},
+        scales.pop(),
+    )
+
+
+@torch.no_grad()
+def merged(base: Any, updates: Mapping[str, Tensor]) -> Any:
+    """A copy of `base` with these updates (outputs, inputs) added to the weights of its layers, in eval mode."""
+    model = copy.deepcopy(base)
+    for name, update in updates.items():
+        weight = model.get_submodule(name).weight
+        weight.copy_((weight.float() + update.to(weight.device).float()).to(weight.dtype))
+    return model.eval().requires_grad_(False)
+
+
+def updates(lora: LoRA) -> dict[str, Tensor]:
+    """The products scale * B A, float32 (outputs, inputs)."""
+    return {name: lora.scale * (lora.b[name].float() @ a.float()) for name, a in lora.a.items()}
