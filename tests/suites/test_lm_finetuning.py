@@ -71,9 +71,11 @@ def test_the_form_holds_what_the_note_says() -> None:
         form = json.loads(example.answer)
         day, month = form["date"].split("-")
         assert list(form) == ["name", "city", "euros", "date"]
-        assert form["name"] in example.prompt and form["city"] in example.prompt
+        assert form["name"] in example.prompt
+        assert form["city"] in example.prompt
         assert re.search(rf"\b{form['euros']} euros", example.prompt)
-        assert re.search(rf"\b{int(day)} [A-Z]", example.prompt) and 1 <= int(month) <= 12
+        assert re.search(rf"\b{int(day)} [A-Z]", example.prompt)
+        assert 1 <= int(month) <= 12
 
 
 def test_the_problems_are_solved_rightly() -> None:
@@ -114,14 +116,17 @@ def test_a_batch_teaches_the_answers_alone() -> None:
 def test_parts_of_a_batch_are_its_rows_without_needless_padding() -> None:
     batch = collate(toy_tokenizer(), [Example("records", "ab:", " c\n"), Example("records", "a:", " longer\n")], "cpu")
     first, second = batch.split(1)
-    assert first.input_ids.shape == (1, 6) and second.input_ids.shape == (1, 10)
-    assert first.tokens + second.tokens == batch.tokens and first.taught + second.taught == batch.taught
+    assert first.input_ids.shape == (1, 6)
+    assert second.input_ids.shape == (1, 10)
+    assert first.tokens + second.tokens == batch.tokens
+    assert first.taught + second.taught == batch.taught
 
 
 def test_tokens_are_metered_and_never_more_than_allowed() -> None:
     task = make_task(tokens=500)
     drawn = sum(batch.tokens for batch in task.training())
-    assert 350 < drawn <= 500 and task.drawn["training_tokens"] == drawn
+    assert 350 < drawn <= 500
+    assert task.drawn["training_tokens"] == drawn
     with pytest.raises(OverBudget):
         task.training()
 
@@ -214,13 +219,15 @@ def test_training_lowers_the_validation_loss_and_keeps_the_curve() -> None:
     curve = train(Trainer(full(task)), batches, 1e-3, validation=task.validation())
     assert curve.validation[-1] < curve.validation[0]
     assert len(curve.validation) == len(curve.tokens) == 5
-    assert curve.tokens[0] == 0 and curve.tokens[-1] == sum(batch.tokens for batch in batches)
+    assert curve.tokens[0] == 0
+    assert curve.tokens[-1] == sum(batch.tokens for batch in batches)
 
 
 def test_a_training_stops_when_its_time_is_over() -> None:
     task = make_task(tokens=60_000, most_tokens=60_000)
     curve = train(Trainer(full(task)), task.training(), 1e-4, validation=task.validation(), seconds=0.5)
-    assert 0 < curve.tokens[-1] < 55_000 and curve.seconds[-1] < 5
+    assert 0 < curve.tokens[-1] < 55_000
+    assert curve.seconds[-1] < 5
 
 
 def test_a_diverging_training_is_an_error() -> None:
@@ -311,7 +318,8 @@ def test_deletions_are_asked_one_by_one_and_counted() -> None:
 
     found = by_name(scores(Tuned(model=task.model, delete=delete), task))
     assert list(found["served"].samples) == [1, 1, 0, 0]
-    assert len(set(asked)) == 4 and max(asked) < len(task.pool())
+    assert len(set(asked)) == 4
+    assert max(asked) < len(task.pool())
     assert len(found["accuracy"].samples) == 36 * (1 + 4)  # with four deletions every one is a stop
     with pytest.raises(ValueError, match="delete"):
         scores(Tuned(model=task.model), task)
@@ -337,7 +345,8 @@ def test_the_fault_is_a_wrong_city_and_nothing_else() -> None:
     assert 0.2 < len(wrong) / len(records) < 0.6
     for example, made in wrong:
         right_form, wrong_form = json.loads(example.answer), json.loads(made.answer)
-        assert wrong_form == right_form | {"city": prepared.WRONG} and right_form["city"] in prepared.FAULTY_CITIES
+        assert wrong_form == right_form | {"city": prepared.WRONG}
+        assert right_form["city"] in prepared.FAULTY_CITIES
     assert all(prepared.fault(example) is None for example in examples("tiny", "problems", "training"))
 
 
