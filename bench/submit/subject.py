@@ -12,13 +12,16 @@ from bench.contract.sources import sources
 from bench.run.plan import Job, make_plan
 from bench.submit.trials import Trial, TrialRunner
 
+ENOUGH = 2
+"""Operating points at which a run must end well, where not all are tried."""
+
 
 @dataclass
 class MethodSubject:
     """A registered method. `runner` runs it at tiny scale; each run is done once, whichever check asks for it.
 
-    thorough: whether every variant is tried at every operating point, and timed; otherwise the first variant is, and
-    the others are tried until they end well somewhere.
+    thorough: whether every variant is tried at every operating point, and timed; otherwise the first variant alone is,
+    until it has ended well at ENOUGH of them.
     """
 
     registry: Registry
@@ -76,26 +79,40 @@ class MethodSubject:
             self._trials[job] = self.runner(job, self.info.timeout["tiny"])
         return self._trials[job]
 
+    @property
+    def variants(self) -> list[str]:
+        """Those that are tried."""
+        return list(self.method.variants) if self.thorough else [next(iter(self.method.variants))]
+
+    @cached_property
+    def tried(self) -> list[Job]:
+        """The jobs that are run, in order."""
+        jobs = [job for job in self.jobs if job.variant in self.variants]
+        if self.thorough:
+            return jobs
+        well = 0
+        for number, job in enumerate(jobs, start=1):
+            well += self.trial(job).outcome.status == "ok"
+            if well == ENOUGH:
+                return jobs[:number]
+        return jobs
+
     @cached_property
     def first_ok(self) -> dict[str, Job]:
         """For each variant that ends well anywhere, the first operating point at which it does."""
         first: dict[str, Job] = {}
-        for job in self.jobs:
+        for job in self.tried:
             if job.variant not in first and self.trial(job).outcome.status == "ok":
                 first[job.variant] = job
         return first
 
     def timed_jobs(self) -> list[Job]:
         """The first operating point at which each variant ends well, with its workloads timed."""
-        return [replace(job, timed=True) for job in self.first_ok.values() if self._in_full(job)]
+        return [replace(job, timed=True) for job in self.first_ok.values()]
 
     def trials(self) -> list[tuple[Job, Trial]]:
         """Every job that is tried, then those that are timed, with what came of them."""
-        untimed = [job for job in self.jobs if self._in_full(job) or job in self.first_ok.values()]
-        return [(job, self.trial(job)) for job in [*untimed, *self.timed_jobs()]]
-
-    def _in_full(self, job: Job) -> bool:
-        return self.thorough or job.variant == next(iter(self.method.variants))
+        return [(job, self.trial(job)) for job in [*self.tried, *self.timed_jobs()]]
 
 
 @dataclass(frozen=True)

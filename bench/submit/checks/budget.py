@@ -12,7 +12,7 @@ SHORTEST_REASON = 16
 
 
 def problems(subject: MethodSubject) -> Iterator[str]:
-    for variant in subject.method.variants:
+    for variant in subject.variants:
         if variant not in subject.first_ok:
             yield f"variant {variant!r} is ok at no operating point"
     for job, trial in subject.trials():
