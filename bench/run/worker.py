@@ -33,7 +33,7 @@ from bench.run.integrity.baseline import BaselineGuard
 from bench.run.integrity.evaluation import check_refusals
 from bench.run.integrity.files import check_untouched, protect
 from bench.run.integrity.holdings import check_process, check_tensors
-from bench.run.integrity.processes import adopt_orphans, check_alone
+from bench.run.integrity.processes import adopt_orphans, check_alone, note_children_of_others
 from bench.run.integrity.results import check_counted
 from bench.run.integrity.seal import Seal
 from bench.run.plan import Job, hyperparameters
@@ -56,6 +56,7 @@ def main() -> None:
 def run(job: Job) -> Outcome:
     """Run a job in this process. Whatever the method does wrong becomes a status with a reason."""
     result = Outcome(status="ok")
+    note_children_of_others()
     try:
         _run(job, result)
         check_refusals()

@@ -21,10 +21,21 @@ def adopt_orphans() -> None:
         ctypes.CDLL("libc.so.6").prctl(_SET_CHILD_SUBREAPER, 1)
 
 
+_of_others: set[psutil.Process] = set()
+
+
+def note_children_of_others() -> None:
+    """Children that this process has before a run are not the run's: a browser of the tests, say. A run in a process of
+    its own, as all that are recorded, has none."""
+    _of_others.clear()
+    _of_others.update(psutil.Process().children(recursive=True))
+
+
 def check_alone() -> None:
-    """Raise RuleBroken if a child of this process is alive."""
+    """Raise RuleBroken if a child of this process that the run has started is alive."""
     _stop_resource_tracker()
-    alive = [child for child in psutil.Process().children(recursive=True) if _runs(child)]
+    children = psutil.Process().children(recursive=True)
+    alive = [child for child in children if child not in _of_others and _runs(child)]
     if alive:
         raise RuleBroken(RULE, f"{', '.join(map(_name, alive))} still ran when the method had ended its work")
 
