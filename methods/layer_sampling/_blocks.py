@@ -1,0 +1,44 @@
+"""A learner of which a few blocks train at a time."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from methods.layer_sampling._sampling import draw
+from suites.lm_finetuning.training import Learner, Moment
+
+
+class SampledBlocks(Learner):
+    """Embedding, head and last norm always train; of the blocks those that are drawn, until the next draw.
+
+    chances: (blocks,) probability of each to be among the drawn ones, they sum up to how many train at a time.
+    period: steps between two draws; None: the first stays.
+    """
+
+    def __init__(self, model: Any, chances: Tensor, period: int | None, seed: int) -> None:
+        super().__init__(model.requires_grad_(True))
+        self._chances, self._period = chances, period
+        self._generator = torch.Generator().manual_seed(seed)
+        self._ever: set[int] = set()
+        self._switch()
+
+    def before_step(self, moment: Moment) -> None:
+        if self._period is not None and moment.step > 0 and moment.step % self._period == 0:
+            self._switch()
+
+    def changed(self) -> dict[str, Tensor]:
+        """The weights that have trained at any time: what is shipped."""
+        return {name: w.detach() for name, w in self.model.named_parameters() if id(w) in self._ever}
+
+    def _switch(self) -> None:
+        self.active = draw(self._chances, self._generator)
+        for index, block in enumerate(self.model.get_decoder().layers):
+            block.requires_grad_(index in self.active)
+        self._ever |= set(map(id, self.trained()))
+
+
+def finish(learner: SampledBlocks) -> tuple[Any, Mapping[str, Tensor]]:
+    """The model as it is, and what has changed of it."""
+    return learner.model, learner.changed()

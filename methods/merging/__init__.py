@@ -1,0 +1,1 @@
+"""Methods that make one adapter from several without training."""
