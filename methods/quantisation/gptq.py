@@ -19,8 +19,9 @@ class GPTQ(Method[CausalLMTask]):
     layer's outputs over calibration text change least: a Cholesky factor of the inverse of its inputs' second moments
     says how.
 
-    Grids, packing and the choice of bits are those of `rtn`, so that the two differ in the rounding alone. Token
-    embeddings and head are rounded to nearest in both.
+    Packing and the choice of bits are those of `rtn`, and so are the grids, but that ranges are not clipped, as in the
+    paper: with 3 bits the loss over training text is 4.26 nats without and 4.36 with it (`rtn` 5.77 and 5.43). Token
+    embeddings and head are rounded to nearest, clipped, in both.
 
     bits: fixed for all matrices, whatever the limit. group: weights of a row that share a 16-bit step and offset
     (8 bits: a row has one step). clip: whether a group's range is drawn in to where the squared error is least.
@@ -39,8 +40,7 @@ class GPTQ(Method[CausalLMTask]):
         control=True,
         notes="The dense model is itself a dequantised 4-bit one with permuted channels (see rtn). A row that GPTQ "
         "leaves with a larger error over the calibration text than round to nearest takes the nearest levels, which "
-        "the paper does not do. Ranges are clipped to the least squared error, as the scripts of RSQ do for GPTQ too. "
-        "Embeddings and head, which the paper leaves at 16 bits, are rounded to nearest: a fifth of this model's "
+        "the paper does not do. Embeddings and head, which the paper leaves at 16 bits, are rounded to nearest: a fifth of this model's "
         "bytes. Kernels as in rtn.",
     )
     variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {
@@ -50,7 +50,7 @@ class GPTQ(Method[CausalLMTask]):
 
     bits: int | None = None
     group: int = GROUP
-    clip: bool = True
+    clip: bool = False
     damping: float = 0.01
     act_order: bool = False
     samples: int = 64
@@ -63,6 +63,6 @@ class GPTQ(Method[CausalLMTask]):
         precision = most_bits(task, limits, self.bits, self.group)
         how = Rounding(precision.linears, self.group, self.clip, self.damping, self.act_order)
         candidate = borrowing_copy(task.model)
-        round_embeddings(candidate, precision.embeddings, self.group, self.clip)
+        round_embeddings(candidate, precision.embeddings, self.group, clip=True)
         quantise_blocks(candidate, calibration_batch(task, self.samples, self.length), how)
         return candidate.eval()

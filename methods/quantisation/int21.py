@@ -109,7 +109,7 @@ class INT21(Method[CausalLMTask]):
         precision = self._precision(task, limits)
         candidate = borrowing_copy(task.model)
         round_embeddings(candidate, precision.embeddings, GROUP, clip=True)
-        how = Rounding(precision.linears, GROUP, clip=True, damping=self.damping, act_order=False)
+        how = Rounding(precision.linears, GROUP, clip=False, damping=self.damping, act_order=False)
         quantise_blocks(candidate, calibration_batch(task, self.samples, self.length), how)
         self._correct(candidate, task)
         head = next(name for name, module in candidate.named_modules() if module is candidate.get_output_embeddings())
