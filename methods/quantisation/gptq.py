@@ -40,8 +40,8 @@ class GPTQ(Method[CausalLMTask]):
         control=True,
         notes="The dense model is itself a dequantised 4-bit one with permuted channels (see rtn). A row that GPTQ "
         "leaves with a larger error over the calibration text than round to nearest takes the nearest levels, which "
-        "the paper does not do. Embeddings and head, which the paper leaves at 16 bits, are rounded to nearest: a fifth of this model's "
-        "bytes. Kernels as in rtn.",
+        "the paper does not do. Embeddings and head, which the paper leaves at 16 bits, are rounded to nearest: a "
+        "fifth of this model's bytes. Kernels as in rtn.",
     )
     variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "default": {},

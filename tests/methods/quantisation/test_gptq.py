@@ -139,7 +139,7 @@ def test_the_first_layer_is_that_of_the_function_on_the_inputs_that_the_model_se
         inputs = task.model.model.layers[0].input_layernorm(candidate.get_input_embeddings()(windows))
     rows = inputs.flatten(0, 1).float()
     weight = task.model.model.layers[0].self_attn.q_proj.weight.detach()
-    expected = gptq(weight, rows.T @ rows / len(rows), how(4, 64)).values
+    expected = gptq(weight, rows.T @ rows / len(rows), how(4, 64, clip=False)).values
     eye = torch.eye(64, dtype=torch.bfloat16)
     found = candidate.model.layers[0].self_attn.q_proj(eye).T.float()
     assert ((found - expected).abs() < 0.02 * expected.abs().max()).float().mean() > 0.995
