@@ -9,11 +9,10 @@ import torch
 from bench.contract import Card, Claim, Limits, Method
 from methods._finetuning import WEIGHT_RATES, fine_tune
 from methods.layer_sampling._blocks import SampledBlocks, finish
-from methods.layer_sampling._memory import held_bytes, sampled, too_much
+from methods.layer_sampling._memory import held_bytes, most_within, sampled, unmet
 from methods.layer_sampling._sampling import inclusion
 from suites.lm_finetuning.candidate import Tuned
 from suites.lm_finetuning.task import FineTuningTask
-from suites.lm_finetuning.tracks import unsupported
 
 
 @dataclass(frozen=True)
@@ -22,9 +21,10 @@ class LISA(Method[FineTuningTask]):
 
     Blocks that sleep have no gradient, no 32-bit copy and no optimizer state; one that wakes starts with fresh moments.
 
-    blocks: how many train at a time (the paper's gamma, 2 of 32). period: steps between two draws (K; None: the first
-    draw stays). The public script has 20; the operating points leave about 40 steps, of which 20 would make
-    two draws, so 5 keeps it at eight. rates: learning rates that are tried on the training split.
+    blocks: how many train at a time (the paper's gamma, 2 of 32), fewer where the limit on training memory says so.
+    period: steps between two draws (K; None: the first draw stays). The public script has 20; the operating points
+    leave about 40 steps, of which 20 would make two draws, so 5 keeps it at eight. rates: learning rates that are tried
+    on the training split.
     """
 
     card = Card(
@@ -70,14 +70,17 @@ class LISA(Method[FineTuningTask]):
     rates: tuple[float, ...] = WEIGHT_RATES
 
     def supports(self, task: FineTuningTask, limits: Limits) -> str | None:
-        if reason := unsupported(task, ["adapt"]):
-            return reason
-        if "shipped_ratio" in limits.result:
-            return "ships the embedding and whole blocks: the limit on shipped parameters rules that out"
-        return too_much(task, limits, held_bytes(task.model, sampled(task.model, self.blocks)))
+        return unmet(task, limits, lambda: self._at_a_time(task, limits))
 
     def build(self, task: FineTuningTask, limits: Limits) -> Tuned:
-        chances = inclusion(torch.ones(len(task.model.get_decoder().layers)), self.blocks)
+        scores = torch.ones(len(task.model.get_decoder().layers))
+        chances = inclusion(scores, self._at_a_time(task, limits))
         return fine_tune(
             task, lambda: SampledBlocks(task.copied(), chances, self.period, task.seed), self.rates, finish
         )
+
+    def _at_a_time(self, task: FineTuningTask, limits: Limits) -> int:
+        def held(blocks: int) -> float:
+            return held_bytes(task.model, sampled(task.model, blocks))
+
+        return most_within(task, limits, self.blocks, held, lambda blocks: blocks - 1)

@@ -1,0 +1,80 @@
+"""Control: gradients of low rank (GaLore, Zhao et al., 2024), https://arxiv.org/abs/2403.03507."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from bench.contract import Card, Limits, Method
+from methods._finetuning import ADAPTER_RATES, fine_tune
+from methods.layer_sampling._galore import galore_bytes, galore_optimizer, projected_weights
+from methods.layer_sampling._memory import held_bytes, most_within, unmet
+from suites.lm_finetuning.candidate import Tuned
+from suites.lm_finetuning.task import FineTuningTask
+from suites.lm_finetuning.training import Learner
+
+
+@dataclass(frozen=True)
+class GaLore(Method[FineTuningTask]):
+    """All matrices of the blocks train, each with AdamW in the leading singular directions of its gradient.
+
+    rank: directions, at most (256 is the paper's for a model of this size, 130M); halved until the limit on training
+    memory is met. gap: steps between two searches for directions; the paper has 200 of tens of thousands, here 20, so
+    that the 40 steps of the operating points see more than one set. scale: of the steps, times the learning rate
+    (the paper's alpha in pre-training). rates: learning rates that are tried on the training split; times `scale` they
+    are the usual ones for weights.
+    """
+
+    card = Card(
+        slug="galore",
+        suite="lm-finetuning",
+        title="GaLore",
+        paper="Control: Zhao et al., 2024. GaLore: Memory-Efficient LLM Training by Gradient Low-Rank Projection",
+        url="https://arxiv.org/abs/2403.03507",
+        control=True,
+        stochastic=True,
+        notes="Only matrices of the blocks train; the paper's scripts train embeddings and norms too, with plain "
+        "AdamW: in a model of 135M parameters the embedding alone would take what the projection saves. Without the "
+        "paper's update layer by layer during the backward pass and without 8-bit moments: gradients of all layers "
+        "are alive at once, as for every method here. Directions come from the eigenvectors of the gradient's Gram matrix in "
+        "place of an SVD. The search for directions falls on every 20th step: the time of a training step is that of "
+        "the others, that of the build has both.",
+    )
+
+    rank: int = 256
+    gap: int = 20
+    scale: float = 0.25
+    rates: tuple[float, ...] = ADAPTER_RATES
+
+    def supports(self, task: FineTuningTask, limits: Limits) -> str | None:
+        return unmet(task, limits, lambda: self._rank_within(task, limits))
+
+    def build(self, task: FineTuningTask, limits: Limits) -> Tuned:
+        rank = self._rank_within(task, limits)
+        return fine_tune(task, lambda: Projected(task.copied(), rank, self.scale, self.gap), self.rates, _finish)
+
+    def _rank_within(self, task: FineTuningTask, limits: Limits) -> int:
+        def held(rank: int) -> float:
+            return held_bytes(task.model, projected_weights(task.model), lambda weight: galore_bytes(weight, rank))
+
+        return most_within(task, limits, self.rank, held, lambda rank: rank // 2)
+
+
+class Projected(Learner):
+    """The matrices of the blocks train, by projected gradients."""
+
+    def __init__(self, model: Any, rank: int, scale: float, gap: int) -> None:
+        super().__init__(model)
+        self._rank, self._scale, self._gap = rank, scale, gap
+        for weight in projected_weights(model):
+            weight.requires_grad_(True)
+
+    def optimizer(self, weights: Sequence[Tensor]) -> torch.optim.Optimizer:
+        return galore_optimizer(self.model, self.trained(), weights, rank=self._rank, scale=self._scale, gap=self._gap)
+
+
+def _finish(learner: Learner) -> tuple[Any, Mapping[str, Tensor]]:
+    trained = {name: w.detach() for name, w in learner.model.named_parameters() if w.requires_grad}
+    return learner.model, trained
