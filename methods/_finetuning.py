@@ -5,6 +5,7 @@ from typing import Any
 
 from torch import Tensor
 
+from suites.lm_finetuning.batches import Batch
 from suites.lm_finetuning.candidate import Tuned
 from suites.lm_finetuning.task import BATCH, FineTuningTask
 from suites.lm_finetuning.training import Learner, Trainer, train, validation_loss
@@ -15,10 +16,22 @@ WEIGHT_RATES = (2e-5, 6e-5, 2e-4)
 """Learning rates that are tried where weights of the base train."""
 
 
-def best_rate(task: FineTuningTask, start: Callable[[], Learner], rates: Sequence[float], rows: int = BATCH) -> float:
+def best_rate(
+    task: FineTuningTask,
+    start: Callable[[], Learner],
+    rates: Sequence[float],
+    rows: int = BATCH,
+    *,
+    batches: Sequence[Batch] | None = None,
+    validation: Sequence[Batch] | None = None,
+) -> float:
     """The rate that leaves the least loss over the validation examples after a short training (an eighth of the
-    tokens). A rate that diverges is out; raises ValueError if all do."""
-    batches, validation = task.searching(), task.validation()
+    tokens). A rate that diverges is out; raises ValueError if all do.
+
+    batches, validation: of a track whose methods learn from, and may see, something else than the task's examples.
+    """
+    batches = task.searching() if batches is None else batches
+    validation = task.validation() if validation is None else validation
     found: dict[float, float] = {}
     for rate in rates:
         learner = start()

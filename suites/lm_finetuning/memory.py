@@ -14,11 +14,13 @@ from suites.lm_finetuning.training import Trainer
 
 
 def step_memory(trainer: Trainer, batch: Batch) -> dict[str, float]:
-    """Bytes alive at the peak of one training step over `batch`: "total", and of it "weights" (of the model),
-    "optimizer" (state and 32-bit copies), and "step": gradients, activations and what is passing. No weight moves.
+    """Bytes alive at the peak of one training step over `batch`: "total", and of it "weights" (of the model
+    and of what its learner reads besides), "optimizer" (state and 32-bit copies), and "step": gradients, activations
+    and what is passing. No weight moves.
     """
     trainer.probe(batch)  # the optimizer's state is there from the first step on
-    weights = _bytes([*trainer.learner.model.parameters(), *trainer.learner.model.buffers()])
+    models = [trainer.learner.model, *trainer.learner.references]
+    weights = _bytes(tensor for model in models for tensor in [*model.parameters(), *model.buffers()])
     optimizer = float(trainer.optimizer_bytes)
     with _Alive() as alive:
         trainer.probe(batch)

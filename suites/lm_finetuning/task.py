@@ -10,6 +10,7 @@ from typing import Any, Literal, get_args
 from bench.contract import Task
 from suites.lm_finetuning.batches import Batch, collate, encode
 from suites.lm_finetuning.examples import TASKS, Example
+from suites.lm_finetuning.preferences import Preferences, joined
 from suites.lm_finetuning.training import Learner, Trainer
 
 Track = Literal["adapt", "merge", "transfer", "unlearn", "repair"]
@@ -96,6 +97,40 @@ class FineTuningTask(Task):
         for made in found:
             self.draw(f"{use}_tokens", made.tokens)
         return found
+
+    def preferences(
+        self, *, rejected: bool, general: bool, use: str = "training", batch: int = BATCH
+    ) -> list[Preferences]:
+        """For the track `repair`: the examples that the faulty model answers wrongly, with right answers.
+
+        rejected: with the wrong answers beside them. general: with as many examples of other tasks. All that is there
+        is metered as "<use>_tokens": as much as may be trained on, or an eighth of it if use is "search".
+        """
+        from suites.lm_finetuning.prepared import fault
+
+        known = {name: self.examples[name][:-VALIDATION] for name in TASKS}
+        wrong = {example: made for name in TASKS for example in known[name] if (made := fault(example))}
+        tasks = {example.task for example in wrong}
+        others = [example for name in TASKS for example in known[name] if name not in tasks]
+        rng = random.Random(self.seed)
+        allowed = self.tokens if use == "training" else int(SEARCHED * self.tokens)
+        found: list[Preferences] = []
+        seen, size = 0, min(batch, len(wrong), len(others))
+        while True:
+            order = rng.sample(list(wrong), len(wrong))
+            for start in range(0, len(order) - size + 1, size):
+                chosen = order[start : start + size]
+                beside = rng.sample(others, size)
+                made = joined(
+                    collate(self.tokenizer, chosen, self.device),
+                    collate(self.tokenizer, [wrong[each] for each in chosen], self.device) if rejected else None,
+                    collate(self.tokenizer, beside, self.device) if general else None,
+                )
+                if seen + made.read > allowed:
+                    return found
+                seen += made.read
+                self.draw(f"{use}_tokens", made.read)
+                found.append(made)
 
     def copied(self) -> Any:
         """A copy of the base with all weights frozen."""

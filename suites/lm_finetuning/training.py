@@ -24,17 +24,22 @@ STAGES = 4
 
 @dataclass(frozen=True)
 class Moment:
-    """Step number `step` of `steps`."""
+    """Step number `step` of `steps`. done: the part of the training that is over, by its steps or by its clock,
+    whichever is further on."""
 
     step: int
     steps: int
+    done: float = 0.0
 
 
 class Learner:
     """A model while it learns. Methods derive from it what they do otherwise.
 
     model: called as the base is; what requires a gradient trains. 16-bit weights that train are kept in 32 bits too.
+    references: frozen models that a step reads besides (a teacher, say); they are weighed with it.
     """
+
+    references: Sequence[nn.Module] = ()
 
     def __init__(self, model: Any) -> None:
         self.model = model
@@ -208,7 +213,8 @@ def train(
         if left <= 0:
             break
         model.train()
-        loss = trainer.step(batch, rate * min(1.0, share / WARM_UP, left / (1 - WARM_UP)), Moment(index, len(batches)))
+        moment = Moment(index, len(batches), 1 - left)
+        loss = trainer.step(batch, rate * min(1.0, share / WARM_UP, left / (1 - WARM_UP)), moment)
         if not math.isfinite(loss):
             raise FloatingPointError(f"the loss is {loss} after {index} steps at the learning rate {rate:g}")
         spent += time.perf_counter() - start
