@@ -1,43 +1,55 @@
-"""The rank that a limit on shipped parameters leaves to updates of low rank."""
+"""The rank that the limits on shipped parameters and on training memory leave to updates of low rank."""
 
-from collections.abc import Sequence
+from collections.abc import Callable
 
 from bench.contract import Limits
 from suites.lm_finetuning.lora import decoder_linears
 from suites.lm_finetuning.task import FineTuningTask
 from suites.lm_finetuning.tracks import unsupported
+from suites.lm_finetuning.training import Learner, Trainer
+
+Count = Callable[[int, int, int], int]
+"""(rank, outputs, inputs) -> parameters that are shipped for a layer."""
 
 
-def unmet(task: FineTuningTask, limits: Limits, extra: int = 0) -> str | None:
-    """Why updates of low rank can't be had, or None if they can. extra: parameters besides B A per unit of rank."""
-    if reason := unsupported(task, ["adapt"]):
-        return reason
-    if "shipped_ratio" in limits.result and rank_for(task, limits, 1, extra) < 1:
-        return "not even rank 1 on the queries alone fits the limit on shipped parameters"
+def two_factors(rank: int, outputs: int, inputs: int) -> int:
+    """Of B A: (outputs, rank) and (rank, inputs)."""
+    return rank * (outputs + inputs)
+
+
+def fitting(
+    task: FineTuningTask, limits: Limits, wanted: int, count: Count = two_factors, least: int = 1
+) -> tuple[int, list[str]] | None:
+    """The largest rank from `least` to `wanted` that may be shipped, and the layers that get it: all linears of the
+    blocks, or the queries and values where even `least` on all of them is too much, or the queries alone."""
+    allowed = limits.result.get("shipped_ratio", float("inf")) * sum(p.numel() for p in task.model.parameters())
+    every = decoder_linears(task.model)
+    for kinds in ("", ("q_proj", "v_proj"), "q_proj"):
+        targets = [name for name in every if name.endswith(kinds)]
+        for rank in range(wanted, least - 1, -1):
+            if shipped_parameters(task, targets, rank, count) <= allowed:
+                return rank, targets
     return None
 
 
-def targets_for(task: FineTuningTask, limits: Limits, extra: int = 0) -> list[str]:
-    """The layers that get an update: all linears of the blocks, or the queries and values where rank 1 on all of them
-    is more than may be shipped, or the queries alone."""
-    every = decoder_linears(task.model)
-    for kinds in ((), ("q_proj", "v_proj"), ("q_proj",)):
-        chosen = [name for name in every if not kinds or name.endswith(kinds)]
-        if _allowed(task, limits) >= per_rank(task, chosen) + extra:
-            return chosen
-    return []
+def shipped_parameters(task: FineTuningTask, targets: list[str], rank: int, count: Count = two_factors) -> int:
+    """Over these layers."""
+    return sum(count(rank, *task.model.get_submodule(name).weight.shape) for name in targets)
 
 
-def rank_for(task: FineTuningTask, limits: Limits, wanted: int, extra: int = 0) -> int:
-    """The largest rank up to `wanted` that may be shipped on `targets_for`; 0 if none."""
-    chosen = targets_for(task, limits, extra)
-    return min(wanted, int(_allowed(task, limits) // (per_rank(task, chosen) + extra))) if chosen else 0
+def unmet(task: FineTuningTask, limits: Limits, wanted: int, count: Count = two_factors, least: int = 1) -> str | None:
+    """Why updates of low rank can't be had, or None if they can."""
+    if reason := unsupported(task, ["adapt"]):
+        return reason
+    if fitting(task, limits, wanted, count, least) is None:
+        return f"not even rank {least} on the queries alone fits the limit on shipped parameters"
+    return None
 
 
-def per_rank(task: FineTuningTask, layers: Sequence[str]) -> int:
-    """Parameters of B A per unit of rank, over these layers."""
-    return sum(sum(task.model.get_submodule(name).weight.shape) for name in layers)
-
-
-def _allowed(task: FineTuningTask, limits: Limits) -> float:
-    return limits.result.get("shipped_ratio", 1.0) * sum(parameter.numel() for parameter in task.model.parameters())
+def within_memory(task: FineTuningTask, rank: int, start: Callable[[int], Learner], least: int = 1) -> int:
+    """`rank`, halved (to `least` at the lowest) until a training step over one example at a time meets the limit on
+    training memory. start(rank): a learner at its beginning."""
+    allowed = task.limits.result.get("training_memory_ratio")
+    while allowed is not None and rank > least and task.memory_ratio(Trainer(start(rank), 1)) > allowed:
+        rank = max(least, rank // 2)
+    return rank

@@ -6,7 +6,7 @@ from typing import Any
 
 from bench.contract import Card, Limits, Method
 from methods._finetuning import ADAPTER_RATES, fine_tune
-from methods.adaptation._rank import rank_for, targets_for, unmet
+from methods.adaptation._rank import fitting, unmet, within_memory
 from suites.lm_finetuning.candidate import Tuned
 from suites.lm_finetuning.lora import merged, read_lora, updates, with_peft_lora
 from suites.lm_finetuning.task import FineTuningTask
@@ -17,7 +17,7 @@ from suites.lm_finetuning.training import Learner
 class LoRAControl(Method[FineTuningTask]):
     """Each linear layer of the blocks learns an update B A of low rank, merged into its weight at the end.
 
-    rank: the largest, cut to what the limit on shipped parameters leaves. alpha_over_rank: the update's scale.
+    rank: the largest, cut to what the limits leave. alpha_over_rank: the update's scale.
     """
 
     card = Card(
@@ -35,19 +35,21 @@ class LoRAControl(Method[FineTuningTask]):
     rates: tuple[float, ...] = ADAPTER_RATES
 
     def supports(self, task: FineTuningTask, limits: Limits) -> str | None:
-        return unmet(task, limits)
+        return unmet(task, limits, self.rank)
 
     def build(self, task: FineTuningTask, limits: Limits) -> Tuned:
-        rank, targets = rank_for(task, limits, self.rank), targets_for(task, limits)
+        fitted = fitting(task, limits, self.rank)
+        assert fitted is not None
+        most, targets = fitted
 
-        def start() -> Learner:
-            model = task.copied()
-            return Learner(
-                with_peft_lora(model, rank=rank, alpha=self.alpha_over_rank * rank, seed=task.seed, targets=targets)
-            )
+        def start(rank: int) -> Learner:
+            alpha = self.alpha_over_rank * rank
+            return Learner(with_peft_lora(task.copied(), rank=rank, alpha=alpha, seed=task.seed, targets=targets))
+
+        rank = within_memory(task, most, start)
 
         def finish(learner: Learner) -> tuple[Any, Mapping[str, Any]]:
             found = read_lora(learner.model)
             return merged(task.model, updates(found)), found.tensors
 
-        return fine_tune(task, start, self.rates, finish)
+        return fine_tune(task, lambda: start(rank), self.rates, finish)

@@ -1,0 +1,65 @@
+"""Control: DoRA (Liu et al., 2024), by peft."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from bench.contract import Card, Limits, Method
+from methods._finetuning import ADAPTER_RATES
+from methods.adaptation._peft import adapted, tune
+from methods.adaptation._rank import fitting, unmet
+from suites.lm_finetuning.candidate import Tuned
+from suites.lm_finetuning.lora import decoder_linears
+from suites.lm_finetuning.task import FineTuningTask
+from suites.lm_finetuning.training import Learner, Trainer
+
+
+def directions_and_magnitudes(rank: int, outputs: int, inputs: int) -> int:
+    """Parameters of B A and of the length of each row of the weight."""
+    return rank * (outputs + inputs) + outputs
+
+
+@dataclass(frozen=True)
+class DoRA(Method[FineTuningTask]):
+    """The weight as lengths times directions: LoRA turns the directions, the lengths train beside it.
+
+    rank: the largest, cut to what the limits leave. alpha_over_rank: the update's scale.
+    """
+
+    card = Card(
+        slug="dora",
+        suite="lm-finetuning",
+        title="DoRA",
+        paper="Control: Liu et al., 2024. DoRA: Weight-Decomposed Low-Rank Adaptation",
+        url="https://arxiv.org/abs/2402.09353",
+        control=True,
+        stochastic=True,
+        notes="By peft, on all linear layers of the blocks. The lengths are shipped besides LoRA's factors.",
+    )
+    rank: int = 8
+    alpha_over_rank: float = 2.0
+    rates: tuple[float, ...] = ADAPTER_RATES
+
+    def supports(self, task: FineTuningTask, limits: Limits) -> str | None:
+        reason = unmet(task, limits, self.rank, directions_and_magnitudes)
+        return reason or self._over_memory(task, limits)
+
+    def build(self, task: FineTuningTask, limits: Limits) -> Tuned:
+        fitted = fitting(task, limits, self.rank, directions_and_magnitudes)
+        assert fitted is not None
+        rank, targets = fitted
+        return tune(task, lambda rank: self._begin(task, targets, rank), rank, self.rates)
+
+    def _begin(self, task: FineTuningTask, targets: list[str], rank: int) -> Any:
+        from peft import LoraConfig
+
+        alpha = self.alpha_over_rank * rank
+        config = LoraConfig(r=rank, lora_alpha=alpha, use_dora=True, target_modules=targets)
+        return adapted(task.copied(), config, task.seed)
+
+    def _over_memory(self, task: FineTuningTask, limits: Limits) -> str | None:
+        """A step forms the whole turned weight of a layer to find the lengths: more than small models have room for."""
+        allowed = limits.result.get("training_memory_ratio")
+        if allowed is None:
+            return None
+        needed = task.memory_ratio(Trainer(Learner(self._begin(task, decoder_linears(task.model), 1)), 1))
+        return f"takes {needed:.2f} of full fine-tuning's memory even at rank 1" if needed > allowed else None
