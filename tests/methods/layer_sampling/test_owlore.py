@@ -60,6 +60,12 @@ def test_blocks_train_as_often_as_their_scores_say() -> None:
     assert seen[[1, 4, 5]].sum() == 0
 
 
+def test_what_is_built_trains_the_blocks_with_outliers() -> None:
+    task = with_outliers(toy_task(), {1: 40, 4: 40})
+    found = OwLore(blocks=2, rates=(1e-3,)).build(task, task.limits)
+    assert {name.split(".")[2] for name in found.shipped if ".layers." in name} == {"1", "4"}
+
+
 def test_without_outliers_all_blocks_are_drawn_alike() -> None:
     task = toy_task()
     assert OwLore().scores(task).sum() == 0  # uniform weights and normed inputs: nothing is 13 times the mean

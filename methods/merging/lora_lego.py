@@ -1,0 +1,118 @@
+"""LoRA-LEGO: LoRAs merged unit by unit (Zhao et al., 2024), https://arxiv.org/abs/2409.16167."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from bench.contract import Card, Claim, Limits, Method
+from methods.merging._adapters import adapted, weighted_sum
+from suites.lm_finetuning.candidate import Tuned
+from suites.lm_finetuning.lora import LoRA
+from suites.lm_finetuning.task import FineTuningTask
+from suites.lm_finetuning.tracks import unsupported
+
+
+@dataclass(frozen=True)
+class LoRALego(Method[FineTuningTask]):
+    """Cuts all LoRAs into units (a row of A with its column of B), clusters the units of each layer, and builds a LoRA
+    of the clusters' centres.
+
+    A centre is scaled to the mean norm of its units, which averaging shrinks (`norms`); the merged LoRA is scaled by
+    sqrt(r / k), r the mean rank of the given ones and k its own, so that its output varies as much as one of theirs
+    (`outputs`).
+
+    rank: k, clusters for each layer; None takes r. starts: of k-means, the best is kept.
+    """
+
+    card = Card(
+        slug="lora-lego",
+        suite="lm-finetuning",
+        title="LoRA-LEGO",
+        paper="Zhao et al., 2024. Merging LoRAs like Playing LEGO: Rank-Wise Clustering",
+        url="https://arxiv.org/abs/2409.16167",
+        stochastic=True,
+        claims=(
+            Claim(
+                text="One LoRA of clustered units keeps more skill than the average of the models",
+                source="abstract: outperforms existing approaches in LoRA merging",
+                metric="accuracy",
+                versus="weight-averaging",
+            ),
+            Claim(
+                text="It keeps more skill than averaging A and B each by itself, which mixes units that do not belong "
+                "together",
+                source="abstract: merging that ignores the units brings parameter interference",
+                metric="accuracy",
+                versus="weight-averaging:factors",
+            ),
+            Claim(
+                text="It keeps more skill than task arithmetic",
+                source="abstract: outperforms existing approaches in LoRA merging",
+                metric="accuracy",
+                versus="task-arithmetic",
+            ),
+            Claim(
+                text="It keeps more skill than TIES",
+                source="abstract: outperforms existing approaches in LoRA merging",
+                metric="accuracy",
+                versus="ties",
+            ),
+        ),
+        notes="No public code was found. The abstract leaves the formulas of the double weighting open; ours follow "
+        "its description: norms against what averaging takes away, the output against the number of units. Units are "
+        "clustered as A's row and B's column one behind the other, by Euclidean distance (k-means of scikit-learn), "
+        "each layer by itself. The scale of a LoRA is folded evenly into both. With as many clusters as units nothing "
+        "is averaged: without the weight of the output it is then the exact sum. The suite's LoRAs start from one A, "
+        "so that rows of different tasks are near each other: what is merged here is more alike than LoRAs of "
+        "strangers, and clusters are mostly the ranks of equal number.",
+    )
+    variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "default": {},
+        "rank-16": {"rank": 16},
+        "unweighted": {"norms": False, "outputs": False},
+    }
+
+    rank: int | None = None
+    norms: bool = True
+    outputs: bool = True
+    starts: int = 4
+
+    def supports(self, task: FineTuningTask, limits: Limits) -> str | None:
+        return unsupported(task, ["merge"])
+
+    def build(self, task: FineTuningTask, limits: Limits) -> Tuned:
+        return adapted(task, self.merge(list(task.given.values()), task.seed))
+
+    def merge(self, loras: Sequence[LoRA], seed: int) -> LoRA:
+        """The merged LoRA."""
+        units = weighted_sum(loras, 1.0)
+        mean_rank = sum(len(next(iter(lora.a.values()))) for lora in loras) / len(loras)
+        rank = self.rank or round(mean_rank)
+        a, b = {}, {}
+        for name, rows in units.a.items():
+            centres = self._centres(torch.cat([rows, units.b[name].T], dim=1), rank, seed)
+            a[name], b[name] = centres[:, : rows.shape[1]], centres[:, rows.shape[1] :].T.contiguous()
+        return LoRA(a, b, (mean_rank / rank) ** 0.5 if self.outputs else 1.0)
+
+    def _centres(self, units: Tensor, count: int, seed: int) -> Tensor:
+        """(units, width) -> (count, width)."""
+        centres = []
+        labels = clusters(units, count, self.starts, seed)
+        for label in labels.unique():
+            members = units[labels == label]
+            centre = members.mean(0)
+            if self.norms and (norm := centre.norm()) > 0:
+                centre = centre * (members.norm(dim=1).mean() / norm)
+            centres.append(centre)
+        return torch.stack(centres)
+
+
+def clusters(units: Tensor, count: int, starts: int, seed: int) -> Tensor:
+    """The cluster of each unit, (units,)."""
+    from sklearn.cluster import KMeans
+
+    found = KMeans(min(count, len(units)), n_init=starts, random_state=seed).fit_predict(units.double().numpy())
+    return torch.from_numpy(found)
