@@ -1,0 +1,218 @@
+"""Trans-LoRA (Wang et al., 2024): a LoRA for another base model, by examples that are made up, arXiv:2405.17258."""
+
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import torch
+from torch import Tensor
+from torch.nn.functional import kl_div, log_softmax
+
+from bench.contract import Card, Claim, Limits, Method
+from methods._finetuning import ADAPTER_RATES, best_rate
+from methods.transfer._discriminator import kept, realness, trained_discriminator
+from methods.transfer._synthesis import answered, write_prompts
+from suites.lm_compression import text
+from suites.lm_finetuning.batches import IGNORED, Batch, collate, encode
+from suites.lm_finetuning.candidate import Tuned
+from suites.lm_finetuning.examples import Example
+from suites.lm_finetuning.lora import merged, read_lora, updates, with_peft_lora
+from suites.lm_finetuning.task import BATCH, SEARCHED, FineTuningTask
+from suites.lm_finetuning.tracks import unsupported
+from suites.lm_finetuning.training import Learner, Trainer, train
+
+TEXT_WORDS = (10, 40)
+"""Words of a random text that stand for the prompt, and those that stand for the answer."""
+
+
+@dataclass(frozen=True)
+class TransLoRA(Method[FineTuningTask]):
+    """The new model makes up prompts, a discriminator keeps the plausible ones, the old model with its LoRA teaches.
+
+    The few real examples of a task (seeds) are shown to a model, which goes on with further prompts. A discriminator,
+    LoRA and a head on the source model, has learned to tell the seeds' prompts from those that the source model makes
+    up, and sorts out what it takes for made up. The source model with its LoRA answers the prompts that are left, and a
+    LoRA of the target learns its probabilities of the answers' tokens.
+
+    samples: prompts of each task that are made up; 96 of 50 tokens for three tasks take about four minutes on one core,
+    and no more are made than the training could read. negatives: prompts of each task by the source model, for the
+    discriminator. least: share of the samples that is kept even if the discriminator takes them for made up, so that
+    something is left to learn from. generator: who makes up the samples. prompts: made up, or random text.
+    discriminator_steps, discriminator_rank, discriminator_rate: of its training. temperature, top_p: of the sampling.
+    rank, alpha_over_rank: of the target's LoRA, as in `lora`.
+    """
+
+    card = Card(
+        slug="trans-lora",
+        suite="lm-finetuning",
+        title="Trans-LoRA",
+        paper="Wang et al., 2024. Trans-LoRA: towards data-free Transferable Parameter Efficient Finetuning",
+        url="https://arxiv.org/abs/2405.17258",
+        stochastic=True,
+        claims=(
+            Claim(
+                text="Carries the skill to the new model: better than that model alone",
+                source="abstract: lossless, mostly improved transfer within and across families of models",
+                metric="accuracy",
+                versus="frozen",
+            ),
+            Claim(
+                text="Keeping what the discriminator takes for real teaches better than all that was made up",
+                source="abstract: a synthetic data generator that approximates the process of the observed task data",
+                metric="accuracy",
+                versus="trans-lora:unfiltered",
+            ),
+            Claim(
+                text="Made-up examples of the task teach better than random text",
+                source="the paper's ablation: distillation on random text",
+                metric="accuracy",
+                versus="trans-lora:random-text",
+            ),
+        ),
+        notes="How far the transfer is lossless is the difference of accuracy and source_accuracy. The figure of the "
+        "paper has the target model make up the data and the source model those that the discriminator learns from: "
+        "so does the default; the variant source-synthesis has the source make up both. Five seeds a task are all that "
+        "is real here, where the paper's discriminator has seen the source's training data; one discriminator serves "
+        "all tasks. The teacher's answers are its greedy ones, and the loss is the KL divergence from it over their "
+        "tokens, in the common vocabulary of source and target. The learning rate is the one with the least loss over "
+        "the seeds. Random text: passages of the benchmark's training text, the teacher's probabilities of their "
+        "continuations. Temperature, thresholds and the discriminator's training are ours, as no code is public.",
+    )
+    variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "default": {},
+        "unfiltered": {"filtered": False},
+        "random-text": {"prompts": "random-text"},
+        "source-synthesis": {"generator": "source"},
+    }
+
+    samples: int = 96
+    negatives: int = 16
+    filtered: bool = True
+    least: float = 0.5
+    generator: Literal["target", "source"] = "target"
+    prompts: Literal["made-up", "random-text"] = "made-up"
+    discriminator_steps: int = 24
+    discriminator_rank: int = 8
+    discriminator_rate: float = 1e-3
+    temperature: float = 0.9
+    top_p: float = 0.95
+    rank: int = 8
+    alpha_over_rank: float = 2.0
+    rates: tuple[float, ...] = ADAPTER_RATES
+
+    def supports(self, task: FineTuningTask, limits: Limits) -> str | None:
+        return unsupported(task, ["transfer"])
+
+    def build(self, task: FineTuningTask, limits: Limits) -> Tuned:
+        teacher = merged(task.given.model, updates(task.given.adapter))
+        examples = random_text(task) if self.prompts == "random-text" else self.synthetic(task, teacher)
+
+        def start() -> Learner:
+            alpha = self.alpha_over_rank * self.rank
+            return Distilled(with_peft_lora(task.copied(), rank=self.rank, alpha=alpha, seed=task.seed), teacher)
+
+        chosen = repeated(task, examples)
+        search = task.batches_of(chosen[: int(SEARCHED * len(chosen))], use="search")
+        seeds = [collate(task.tokenizer, task.given.seeds, task.device)]
+        rate = best_rate(task, start, self.rates, batches=search, validation=seeds)
+        trainer = Trainer(start())
+        curve = train(trainer, task.batches_of(chosen), rate, validation=task.validation(), seconds=task.seconds)
+        adapter = read_lora(trainer.learner.model)
+        model = merged(task.model, updates(adapter))
+        return Tuned(model=model, shipped=adapter.tensors, trainer=trainer, rate=rate, curve=curve)
+
+    def synthetic(self, task: FineTuningTask, teacher: Any) -> list[Example]:
+        """Made-up examples of all tasks, sorted out, with the teacher's answers."""
+        seeds: dict[str, list[Example]] = {}
+        for seed in task.given.seeds:
+            seeds.setdefault(seed.task, []).append(seed)
+        model = task.model if self.generator == "target" else task.given.model
+        made = {
+            name: self._made_up(task, model, own, self._wanted(task, own), "samples") for name, own in seeds.items()
+        }
+        if self.filtered:
+            negatives = [
+                prompt
+                for own in seeds.values()
+                for prompt in self._made_up(task, task.given.model, own, self.negatives, "negatives")
+            ]
+            made = self._sorted_out(task, made, negatives)
+        found = []
+        for name, own in seeds.items():
+            longest = max(len(task.tokenizer(seed.answer, add_special_tokens=False)["input_ids"]) for seed in own)
+            found += answered(teacher, task.tokenizer, name, made[name], longest + longest // 2)
+        return found
+
+    def _wanted(self, task: FineTuningTask, seeds: Sequence[Example]) -> int:
+        """Samples of a task: no more than the training could read once, after the sorting."""
+        length = sum(len(encode(task.tokenizer, seed)[0]) for seed in seeds) / len(seeds)
+        tasks = len({seed.task for seed in task.given.seeds})
+        return min(self.samples, 1 + int(task.tokens / (tasks * length * self.least)))
+
+    def _made_up(
+        self, task: FineTuningTask, model: Any, seeds: Sequence[Example], count: int, purpose: str
+    ) -> list[str]:
+        drawn = random.Random(f"{purpose} {seeds[0].task} {task.seed}").getrandbits(31)
+        sampling = {"temperature": self.temperature, "top_p": self.top_p}
+        return write_prompts(model, task.tokenizer, seeds, count, drawn, **sampling)
+
+    def _sorted_out(
+        self, task: FineTuningTask, made: Mapping[str, list[str]], negatives: Sequence[str]
+    ) -> dict[str, list[str]]:
+        discriminator = trained_discriminator(
+            task,
+            task.given.model,
+            [seed.prompt for seed in task.given.seeds],
+            negatives,
+            steps=self.discriminator_steps,
+            rank=self.discriminator_rank,
+            rate=self.discriminator_rate,
+        )
+        return {name: kept(own, realness(task, discriminator, own), self.least) for name, own in made.items()}
+
+
+class Distilled(Learner):
+    """A model that learns a teacher's probabilities of the answers' tokens."""
+
+    def __init__(self, model: Any, teacher: Any) -> None:
+        super().__init__(model)
+        self.references = (teacher,)
+
+    def loss(self, batch: Batch) -> Tensor:
+        """Mean over the answers' tokens of KL(teacher || model), nats."""
+        call = {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask, "use_cache": False}
+        taught = batch.labels[:, 1:] != IGNORED
+        with torch.no_grad():
+            wanted = log_softmax(self.references[0](**call).logits[:, :-1][taught].float(), -1)
+        given = log_softmax(self.model(**call).logits[:, :-1][taught].float(), -1)
+        return kl_div(given, wanted, reduction="batchmean", log_target=True)
+
+
+def repeated(task: FineTuningTask, examples: Sequence[Example]) -> list[Example]:
+    """The examples in orders of the seed, again and again, for the tokens that may be trained on, in whole batches.
+
+    Raises ValueError if there are none.
+    """
+    if not examples:
+        raise ValueError("no example was made up that could be learned from")
+    rng = random.Random(task.seed)
+    found: list[Example] = []
+    seen = 0
+    while True:
+        for example in rng.sample(list(examples), len(examples)):
+            seen += len(encode(task.tokenizer, example)[0])
+            if seen > task.tokens:
+                return found[: len(found) - len(found) % BATCH] or found
+            found.append(example)
+
+
+def random_text(task: FineTuningTask) -> list[Example]:
+    """Beginnings and continuations of passages that have nothing to do with the tasks."""
+    beginning, continuation = TEXT_WORDS
+    found = []
+    for document in text.documents(task.scale, "training"):
+        words = document.text.split()[: beginning + continuation]
+        if len(words) == beginning + continuation:
+            found.append(Example("text", " ".join(words[:beginning]), " " + " ".join(words[beginning:])))
+    return found
