@@ -11,6 +11,7 @@ from methods.adaptation.adalora import AdaLoRA
 from methods.adaptation.dora import DoRA
 from methods.adaptation.kasa import KaSA
 from methods.adaptation.lora import LoRAControl
+from methods.adaptation.nlora import NLoRA
 from methods.adaptation.pissa import PiSSA
 from suites.lm_finetuning.candidate import Tuned
 from suites.lm_finetuning.task import FineTuningTask
@@ -24,6 +25,8 @@ STARTS_AS_THE_BASE: list[Method[Any]] = [
     DoRA(**SETTINGS),
     AdaLoRA(**SETTINGS),
     KaSA(truncate=False, **SETTINGS),
+    NLoRA(rank=4, rates=(1e-4,)),
+    NLoRA(rank=4, rates=(3e-3,), nystrom=False),
 ]
 EVERY: list[Method[Any]] = [*STARTS_AS_THE_BASE, KaSA(**SETTINGS)]
 
