@@ -1,19 +1,14 @@
 """Control: gradients of low rank (GaLore, Zhao et al., 2024), https://arxiv.org/abs/2403.03507."""
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
-
-import torch
-from torch import Tensor
 
 from bench.contract import Card, Limits, Method
 from methods._finetuning import ADAPTER_RATES, fine_tune
-from methods.layer_sampling._galore import galore_bytes, galore_optimizer, projected_weights
+from methods.layer_sampling._galore import galore_bytes, projected_weights
+from methods.layer_sampling._learners import Projected, finish
 from methods.layer_sampling._memory import held_bytes, most_within, unmet
 from suites.lm_finetuning.candidate import Tuned
 from suites.lm_finetuning.task import FineTuningTask
-from suites.lm_finetuning.training import Learner
 
 
 @dataclass(frozen=True)
@@ -53,28 +48,10 @@ class GaLore(Method[FineTuningTask]):
 
     def build(self, task: FineTuningTask, limits: Limits) -> Tuned:
         rank = self._rank_within(task, limits)
-        return fine_tune(task, lambda: Projected(task.copied(), rank, self.scale, self.gap), self.rates, _finish)
+        return fine_tune(task, lambda: Projected(task.copied(), rank, self.scale, self.gap), self.rates, finish)
 
     def _rank_within(self, task: FineTuningTask, limits: Limits) -> int:
         def held(rank: int) -> float:
             return held_bytes(task.model, projected_weights(task.model), lambda weight: galore_bytes(weight, rank))
 
         return most_within(task, limits, self.rank, held, lambda rank: rank // 2)
-
-
-class Projected(Learner):
-    """The matrices of the blocks train, by projected gradients."""
-
-    def __init__(self, model: Any, rank: int, scale: float, gap: int) -> None:
-        super().__init__(model)
-        self._rank, self._scale, self._gap = rank, scale, gap
-        for weight in projected_weights(model):
-            weight.requires_grad_(True)
-
-    def optimizer(self, weights: Sequence[Tensor]) -> torch.optim.Optimizer:
-        return galore_optimizer(self.model, self.trained(), weights, rank=self._rank, scale=self._scale, gap=self._gap)
-
-
-def _finish(learner: Learner) -> tuple[Any, Mapping[str, Tensor]]:
-    trained = {name: w.detach() for name, w in learner.model.named_parameters() if w.requires_grad}
-    return learner.model, trained

@@ -8,7 +8,7 @@ import torch
 
 from bench.contract import Card, Claim, Limits, Method
 from methods._finetuning import WEIGHT_RATES, fine_tune
-from methods.layer_sampling._blocks import SampledBlocks, finish
+from methods.layer_sampling._learners import SampledBlocks, finish
 from methods.layer_sampling._memory import held_bytes, most_within, sampled, unmet
 from methods.layer_sampling._sampling import inclusion
 from suites.lm_finetuning.candidate import Tuned

@@ -1,6 +1,6 @@
 """OwLore: outlier-weighed layerwise sampled low-rank projection (Li et al., 2024), https://arxiv.org/abs/2405.18380."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -9,8 +9,8 @@ from torch import Tensor
 
 from bench.contract import Card, Claim, Limits, Method
 from methods._finetuning import fine_tune
-from methods.layer_sampling._blocks import SampledBlocks, finish
-from methods.layer_sampling._galore import galore_bytes, galore_optimizer, projected_weights
+from methods.layer_sampling._galore import galore_bytes, projected_weights
+from methods.layer_sampling._learners import ProjectedBlocks, finish
 from methods.layer_sampling._memory import adam_bytes, held_bytes, most_within, sampled, unmet
 from methods.layer_sampling._outliers import outlier_shares
 from methods.layer_sampling._sampling import inclusion
@@ -120,14 +120,3 @@ class OwLore(Method[FineTuningTask]):
             return held_bytes(task.model, sampled(task.model, blocks), state)
 
         return most_within(task, limits, self.blocks, held, lambda blocks: blocks - 1)
-
-
-class ProjectedBlocks(SampledBlocks):
-    """Blocks in turns, their matrices by projected gradients."""
-
-    def __init__(self, model: Any, chances: Tensor, period: int, seed: int, *, rank: int, gap: int) -> None:
-        self._rank, self._gap = rank, gap
-        super().__init__(model, chances, period, seed)
-
-    def optimizer(self, weights: Sequence[Tensor]) -> torch.optim.Optimizer:
-        return galore_optimizer(self.model, self.trained(), weights, rank=self._rank, scale=1.0, gap=self._gap)

@@ -3,7 +3,8 @@ import torch
 from torch import nn
 
 from methods.layer_sampling._galore import GaLoreAdamW, galore_bytes, leading_directions, project, project_back
-from methods.layer_sampling.galore import GaLore, Projected
+from methods.layer_sampling._learners import Projected
+from methods.layer_sampling.galore import GaLore
 from suites.lm_finetuning.training import Moment, Trainer
 from tests.methods.finetuning_toys import toy_task
 

@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 import torch
 
-from methods.layer_sampling._blocks import SampledBlocks
+from methods.layer_sampling._learners import SampledBlocks
 from methods.layer_sampling._memory import held_bytes, sampled
 from methods.layer_sampling.lisa import LISA
 from suites.lm_finetuning.memory import step_memory

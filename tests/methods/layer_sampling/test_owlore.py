@@ -3,9 +3,10 @@ from typing import Any
 import pytest
 import torch
 
+from methods.layer_sampling._learners import ProjectedBlocks
 from methods.layer_sampling._outliers import outlier_shares
 from methods.layer_sampling._sampling import inclusion
-from methods.layer_sampling.owlore import OwLore, ProjectedBlocks
+from methods.layer_sampling.owlore import OwLore
 from suites.lm_finetuning.memory import step_memory
 from suites.lm_finetuning.task import FineTuningTask
 from suites.lm_finetuning.training import Moment, Trainer

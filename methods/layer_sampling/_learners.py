@@ -1,11 +1,12 @@
-"""A learner of which a few blocks train at a time."""
+"""What trains, and how: a few blocks at a time, by projected gradients, or both."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from methods.layer_sampling._galore import galore_optimizer, projected_weights
 from methods.layer_sampling._sampling import draw
 from suites.lm_finetuning.training import Learner, Moment
 
@@ -39,6 +40,34 @@ class SampledBlocks(Learner):
         self._ever |= set(map(id, self.trained()))
 
 
-def finish(learner: SampledBlocks) -> tuple[Any, Mapping[str, Tensor]]:
+class ProjectedBlocks(SampledBlocks):
+    """Blocks in turns, their matrices by projected gradients."""
+
+    def __init__(self, model: Any, chances: Tensor, period: int, seed: int, *, rank: int, gap: int) -> None:
+        self._rank, self._gap = rank, gap
+        super().__init__(model, chances, period, seed)
+
+    def optimizer(self, weights: Sequence[Tensor]) -> torch.optim.Optimizer:
+        return galore_optimizer(self.model, self.trained(), weights, rank=self._rank, scale=1.0, gap=self._gap)
+
+
+class Projected(Learner):
+    """The matrices of the blocks train, by projected gradients."""
+
+    def __init__(self, model: Any, rank: int, scale: float, gap: int) -> None:
+        super().__init__(model)
+        self._rank, self._scale, self._gap = rank, scale, gap
+        for weight in projected_weights(model):
+            weight.requires_grad_(True)
+
+    def optimizer(self, weights: Sequence[Tensor]) -> torch.optim.Optimizer:
+        return galore_optimizer(self.model, self.trained(), weights, rank=self._rank, scale=self._scale, gap=self._gap)
+
+    def changed(self) -> dict[str, Tensor]:
+        """The weights that train: what is shipped."""
+        return {name: w.detach() for name, w in self.model.named_parameters() if w.requires_grad}
+
+
+def finish(learner: SampledBlocks | Projected) -> tuple[Any, Mapping[str, Tensor]]:
     """The model as it is, and what has changed of it."""
     return learner.model, learner.changed()
