@@ -53,3 +53,11 @@ def within_memory(task: FineTuningTask, rank: int, start: Callable[[int], Learne
     while allowed is not None and rank > least and task.memory_ratio(Trainer(start(rank), 1)) > allowed:
         rank = max(least, rank // 2)
     return rank
+
+
+def over_memory(task: FineTuningTask, limits: Limits, learner: Callable[[], Learner]) -> str | None:
+    """Why a method is over the limit on training memory at its smallest, or None. learner(): that, at its beginning."""
+    allowed = limits.result.get("training_memory_ratio")
+    if allowed is None or (needed := task.memory_ratio(Trainer(learner(), 1))) <= allowed:
+        return None
+    return f"takes {needed:.2f} of full fine-tuning's memory even at its lowest rank"

@@ -6,11 +6,11 @@ from typing import Any
 from bench.contract import Card, Limits, Method
 from methods._finetuning import ADAPTER_RATES
 from methods.adaptation._peft import adapted, tune
-from methods.adaptation._rank import fitting, unmet
+from methods.adaptation._rank import fitting, over_memory, unmet
 from suites.lm_finetuning.candidate import Tuned
 from suites.lm_finetuning.lora import decoder_linears
 from suites.lm_finetuning.task import FineTuningTask
-from suites.lm_finetuning.training import Learner, Trainer
+from suites.lm_finetuning.training import Learner
 
 
 def directions_and_magnitudes(rank: int, outputs: int, inputs: int) -> int:
@@ -41,7 +41,8 @@ class DoRA(Method[FineTuningTask]):
 
     def supports(self, task: FineTuningTask, limits: Limits) -> str | None:
         reason = unmet(task, limits, self.rank, directions_and_magnitudes)
-        return reason or self._over_memory(task, limits)
+        # A step forms the whole turned weight of a layer to find the lengths: small models have no room for that.
+        return reason or over_memory(task, limits, lambda: Learner(self._begin(task, decoder_linears(task.model), 1)))
 
     def build(self, task: FineTuningTask, limits: Limits) -> Tuned:
         fitted = fitting(task, limits, self.rank, directions_and_magnitudes)
@@ -55,11 +56,3 @@ class DoRA(Method[FineTuningTask]):
         alpha = self.alpha_over_rank * rank
         config = LoraConfig(r=rank, lora_alpha=alpha, use_dora=True, target_modules=targets)
         return adapted(task.copied(), config, task.seed)
-
-    def _over_memory(self, task: FineTuningTask, limits: Limits) -> str | None:
-        """A step forms the whole turned weight of a layer to find the lengths: more than small models have room for."""
-        allowed = limits.result.get("training_memory_ratio")
-        if allowed is None:
-            return None
-        needed = task.memory_ratio(Trainer(Learner(self._begin(task, decoder_linears(task.model), 1)), 1))
-        return f"takes {needed:.2f} of full fine-tuning's memory even at rank 1" if needed > allowed else None

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from bench.contract import Card, Limits, Method
 from methods._finetuning import ADAPTER_RATES, fine_tune
@@ -30,6 +30,8 @@ class LoRAControl(Method[FineTuningTask]):
         stochastic=True,
         notes="By peft, on all linear layers of the blocks, as later practice has it (the paper: queries and values).",
     )
+    variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {"default": {}, "rank-64": {"rank": 64}}
+
     rank: int = 8
     alpha_over_rank: float = 2.0
     rates: tuple[float, ...] = ADAPTER_RATES

@@ -13,6 +13,7 @@ from methods.adaptation.kasa import KaSA
 from methods.adaptation.lora import LoRAControl
 from methods.adaptation.nlora import NLoRA
 from methods.adaptation.pissa import PiSSA
+from methods.adaptation.smora import SMoRA
 from suites.lm_finetuning.candidate import Tuned
 from suites.lm_finetuning.task import FineTuningTask
 from suites.lm_finetuning.training import Learner, answer_loss, validation_loss
@@ -27,6 +28,8 @@ STARTS_AS_THE_BASE: list[Method[Any]] = [
     KaSA(truncate=False, **SETTINGS),
     NLoRA(rank=4, rates=(1e-4,)),
     NLoRA(rank=4, rates=(3e-3,), nystrom=False),
+    SMoRA(rank=8, active=2, rates=(3e-3,)),
+    SMoRA(rank=8, active=4, partition=2, rates=(3e-3,)),
 ]
 EVERY: list[Method[Any]] = [*STARTS_AS_THE_BASE, KaSA(**SETTINGS)]
 

@@ -18,4 +18,4 @@ def test_each_row_of_the_merged_weight_is_as_long_as_its_shipped_length() -> Non
 
 def test_where_even_one_rank_takes_too_much_memory_that_is_said() -> None:
     task = toy_task(result={"training_memory_ratio": 0.2})
-    assert "rank 1" in str(DoRA().supports(task, task.limits))
+    assert "lowest rank" in str(DoRA().supports(task, task.limits))
