@@ -62,13 +62,14 @@ def fine_tune(
     start: Callable[[], Learner],
     rates: Sequence[float],
     finish: Callable[[Any], tuple[Any, Mapping[str, Tensor]]],
+    largest: Callable[[], Learner] | None = None,
 ) -> Tuned:
     """Choose a rate, train with it, and finish.
 
     start() gives a learner at its beginning, each time a new one. finish(learner) gives the model that is scored and
-    what is shipped.
+    what is shipped. largest(): a learner that grows, as it is at the end: what the limit on memory is held against.
     """
-    rows = rows_within(task, start)
+    rows = rows_within(task, largest or start)
     rate = rates[0] if len(rates) == 1 else best_rate(task, start, rates, rows)
     learner = start()
     trainer = Trainer(learner, rows)

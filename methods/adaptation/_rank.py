@@ -17,6 +17,11 @@ def two_factors(rank: int, outputs: int, inputs: int) -> int:
     return rank * (outputs + inputs)
 
 
+def with_singular_values(rank: int, outputs: int, inputs: int) -> int:
+    """Of B diag(s) A."""
+    return rank * (outputs + inputs + 1)
+
+
 def fitting(
     task: FineTuningTask, limits: Limits, wanted: int, count: Count = two_factors, least: int = 1
 ) -> tuple[int, list[str]] | None:

@@ -11,15 +11,10 @@ from bench.contract import Card, Limits, Method
 from methods._finetuning import fine_tune
 from methods.adaptation._orthogonality import distance_from_orthonormal
 from methods.adaptation._peft import adapted, merged
-from methods.adaptation._rank import fitting, shipped_parameters, unmet, within_memory
+from methods.adaptation._rank import fitting, shipped_parameters, unmet, with_singular_values, within_memory
 from suites.lm_finetuning.candidate import Tuned
 from suites.lm_finetuning.task import FineTuningTask
 from suites.lm_finetuning.training import Learner, Moment
-
-
-def triplets(rank: int, outputs: int, inputs: int) -> int:
-    """Parameters of B diag(E) A."""
-    return rank * (outputs + inputs + 1)
 
 
 @dataclass(frozen=True)
@@ -53,15 +48,15 @@ class AdaLoRA(Method[FineTuningTask]):
     rates: tuple[float, ...] = (1e-3, 3e-3, 1e-2)
 
     def supports(self, task: FineTuningTask, limits: Limits) -> str | None:
-        return unmet(task, limits, self.rank, triplets)
+        return unmet(task, limits, self.rank, with_singular_values)
 
     def build(self, task: FineTuningTask, limits: Limits) -> Tuned:
-        fitted = fitting(task, limits, self.rank, triplets)
+        fitted = fitting(task, limits, self.rank, with_singular_values)
         assert fitted is not None
         most, targets = fitted
 
         def start(rank: int) -> "Masked":
-            allowed = shipped_parameters(task, targets, rank, triplets)
+            allowed = shipped_parameters(task, targets, rank, with_singular_values)
             return Masked(self._begin(task, targets, rank), allowed, self.warm_up, self.final, self.orthogonality)
 
         rank = within_memory(task, most, start)
@@ -131,7 +126,7 @@ class Masked(Learner):
         return {name.removesuffix(".lora_E.default"): which for name, which in found.items()}
 
     def _per_triplet(self, name: str) -> int:
-        return triplets(1, *self.model.base_model.model.get_submodule(name).get_base_layer().weight.shape)
+        return with_singular_values(1, *self.model.base_model.model.get_submodule(name).get_base_layer().weight.shape)
 
 
 def _step(moment: Moment) -> int:

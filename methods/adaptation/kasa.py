@@ -10,15 +10,10 @@ from torch import Tensor
 from bench.contract import Card, Claim, Limits, Method
 from methods._finetuning import ADAPTER_RATES
 from methods.adaptation._peft import adapted, tune
-from methods.adaptation._rank import fitting, unmet
+from methods.adaptation._rank import fitting, unmet, with_singular_values
 from suites.lm_finetuning.candidate import Tuned
 from suites.lm_finetuning.task import FineTuningTask
 from suites.lm_finetuning.training import Learner
-
-
-def with_singular_values(rank: int, outputs: int, inputs: int) -> int:
-    """Parameters of B diag(s) A."""
-    return rank * (outputs + inputs + 1)
 
 
 @dataclass(frozen=True)

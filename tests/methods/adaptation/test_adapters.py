@@ -9,6 +9,7 @@ import torch
 from bench.contract import Method
 from methods.adaptation.adalora import AdaLoRA
 from methods.adaptation.dora import DoRA
+from methods.adaptation.increlora import IncreLoRA
 from methods.adaptation.kasa import KaSA
 from methods.adaptation.lora import LoRAControl
 from methods.adaptation.nlora import NLoRA
@@ -30,6 +31,7 @@ STARTS_AS_THE_BASE: list[Method[Any]] = [
     NLoRA(rank=4, rates=(3e-3,), nystrom=False),
     SMoRA(rank=8, active=2, rates=(3e-3,)),
     SMoRA(rank=8, active=4, partition=2, rates=(3e-3,)),
+    IncreLoRA(rank=4, rates=(3e-3,)),
 ]
 EVERY: list[Method[Any]] = [*STARTS_AS_THE_BASE, KaSA(**SETTINGS)]
 
