@@ -1,20 +1,13 @@
 """Control: direct preference optimisation (Rafailov et al., 2023), https://arxiv.org/abs/2305.18290."""
 
 from dataclasses import dataclass
-from typing import Any
-
-import torch
-from torch import Tensor
-from torch.nn.functional import cross_entropy, logsigmoid
 
 from bench.contract import Card, Limits, Method
+from methods.repair._preference import PreferenceLearner
 from methods.repair._repairing import BATCH, repaired
-from suites.lm_finetuning.batches import IGNORED, Batch
 from suites.lm_finetuning.candidate import Tuned
-from suites.lm_finetuning.preferences import Preferences
 from suites.lm_finetuning.task import FineTuningTask
 from suites.lm_finetuning.tracks import unsupported
-from suites.lm_finetuning.training import Learner
 
 
 @dataclass(frozen=True)
@@ -50,32 +43,3 @@ class DPO(Method[FineTuningTask]):
 
     def build(self, task: FineTuningTask, limits: Limits) -> Tuned:
         return repaired(task, lambda: PreferenceLearner(task, self.beta), self.rates, rejected=True, batch=self.batch)
-
-
-class PreferenceLearner(Learner):
-    """A model that learns to prefer; the task's own model is the reference."""
-
-    def __init__(self, task: FineTuningTask, beta: float) -> None:
-        super().__init__(task.copied().requires_grad_(True))
-        self.references = (task.model,)
-        self.beta = beta
-
-    def loss(self, batch: Batch) -> Tensor:
-        """Mean over the pairs. A batch without pairs stands for both sides, so that a step can be weighed on it."""
-        rejected = batch.rejected if isinstance(batch, Preferences) else batch
-        assert rejected is not None
-        return -logsigmoid(self.beta * (self._gain(batch) - self._gain(rejected))).mean()
-
-    def _gain(self, batch: Batch) -> Tensor:
-        with torch.no_grad():
-            reference = answer_log_probs(self.references[0], batch)
-        return answer_log_probs(self.model, batch) - reference
-
-
-def answer_log_probs(model: Any, batch: Batch) -> Tensor:
-    """Log-probability of each example's answer, nats: (examples,)."""
-    logits = model(input_ids=batch.input_ids, attention_mask=batch.attention_mask, use_cache=False).logits
-    lost = cross_entropy(
-        logits[:, :-1].float().transpose(1, 2), batch.labels[:, 1:], ignore_index=IGNORED, reduction="none"
-    )
-    return -lost.sum(1)

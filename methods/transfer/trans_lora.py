@@ -5,16 +5,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
-import torch
-from torch import Tensor
-from torch.nn.functional import kl_div, log_softmax
-
 from bench.contract import Card, Claim, Limits, Method
 from methods._finetuning import ADAPTER_RATES, best_rate
 from methods.transfer._discriminator import kept, realness, trained_discriminator
+from methods.transfer._distillation import Distilled
 from methods.transfer._synthesis import answered, write_prompts
 from suites.lm_compression import text
-from suites.lm_finetuning.batches import IGNORED, Batch, collate, encode
+from suites.lm_finetuning.batches import collate, encode
 from suites.lm_finetuning.candidate import Tuned
 from suites.lm_finetuning.examples import Example
 from suites.lm_finetuning.lora import merged, read_lora, updates, with_peft_lora
@@ -59,13 +56,13 @@ class TransLoRA(Method[FineTuningTask]):
             ),
             Claim(
                 text="Keeping what the discriminator takes for real teaches better than all that was made up",
-                source="abstract: a synthetic data generator that approximates the process of the observed task data",
+                source="section 4, ablation of what is distilled on (from memory); abstract: data like the task's",
                 metric="accuracy",
                 versus="trans-lora:unfiltered",
             ),
             Claim(
                 text="Made-up examples of the task teach better than random text",
-                source="the paper's ablation: distillation on random text",
+                source="section 4, ablation of what is distilled on (from memory)",
                 metric="accuracy",
                 versus="trans-lora:random-text",
             ),
@@ -170,23 +167,6 @@ class TransLoRA(Method[FineTuningTask]):
             rate=self.discriminator_rate,
         )
         return {name: kept(own, realness(task, discriminator, own), self.least) for name, own in made.items()}
-
-
-class Distilled(Learner):
-    """A model that learns a teacher's probabilities of the answers' tokens."""
-
-    def __init__(self, model: Any, teacher: Any) -> None:
-        super().__init__(model)
-        self.references = (teacher,)
-
-    def loss(self, batch: Batch) -> Tensor:
-        """Mean over the answers' tokens of KL(teacher || model), nats."""
-        call = {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask, "use_cache": False}
-        taught = batch.labels[:, 1:] != IGNORED
-        with torch.no_grad():
-            wanted = log_softmax(self.references[0](**call).logits[:, :-1][taught].float(), -1)
-        given = log_softmax(self.model(**call).logits[:, :-1][taught].float(), -1)
-        return kl_div(given, wanted, reduction="batchmean", log_target=True)
 
 
 def repeated(task: FineTuningTask, examples: Sequence[Example]) -> list[Example]:

@@ -8,9 +8,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from methods.repair._preference import PreferenceLearner, answer_log_probs
+from methods.repair._slices import kl_divergence, most_sensitive
 from methods.repair.domain_adaptive_training import DomainAdaptiveTraining
-from methods.repair.dpo import DPO, PreferenceLearner, answer_log_probs
-from methods.repair.irepair import IRepair, SliceLearner, kl_divergence, most_sensitive
+from methods.repair.dpo import DPO
+from methods.repair.irepair import IRepair
 from suites.lm_compression._toy import toy_model
 from suites.lm_finetuning.batches import IGNORED
 from suites.lm_finetuning.memory import step_memory
@@ -124,7 +126,7 @@ def test_steps_of_dpo_prefer_the_right_answer() -> None:
 def test_a_step_changes_its_slice_and_nothing_else(settings: dict[str, Any]) -> None:
     task = task_of()
     method = IRepair(**settings)
-    learner = SliceLearner(task, method)
+    learner = method.learner(task)
     trainer = Trainer(learner)
     for batch in task.preferences(rejected=True, general=True, batch=2)[:3]:
         before = copy.deepcopy(learner.model)
@@ -137,7 +139,7 @@ def test_a_step_changes_its_slice_and_nothing_else(settings: dict[str, Any]) -> 
 def test_the_slice_has_the_largest_gradients_of_the_repair_loss() -> None:
     task = task_of()
     batch = task.preferences(rejected=False, general=True, batch=4)[0]
-    learner = SliceLearner(task, IRepair(share=0.34, kl_weight=100.0))
+    learner = IRepair(share=0.34, kl_weight=100.0).learner(task)
     Trainer(learner).step(batch, 1e-4, MOMENT)
     model = task.copied().requires_grad_(True)
     answer_loss(model, batch).backward()
@@ -151,7 +153,7 @@ def test_the_slice_has_the_largest_gradients_of_the_repair_loss() -> None:
 @pytest.mark.parametrize("dynamic", [True, False])
 def test_a_fixed_slice_stays_and_a_dynamic_one_follows_the_gradients(dynamic: bool) -> None:
     task = task_of()
-    learner = SliceLearner(task, IRepair(dynamic=dynamic))
+    learner = IRepair(dynamic=dynamic).learner(task)
     trainer = Trainer(learner)
     first, second = task.preferences(rejected=False, general=True, batch=2)[:2]
     trainer.step(first, 1e-4, MOMENT)
@@ -192,7 +194,7 @@ def test_the_divergence_holds_the_model_elsewhere() -> None:
     assert general is not None
     gone = []
     for weight in (0.0, 20.0):
-        learner = SliceLearner(task, IRepair(kl_weight=weight, share=1.0))
+        learner = IRepair(kl_weight=weight, share=1.0).learner(task)
         trainer = Trainer(learner)
         for batch in batches[:6]:
             trainer.step(batch, 1e-3, MOMENT)
@@ -203,7 +205,7 @@ def test_the_divergence_holds_the_model_elsewhere() -> None:
 
 def test_the_whole_model_variant_moves_every_block_and_nothing_else() -> None:
     task = task_of()
-    learner = SliceLearner(task, IRepair(share=1.0))
+    learner = IRepair(share=1.0).learner(task)
     Trainer(learner).step(task.preferences(rejected=False, general=True, batch=2)[0], 1e-3, MOMENT)
     assert moved_blocks(task, learner.model) == list(range(6))
 
@@ -233,7 +235,7 @@ def test_a_reference_is_weighed_with_the_step() -> None:
     task = task_of()
     weights = {
         name: step_memory(Trainer(learner), task.validation()[0])["weights"]
-        for name, learner in (("dpo", PreferenceLearner(task, 0.1)), ("irepair", SliceLearner(task, IRepair())))
+        for name, learner in (("dpo", PreferenceLearner(task, 0.1)), ("irepair", IRepair().learner(task)))
     }
     once = sum(weight.numel() * 4 for weight in task.model.parameters())
     assert all(found == pytest.approx(2 * once, rel=1e-3) for found in weights.values())

@@ -8,8 +8,9 @@ import torch
 
 from methods.transfer import _synthesis
 from methods.transfer._discriminator import Discriminator, kept, realness, trained_discriminator
+from methods.transfer._distillation import Distilled
 from methods.transfer._synthesis import answered, form_of, write_prompts
-from methods.transfer.trans_lora import Distilled, TransLoRA, random_text, repeated
+from methods.transfer.trans_lora import TransLoRA, random_text, repeated
 from methods.transfer.transfer_real_data import TransferRealData
 from suites.lm_finetuning.batches import collate
 from suites.lm_finetuning.examples import TASKS, Example, examples
