@@ -1,10 +1,13 @@
 """LoRA-LEGO: LoRAs merged unit by unit (Zhao et al., 2024), https://arxiv.org/abs/2409.16167."""
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
+from scipy.cluster.vq import kmeans2
 from torch import Tensor
 
 from bench.contract import Card, Claim, Limits, Method
@@ -13,6 +16,9 @@ from suites.lm_finetuning.candidate import Tuned
 from suites.lm_finetuning.lora import LoRA
 from suites.lm_finetuning.task import FineTuningTask
 from suites.lm_finetuning.tracks import unsupported
+
+_ROUNDS = 30
+"""Of k-means; tens of units come to rest in a few."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +69,7 @@ class LoRALego(Method[FineTuningTask]):
         ),
         notes="No public code was found. The abstract leaves the formulas of the double weighting open; ours follow "
         "its description: norms against what averaging takes away, the output against the number of units. Units are "
-        "clustered as A's row and B's column one behind the other, by Euclidean distance (k-means of scikit-learn), "
+        "clustered as A's row and B's column one behind the other, by Euclidean distance (k-means of SciPy), "
         "each layer by itself. The scale of a LoRA is folded evenly into both. With as many clusters as units nothing "
         "is averaged: without the weight of the output it is then the exact sum. The suite's LoRAs start from one A, "
         "so that rows of different tasks are near each other: what is merged here is more alike than LoRAs of "
@@ -111,8 +117,14 @@ class LoRALego(Method[FineTuningTask]):
 
 
 def clusters(units: Tensor, count: int, starts: int, seed: int) -> Tensor:
-    """The cluster of each unit, (units,)."""
-    from sklearn.cluster import KMeans
-
-    found = KMeans(min(count, len(units)), n_init=starts, random_state=seed).fit_predict(units.double().numpy())
-    return torch.from_numpy(found)
+    """The cluster of each unit, (units,): k-means from `starts` seeded starts (k-means++), the tightest of them."""
+    points = units.double().numpy()
+    count = min(count, len(np.unique(points, axis=0)))
+    rng = np.random.default_rng(seed)
+    found = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # of a cluster that ran empty: there is one fewer then
+        for _ in range(starts):
+            centres, labels = kmeans2(points, count, iter=_ROUNDS, minit="++", rng=rng)
+            found.append((float(((points - centres[labels]) ** 2).sum()), labels))
+    return torch.from_numpy(min(found, key=lambda each: each[0])[1])

@@ -50,6 +50,11 @@ def test_a_centre_has_the_mean_norm_of_its_units() -> None:
     assert min(bare.norm(dim=1).tolist()) == pytest.approx((1.5**2 + 2.5**2) ** 0.5)
 
 
+def test_units_that_are_equal_need_no_cluster_of_their_own() -> None:
+    units = torch.tensor([[1.0, 2.0], [1.0, 2.0], [3.0, 0.0]])
+    assert len(clusters(units, 3, 4, 0).unique()) == 2
+
+
 def test_units_go_to_the_cluster_that_they_are_near() -> None:
     generator = torch.Generator().manual_seed(0)
     centres = 10 * torch.randn(5, 8, generator=generator)
