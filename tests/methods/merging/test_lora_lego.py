@@ -50,6 +50,20 @@ def test_a_centre_has_the_mean_norm_of_its_units() -> None:
     assert min(bare.norm(dim=1).tolist()) == pytest.approx((1.5**2 + 2.5**2) ** 0.5)
 
 
+def test_the_tightest_of_the_starts_is_taken() -> None:
+    units = torch.randn(12, 5, generator=torch.Generator().manual_seed(2))
+
+    def spread(starts: int, seed: int) -> float:
+        labels = clusters(units, 5, starts, seed)
+        groups = [units[labels == label] for label in labels.unique()]
+        return sum(float((group - group.mean(0)).square().sum()) for group in groups)
+
+    one, many = ([spread(starts, seed) for seed in range(6)] for starts in (1, 8))
+    assert all(few >= best - 1e-6 for few, best in zip(one, many, strict=True))
+    assert sum(many) < 0.99 * sum(one)
+
+
+@pytest.mark.filterwarnings("error")
 def test_units_that_are_equal_need_no_cluster_of_their_own() -> None:
     units = torch.tensor([[1.0, 2.0], [1.0, 2.0], [3.0, 0.0]])
     assert len(clusters(units, 3, 4, 0).unique()) == 2
