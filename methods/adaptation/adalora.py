@@ -69,7 +69,7 @@ class AdaLoRA(Method[FineTuningTask]):
         config = AdaLoraConfig(
             init_r=first,
             target_r=rank,
-            lora_alpha=self.alpha_over_rank * first,
+            lora_alpha=round(self.alpha_over_rank * first),
             total_step=1,  # the learner says how many there are
             target_modules=targets,
         )

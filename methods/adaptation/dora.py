@@ -54,5 +54,5 @@ class DoRA(Method[FineTuningTask]):
         from peft import LoraConfig
 
         alpha = self.alpha_over_rank * rank
-        config = LoraConfig(r=rank, lora_alpha=alpha, use_dora=True, target_modules=targets)
+        config = LoraConfig(r=rank, lora_alpha=round(alpha), use_dora=True, target_modules=targets)
         return adapted(task.copied(), config, task.seed)

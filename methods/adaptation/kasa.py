@@ -99,7 +99,7 @@ class KaSA(Method[FineTuningTask]):
 
         config = LoraConfig(
             r=rank,
-            lora_alpha=self.alpha_over_rank * rank,
+            lora_alpha=round(self.alpha_over_rank * rank),
             target_modules=targets,
             kasa_config=KasaConfig(beta=self.beta, gamma=self.gamma),
         )

@@ -124,6 +124,8 @@ class ThreeFactors(nn.Module):
     the weight.
     """
 
+    n_start: Tensor
+
     def __init__(self, base: nn.Linear, n: Tensor, a: Tensor | None = None, b: Tensor | None = None) -> None:
         super().__init__()
         self.base, self._rank = base, len(n)

@@ -116,6 +116,9 @@ class RankMixture(nn.Module):
     step how many tokens took a group.
     """
 
+    bias: Tensor
+    load: Tensor
+
     def __init__(
         self, base: nn.Linear, groups: int, taken: int, partition: int, scale: float, generator: torch.Generator
     ) -> None:
