@@ -18,6 +18,8 @@ class Tuned:
     learning rate that was taken. curve: how the training went.
     delete: in the track `unlearn`, forget a training example (its index in the task's list): True if the model went on
     without training again. `model` then answers without it.
+    by_task: models that answer the examples of one task each, where one is not to know all of them (a ceiling for
+    merging); `model` then is only timed.
     """
 
     model: Any
@@ -26,6 +28,7 @@ class Tuned:
     rate: float | None = None
     curve: Curve = field(default_factory=Curve)
     delete: Callable[[int], bool] | None = None
+    by_task: Mapping[str, Any] = field(default_factory=dict)
 
     def state_dict(self) -> dict[str, Tensor]:
         """What is shipped."""

@@ -4,7 +4,7 @@ Both go through lm-eval's model interface, by the benchmark's own model (suites/
 right when it is, token for token, what greedy decoding says: that needs one forward pass and no decoding.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lm_eval.api.instance import Instance
@@ -20,8 +20,13 @@ TEXT_WORDS = {"tiny": (4, 20), "embedded": (24, 120), "full": (24, 120)}
 
 def accuracies(model: Any, tokenizer: Any, scale: str, tasks: Sequence[str] = TASKS) -> list[Score]:
     """`accuracy` over the evaluation examples of all tasks, and `<task>_accuracy` of each."""
-    lm = EffbenchLM(model, tokenizer)
-    by_task = {task: right(lm, examples(scale, task, "evaluation")) for task in tasks}
+    return accuracies_by_task(dict.fromkeys(tasks, model), tokenizer, scale)
+
+
+def accuracies_by_task(models: Mapping[str, Any], tokenizer: Any, scale: str) -> list[Score]:
+    """The same with a model for each task."""
+    lms = {id(model): EffbenchLM(model, tokenizer) for model in models.values()}
+    by_task = {task: right(lms[id(model)], examples(scale, task, "evaluation")) for task, model in models.items()}
     every = [sample for samples in by_task.values() for sample in samples]
     return [Score("accuracy", every), *(Score(f"{task}_accuracy", samples) for task, samples in by_task.items())]
 
@@ -32,12 +37,14 @@ def right(lm: Any, asked: Sequence[Example]) -> list[float]:
     return [float(greedy) for _, greedy in found]
 
 
-def forgetting(model: Any, base: Any, tokenizer: Any, scale: str) -> list[Score]:
-    """`general_perplexity`, per word of ordinary text, and `forgetting`: nats per word more than the base needs."""
+def forgetting(models: Sequence[Any], base: Any, tokenizer: Any, scale: str) -> list[Score]:
+    """`general_perplexity`, per word of ordinary text, and `forgetting`: nats per word more than the base needs. Of
+    several models the samples stand one after the other."""
     count, words = TEXT_WORDS[scale]
     passages = [" ".join(d.text.split()[:words]) for d in text.documents(scale, "evaluation")[:count]]
-    weights = [float(len(passage.split())) for passage in passages]
-    after, before = (_losses(each, tokenizer, passages) for each in (model, base))
+    weights = [float(len(passage.split())) for passage in passages] * len(models)
+    after = [loss for model in models for loss in _losses(model, tokenizer, passages)]
+    before = _losses(base, tokenizer, passages) * len(models)
     lost = [(a - b) for a, b in zip(after, before, strict=True)]
     return [Score("general_perplexity", after, weights, "exp_mean"), Score("forgetting", lost, weights)]
 

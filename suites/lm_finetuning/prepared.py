@@ -3,6 +3,7 @@ was trained into it. Made once by the suite, with its own loop and fixed setting
 
 import copy
 import hashlib
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,8 +86,10 @@ def _trained(
     def make(folder: Path) -> None:
         from suites.lm_finetuning.batches import collate
 
-        adapted = with_peft_lora(copy.deepcopy(model), rank=RANK, alpha=ALPHA, seed=task.seed)
-        order = torch.randperm(len(pool), generator=torch.Generator().manual_seed(task.seed)).tolist()
+        # Each of its own: LoRAs that start alike are more alike than those of strangers.
+        seed = zlib.crc32(f"{what} {task.seed}".encode())
+        adapted = with_peft_lora(copy.deepcopy(model), rank=RANK, alpha=ALPHA, seed=seed)
+        order = torch.randperm(len(pool), generator=torch.Generator().manual_seed(seed)).tolist()
         batches, seen = [], 0
         while seen < TOKENS[task.scale]:
             chosen = [pool[order[(len(batches) * 8 + i) % len(order)]] for i in range(8)]

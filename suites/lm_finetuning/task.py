@@ -71,7 +71,7 @@ class FineTuningTask(Task):
         while True:
             for start in range(0, len(order := rng.sample(pool, len(pool))) - size + 1, size):
                 made = collate(self.tokenizer, order[start : start + size], self.device)
-                if seen + made.tokens > allowed:
+                if seen + made.tokens > allowed and (found or use == "training"):
                     return found
                 seen += made.tokens
                 self.draw(f"{use}_tokens", made.tokens)

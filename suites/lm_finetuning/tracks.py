@@ -8,8 +8,8 @@ from bench.contract import Score
 from suites.lm_compression.evaluation.evaluator import EffbenchLM
 from suites.lm_finetuning import prepared
 from suites.lm_finetuning.candidate import Tuned
-from suites.lm_finetuning.evaluation import accuracies, forgetting, right
-from suites.lm_finetuning.examples import examples
+from suites.lm_finetuning.evaluation import accuracies, accuracies_by_task, forgetting, right
+from suites.lm_finetuning.examples import TASKS, examples
 from suites.lm_finetuning.task import FineTuningTask
 
 DELETIONS = {"tiny": 4, "embedded": 12, "full": 60}
@@ -31,17 +31,19 @@ def given(task: FineTuningTask, base: str) -> Any:
 
 def scores(candidate: Tuned, task: FineTuningTask) -> list[Score]:
     """The scores of the task's track; `accuracy` is among them in all."""
-    found = _unlearning(candidate, task) if task.track == "unlearn" else _answers(candidate.model, task)
-    return [*found, *forgetting(candidate.model, task.model, task.tokenizer, task.scale)]
+    found = _unlearning(candidate, task) if task.track == "unlearn" else _answers(candidate, task)
+    models = list(candidate.by_task.values()) or [candidate.model]
+    return [*found, *forgetting(models, task.model, task.tokenizer, task.scale)]
 
 
-def _answers(model: Any, task: FineTuningTask) -> list[Score]:
-    found = accuracies(model, task.tokenizer, task.scale)
+def _answers(candidate: Tuned, task: FineTuningTask) -> list[Score]:
+    models = candidate.by_task or dict.fromkeys(TASKS, candidate.model)
+    found = accuracies_by_task(models, task.tokenizer, task.scale)
     if task.track == "transfer":
         adapted = prepared.merged(task.given.model, prepared.updates(task.given.adapter))
         found.append(_renamed("source_accuracy", accuracies(adapted, task.tokenizer, task.scale)[0]))
     if task.track == "repair":
-        found += _repaired(model, task)
+        found += _repaired(candidate.model, task)
     return found
 
 

@@ -373,3 +373,13 @@ def test_every_track_gives_what_it_says(track: str, tmp_path: object, monkeypatc
         ]
         assert any(changed)
     assert {"accuracy", "forgetting"} <= set(by_name(scores(Tuned(model=task.model), task)))
+
+
+def test_tasks_may_be_answered_by_a_model_each() -> None:
+    task = make_task(track="merge")
+    models = {name: toy_model(seed) for seed, name in enumerate(TASKS)}
+    found = by_name(scores(Tuned(model=task.model, by_task=models), task))
+    lost = found["forgetting"].samples
+    assert len(lost) == 12
+    assert set(lost[:4]) == {0.0}  # the first model is the base
+    assert 0.0 not in lost[4:]
