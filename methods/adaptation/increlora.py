@@ -253,7 +253,7 @@ class Growing(Learner):
         spent = sum(cost[name] * layer.rank for name, layer in self.layers.items())
         left = self._budget - self.ranks
         cheapest = min(cost.values())
-        while count:
+        while count > 0:
             for name in by_importance:
                 given = min(self.layers[name].gain, count)
                 if cost[name] > cheapest:
