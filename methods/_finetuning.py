@@ -7,6 +7,7 @@ from torch import Tensor
 
 from suites.lm_finetuning.batches import Batch
 from suites.lm_finetuning.candidate import Tuned
+from suites.lm_finetuning.lora import merged, read_lora, updates
 from suites.lm_finetuning.task import BATCH, FineTuningTask
 from suites.lm_finetuning.training import Learner, Trainer, train, validation_loss
 
@@ -76,3 +77,13 @@ def fine_tune(
     curve = train(trainer, task.training(), rate, validation=task.validation(), seconds=task.seconds)
     model, shipped = finish(learner)
     return Tuned(model=model, shipped=shipped, trainer=trainer, rate=rate, curve=curve)
+
+
+def merged_lora(task: FineTuningTask) -> Callable[[Any], tuple[Any, Mapping[str, Tensor]]]:
+    """What `fine_tune` finishes a LoRA by peft with: the base with its updates merged in; the LoRA is shipped."""
+
+    def finish(learner: Learner) -> tuple[Any, Mapping[str, Tensor]]:
+        found = read_lora(learner.model)
+        return merged(task.model, updates(found)), found.tensors
+
+    return finish

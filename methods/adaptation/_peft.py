@@ -1,10 +1,9 @@
-"""What the methods that peft makes share: a start drawn from the seed, the training, the merging."""
+"""What the methods that peft makes share: the training and the merging."""
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from methods._finetuning import fine_tune
@@ -12,15 +11,6 @@ from methods.adaptation._rank import within_memory
 from suites.lm_finetuning.candidate import Tuned
 from suites.lm_finetuning.task import FineTuningTask
 from suites.lm_finetuning.training import Learner
-
-
-def adapted(model: Any, config: Any, seed: int) -> Any:
-    """`model` with the adapters of a peft config, all else frozen; what is random in them is drawn from the seed."""
-    from peft import get_peft_model
-
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        return get_peft_model(model, config)
 
 
 def tune(

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from bench.contract import Limits
-from suites.lm_finetuning.lora import decoder_linears
+from suites._peft import decoder_linears
 from suites.lm_finetuning.task import FineTuningTask
 from suites.lm_finetuning.tracks import unsupported
 from suites.lm_finetuning.training import Learner, Trainer

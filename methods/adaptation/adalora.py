@@ -10,8 +10,9 @@ from torch import Tensor
 from bench.contract import Card, Limits, Method
 from methods._finetuning import fine_tune
 from methods.adaptation._orthogonality import distance_from_orthonormal
-from methods.adaptation._peft import adapted, merged
+from methods.adaptation._peft import merged
 from methods.adaptation._rank import fitting, shipped_parameters, unmet, with_singular_values, within_memory
+from suites._peft import adapted
 from suites.lm_finetuning.candidate import Tuned
 from suites.lm_finetuning.task import FineTuningTask
 from suites.lm_finetuning.training import Learner, Moment

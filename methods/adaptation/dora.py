@@ -5,10 +5,10 @@ from typing import Any
 
 from bench.contract import Card, Limits, Method
 from methods._finetuning import ADAPTER_RATES
-from methods.adaptation._peft import adapted, tune
+from methods.adaptation._peft import tune
 from methods.adaptation._rank import fitting, over_memory, unmet
+from suites._peft import adapted, decoder_linears
 from suites.lm_finetuning.candidate import Tuned
-from suites.lm_finetuning.lora import decoder_linears
 from suites.lm_finetuning.task import FineTuningTask
 from suites.lm_finetuning.training import Learner
 

@@ -9,8 +9,9 @@ from torch import Tensor
 
 from bench.contract import Card, Claim, Limits, Method
 from methods._finetuning import ADAPTER_RATES
-from methods.adaptation._peft import adapted, tune
+from methods.adaptation._peft import tune
 from methods.adaptation._rank import fitting, unmet, with_singular_values
+from suites._peft import adapted
 from suites.lm_finetuning.candidate import Tuned
 from suites.lm_finetuning.task import FineTuningTask
 from suites.lm_finetuning.training import Learner

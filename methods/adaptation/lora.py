@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from bench.contract import Card, Limits, Method
-from methods._finetuning import ADAPTER_RATES, fine_tune
+from methods._finetuning import ADAPTER_RATES, fine_tune, merged_lora
 from methods.adaptation._rank import fitting, unmet, within_memory
+from suites._peft import with_lora
 from suites.lm_finetuning.candidate import Tuned
-from suites.lm_finetuning.lora import merged, read_lora, updates, with_peft_lora
 from suites.lm_finetuning.task import FineTuningTask
 from suites.lm_finetuning.training import Learner
 
@@ -46,12 +46,8 @@ class LoRAControl(Method[FineTuningTask]):
 
         def start(rank: int) -> Learner:
             alpha = self.alpha_over_rank * rank
-            return Learner(with_peft_lora(task.copied(), rank=rank, alpha=alpha, seed=task.seed, targets=targets))
+            return Learner(with_lora(task.copied(), rank=rank, alpha=alpha, seed=task.seed, targets=targets))
 
         rank = within_memory(task, most, start)
 
-        def finish(learner: Learner) -> tuple[Any, Mapping[str, Any]]:
-            found = read_lora(learner.model)
-            return merged(task.model, updates(found)), found.tensors
-
-        return fine_tune(task, lambda: start(rank), self.rates, finish)
+        return fine_tune(task, lambda: start(rank), self.rates, merged_lora(task))

@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.contract import Card, Limits, Method
-from methods.adaptation._peft import adapted, tune
+from methods.adaptation._peft import tune
 from methods.adaptation._rank import fitting, unmet
+from suites._peft import adapted
 from suites.lm_finetuning.candidate import Tuned
 from suites.lm_finetuning.task import FineTuningTask
 

@@ -13,8 +13,8 @@ from methods._finetuning import ADAPTER_RATES, fine_tune
 from methods.adaptation._modules import found, replaced
 from methods.adaptation._rank import fitting, over_memory, unmet, within_memory
 from methods.adaptation._selected import selected_update
+from suites._peft import decoder_linears
 from suites.lm_finetuning.candidate import Tuned
-from suites.lm_finetuning.lora import decoder_linears
 from suites.lm_finetuning.task import FineTuningTask
 from suites.lm_finetuning.training import Learner, Moment
 

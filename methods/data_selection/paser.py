@@ -10,12 +10,13 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from bench.contract import Card, Claim, Limits, Method
-from methods._lora import add_lora, merge
+from methods._lora import merge
 from methods._recovery import BATCH, TOKENS, next_token_loss, train
 from methods.data_selection._concepts import ConceptGraph, concepts
 from methods.data_selection._manifold import clusters
 from methods.layer_dropping._distances import mean_distance
 from methods.layer_dropping.attention_drop import AttentionDrop
+from suites._peft import with_lora
 from suites.lm_compression.task import CausalLMTask
 
 Selection = Literal["paser", "random", "full", "instruction-score"]
@@ -102,7 +103,7 @@ class PASER(Method[CausalLMTask]):
         samples = self._pool(task)
         passes = min(TOKENS // self.length, len(samples))
         batches = self._batches(task, pruned, samples, passes)
-        adapted = add_lora(pruned, rank=self.rank, alpha=self.alpha)
+        adapted = with_lora(pruned, rank=self.rank, alpha=self.alpha, seed=0)
         train(adapted, batches, lambda ids: next_token_loss(adapted, ids), learning_rate=self.learning_rate)
         healed: nn.Module = merge(adapted)
         return healed

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from suites.lm_finetuning.lora import decoder_linears
+from suites._peft import decoder_linears
 
 
 class GaLoreAdamW(torch.optim.Optimizer):

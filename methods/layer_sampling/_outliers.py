@@ -6,8 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from suites._peft import decoder_linears
 from suites.lm_finetuning.batches import Batch
-from suites.lm_finetuning.lora import decoder_linears
 
 
 @torch.no_grad()

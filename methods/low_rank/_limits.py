@@ -7,8 +7,8 @@ from itertools import pairwise
 
 from bench.contract import Limits
 from methods._fewest import fewest
-from methods._lora import decoder_linears
 from methods.low_rank._factored import Ranks, highest_saving_rank, hollow, shapes, with_layers
+from suites._peft import decoder_linears
 from suites.lm_compression.task import CausalLMTask
 
 

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from bench.contract import Limits
-from methods._lora import decoder_linears
 from methods.low_rank._factored import Ranks, shapes
 from methods.low_rank._limits import first_within
+from suites._peft import decoder_linears
 from suites.lm_compression.task import CausalLMTask
 
 

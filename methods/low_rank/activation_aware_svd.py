@@ -11,9 +11,9 @@ from bench.contract import Card, Limits, Method
 from methods._blocks import walk_blocks
 from methods._calibration import calibration_batch
 from methods._hessian import Hessian
-from methods._lora import decoder_linears
 from methods.low_rank._factored import FactoredLinear, projected, svd, with_layers
 from methods.low_rank._limits import uniform_ranks, unmet
+from suites._peft import decoder_linears
 from suites.lm_compression.task import CausalLMTask
 
 

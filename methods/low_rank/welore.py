@@ -7,11 +7,12 @@ from typing import Any, ClassVar, Literal
 from torch import nn
 
 from bench.contract import Card, Claim, Limits, Method
-from methods._lora import decoder_linears, lora_recovery
+from methods._lora import lora_recovery
 from methods._recovery import next_token_loss, recovery_batches, train
 from methods.low_rank._factored import truncated, with_layers
 from methods.low_rank._limits import unmet
 from methods.low_rank._threshold import ranks_by_threshold
+from suites._peft import decoder_linears
 from suites.lm_compression.task import CausalLMTask
 
 

@@ -71,9 +71,8 @@ class LoRALego(Method[FineTuningTask]):
         "its description: norms against what averaging takes away, the output against the number of units. Units are "
         "clustered as A's row and B's column one behind the other, by Euclidean distance (k-means of SciPy), "
         "each layer by itself. The scale of a LoRA is folded evenly into both. With as many clusters as units nothing "
-        "is averaged: without the weight of the output it is then the exact sum. The suite's LoRAs start from one A, "
-        "so that rows of different tasks are near each other: what is merged here is more alike than LoRAs of "
-        "strangers, and clusters are mostly the ranks of equal number.",
+        "is averaged: without the weight of the output it is then the exact sum. The suite's LoRAs start from "
+        "random matrices of their own, as those of strangers do.",
     )
     variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "default": {},

@@ -12,12 +12,13 @@ import torch
 from torch import Tensor, nn
 
 from bench.contract import Card, Claim, Limits, Method
-from methods._lora import LEARNING_RATE, add_lora, merge
+from methods._lora import LEARNING_RATE, merge
 from methods._recovery import next_token_loss, recovery_batches, train
 from methods.structured_pruning._cut import all_kept, cut, layers, output_projections, query_channels
 from methods.structured_pruning._importance import of_groups, of_neurons
 from methods.structured_pruning._order import Unit, even_ranking, shortest_prefix, unmet, without
 from methods.structured_pruning._protected import protected
+from suites._peft import with_lora
 from suites.lm_compression.task import CausalLMTask
 
 Criterion = Literal["lora", "magnitude", "random"]
@@ -101,7 +102,7 @@ class LoRAPrune(Method[CausalLMTask]):
         return unmet(task, limits, self.block, protected(task.model, self.keep_first, self.keep_last))
 
     def build(self, task: CausalLMTask, limits: Limits) -> nn.Module:
-        adapted = add_lora(copy.deepcopy(task.model), rank=self.rank, alpha=2 * self.rank, seed=task.seed)
+        adapted = with_lora(copy.deepcopy(task.model), rank=self.rank, alpha=2 * self.rank, seed=task.seed)
         batches = list(recovery_batches(task))
         pruning = ProgressivePruning(self, task, limits, adapted.get_base_model(), len(batches))
         train(

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
+from suites._peft import with_lora
 from suites.lm_finetuning.batches import Batch, collate
 from suites.lm_finetuning.examples import Example
-from suites.lm_finetuning.lora import with_peft_lora
 from suites.lm_finetuning.task import BATCH, FineTuningTask
 from suites.lm_finetuning.training import Learner, Trainer, train
 
@@ -23,7 +23,7 @@ class Discriminator(nn.Module):
 
     def __init__(self, base: Any, *, rank: int, seed: int) -> None:
         super().__init__()
-        self.model = with_peft_lora(copy.deepcopy(base), rank=rank, alpha=2.0 * rank, seed=seed)
+        self.model = with_lora(copy.deepcopy(base), rank=rank, alpha=2.0 * rank, seed=seed)
         self.head = nn.Linear(base.config.hidden_size, 1, device=base.device)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)

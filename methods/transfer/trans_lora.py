@@ -10,11 +10,12 @@ from methods._finetuning import ADAPTER_RATES, best_rate
 from methods.transfer._discriminator import kept, realness, trained_discriminator
 from methods.transfer._distillation import Distilled
 from methods.transfer._synthesis import answered, write_prompts
+from suites._peft import with_lora
 from suites.lm_compression import text
 from suites.lm_finetuning.batches import collate, encode
 from suites.lm_finetuning.candidate import Tuned
 from suites.lm_finetuning.examples import Example
-from suites.lm_finetuning.lora import merged, read_lora, updates, with_peft_lora
+from suites.lm_finetuning.lora import merged, read_lora, updates
 from suites.lm_finetuning.task import BATCH, SEARCHED, FineTuningTask
 from suites.lm_finetuning.tracks import unsupported
 from suites.lm_finetuning.training import Learner, Trainer, train
@@ -108,7 +109,7 @@ class TransLoRA(Method[FineTuningTask]):
 
         def start() -> Learner:
             alpha = self.alpha_over_rank * self.rank
-            return Distilled(with_peft_lora(task.copied(), rank=self.rank, alpha=alpha, seed=task.seed), teacher)
+            return Distilled(with_lora(task.copied(), rank=self.rank, alpha=alpha, seed=task.seed), teacher)
 
         chosen = repeated(task, examples)
         search = task.batches_of(chosen[: int(SEARCHED * len(chosen))], use="search")

@@ -1,13 +1,11 @@
 """Control: a LoRA of the new model, trained on the real examples."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from bench.contract import Card, Limits, Method
-from methods._finetuning import ADAPTER_RATES, fine_tune
+from methods._finetuning import ADAPTER_RATES, fine_tune, merged_lora
+from suites._peft import with_lora
 from suites.lm_finetuning.candidate import Tuned
-from suites.lm_finetuning.lora import merged, read_lora, updates, with_peft_lora
 from suites.lm_finetuning.task import FineTuningTask
 from suites.lm_finetuning.tracks import unsupported
 from suites.lm_finetuning.training import Learner
@@ -41,10 +39,6 @@ class TransferRealData(Method[FineTuningTask]):
     def build(self, task: FineTuningTask, limits: Limits) -> Tuned:
         def start() -> Learner:
             alpha = self.alpha_over_rank * self.rank
-            return Learner(with_peft_lora(task.copied(), rank=self.rank, alpha=alpha, seed=task.seed))
+            return Learner(with_lora(task.copied(), rank=self.rank, alpha=alpha, seed=task.seed))
 
-        def finish(learner: Learner) -> tuple[Any, Mapping[str, Any]]:
-            found = read_lora(learner.model)
-            return merged(task.model, updates(found)), found.tensors
-
-        return fine_tune(task, start, self.rates, finish)
+        return fine_tune(task, start, self.rates, merged_lora(task))

@@ -8,10 +8,10 @@ from bench.contract import Card, Claim, Limits, Method
 from methods._finetuning import ADAPTER_RATES, best_rate
 from methods.unlearning._orders import cyclic_orders, matched_orders
 from methods.unlearning._voters import PartLearner, Voters, layer_groups, place, prefix_within, split
+from suites._peft import decoder_linears
 from suites.lm_finetuning.batches import encode
 from suites.lm_finetuning.candidate import Tuned
 from suites.lm_finetuning.examples import Example
-from suites.lm_finetuning.lora import decoder_linears
 from suites.lm_finetuning.task import FineTuningTask
 from suites.lm_finetuning.tracks import unsupported
 from suites.lm_finetuning.training import Curve, Learner, Trainer, train

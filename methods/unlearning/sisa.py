@@ -9,9 +9,9 @@ from torch import Tensor
 from bench.contract import Card, Limits, Method
 from methods._finetuning import ADAPTER_RATES, best_rate
 from methods.unlearning._voters import PartLearner, Voters, place, split
+from suites._peft import decoder_linears
 from suites.lm_finetuning.candidate import Tuned
 from suites.lm_finetuning.examples import Example
-from suites.lm_finetuning.lora import decoder_linears
 from suites.lm_finetuning.task import FineTuningTask
 from suites.lm_finetuning.tracks import unsupported
 from suites.lm_finetuning.training import Curve, Learner, Trainer, train

@@ -1,7 +1,7 @@
 """LoRA adapters as data (Hu et al., 2021): what the tracks give away and what merging makes of it."""
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,24 +21,6 @@ class LoRA:
     def tensors(self) -> dict[str, Tensor]:
         """What is shipped."""
         return {f"{name}.{part}": t for part, of in (("a", self.a), ("b", self.b)) for name, t in of.items()}
-
-
-def decoder_linears(model: Any) -> list[str]:
-    """Dotted names of the linear layers within the decoder's blocks."""
-    layers = model.get_decoder().layers
-    prefix = next(name for name, module in model.named_modules() if module is layers)
-    return [f"{prefix}.{name}" for name, module in layers.named_modules() if isinstance(module, torch.nn.Linear)]
-
-
-def with_peft_lora(model: Any, *, rank: int, alpha: float, seed: int, targets: Sequence[str] | None = None) -> Any:
-    """`model` with trainable updates of these layers (all linears of the blocks) by peft, all else frozen; `model`
-    itself is changed. The updates start at zero, the random part drawn from the seed alone."""
-    from peft import LoraConfig, get_peft_model
-
-    config = LoraConfig(r=rank, lora_alpha=alpha, target_modules=list(targets or decoder_linears(model)))
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        return get_peft_model(model, config)
 
 
 def read_lora(adapted: Any) -> LoRA:

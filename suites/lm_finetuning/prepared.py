@@ -12,9 +12,10 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save_file
 
+from suites._peft import with_lora
 from suites.lm_compression._cache import made_once
 from suites.lm_finetuning.examples import TASKS, VERSION, Example
-from suites.lm_finetuning.lora import LoRA, merged, read_lora, updates, with_peft_lora
+from suites.lm_finetuning.lora import LoRA, merged, read_lora, updates
 from suites.lm_finetuning.task import FineTuningTask
 from suites.lm_finetuning.training import Learner, Trainer, train
 
@@ -88,7 +89,7 @@ def _trained(
 
         # Each of its own: LoRAs that start alike are more alike than those of strangers.
         seed = zlib.crc32(f"{what} {task.seed}".encode())
-        adapted = with_peft_lora(copy.deepcopy(model), rank=RANK, alpha=ALPHA, seed=seed)
+        adapted = with_lora(copy.deepcopy(model), rank=RANK, alpha=ALPHA, seed=seed)
         order = torch.randperm(len(pool), generator=torch.Generator().manual_seed(seed)).tolist()
         batches, seen = [], 0
         while seen < TOKENS[task.scale]:

@@ -5,7 +5,7 @@ import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from bench.contract import Task
 from suites.lm_finetuning.batches import Batch, collate, encode
@@ -14,7 +14,6 @@ from suites.lm_finetuning.preferences import Preferences, joined
 from suites.lm_finetuning.training import Learner, Trainer
 
 Track = Literal["adapt", "merge", "transfer", "unlearn", "repair"]
-TRACKS = get_args(Track)
 
 BATCH = 8
 VALIDATION = 16
@@ -47,12 +46,12 @@ class FineTuningTask(Task):
         """Tokens that a method may train on."""
         return min(self.most_tokens, self.limits.supplies.get("training_tokens", self.most_tokens))
 
-    def training(self, tasks: Sequence[str] = TASKS, batch: int = BATCH, share: float = 1.0) -> list[Batch]:
-        """Batches in an order drawn from the seed, the tasks mixed, for `share` of the tokens that may be trained on.
+    def training(self, tasks: Sequence[str] = TASKS, batch: int = BATCH) -> list[Batch]:
+        """Batches in an order drawn from the seed, the tasks mixed, for the tokens that may be trained on.
 
         Metered as "training_tokens", without the padding. Where there are fewer examples than tokens they come again.
         """
-        return self._batches("training", tasks, batch, int(share * self.tokens))
+        return self._batches("training", tasks, batch, self.tokens)
 
     def searching(self, tasks: Sequence[str] = TASKS, batch: int = BATCH) -> list[Batch]:
         """The first batches of `training`, for one trial of a learning rate; metered as "search_tokens"."""

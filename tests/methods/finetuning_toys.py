@@ -5,9 +5,10 @@ from typing import Any
 import torch
 
 from bench.contract import Limits
+from suites._peft import decoder_linears
 from suites.lm_compression._toy import toy_model, toy_tokenizer
 from suites.lm_finetuning.examples import TASKS, examples
-from suites.lm_finetuning.lora import LoRA, decoder_linears
+from suites.lm_finetuning.lora import LoRA
 from suites.lm_finetuning.task import FineTuningTask
 
 

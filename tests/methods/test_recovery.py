@@ -7,8 +7,9 @@ import torch
 from torch import Tensor
 
 from methods._blocks import walk_blocks
-from methods._lora import add_lora, merge
+from methods._lora import merge
 from methods._recovery import distillation_loss, next_token_loss, train
+from suites._peft import with_lora
 from suites.lm_compression._toy import toy_model
 
 
@@ -79,7 +80,7 @@ def test_distillation_of_the_teacher_itself_is_zero_and_has_no_gradient_for_it(i
 
 def test_merged_lora_computes_what_the_adapted_model_did(ids: Tensor) -> None:
     dense = toy_model()
-    adapted = add_lora(copy.deepcopy(dense), rank=4, alpha=8)
+    adapted = with_lora(copy.deepcopy(dense), rank=4, alpha=8, seed=0)
     torch.testing.assert_close(adapted(input_ids=ids).logits, dense(input_ids=ids).logits)  # starts at nothing
     train(adapted, [ids] * 5, lambda batch: next_token_loss(adapted, batch), learning_rate=1e-2)
     logits = adapted(input_ids=ids).logits

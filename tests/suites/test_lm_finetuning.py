@@ -11,6 +11,7 @@ import torch
 from bench.contract import Limits, OverBudget, Score
 from bench.contract.evaluation import EvaluationSplitRead, lock_evaluation, unlock_evaluation
 from bench.contract.registry import load
+from suites._peft import with_lora
 from suites.lm_compression._toy import toy_model, toy_tokenizer
 from suites.lm_compression.evaluation.evaluator import EffbenchLM
 from suites.lm_finetuning import prepared
@@ -19,7 +20,7 @@ from suites.lm_finetuning.candidate import Tuned
 from suites.lm_finetuning.evaluation import right
 from suites.lm_finetuning.examples import TASKS, Example, examples
 from suites.lm_finetuning.examples import missing as reviews_missing
-from suites.lm_finetuning.lora import merged, read_lora, updates, with_peft_lora
+from suites.lm_finetuning.lora import merged, read_lora, updates
 from suites.lm_finetuning.memory import step_memory
 from suites.lm_finetuning.task import FineTuningTask
 from suites.lm_finetuning.tracks import scores
@@ -255,7 +256,7 @@ def test_what_does_not_train_and_fewer_rows_need_less_memory() -> None:
     task = make_task()
 
     def lora() -> Learner:
-        return Learner(with_peft_lora(task.copied(), rank=2, alpha=4.0, seed=0))
+        return Learner(with_lora(task.copied(), rank=2, alpha=4.0, seed=0))
 
     assert task.memory_ratio(Trainer(full(task))) == 1
     assert task.memory_ratio(Trainer(lora(), 1)) < task.memory_ratio(Trainer(lora())) < 1
@@ -266,7 +267,7 @@ def test_what_does_not_train_and_fewer_rows_need_less_memory() -> None:
 
 def test_a_merged_lora_is_the_adapted_model() -> None:
     task = make_task()
-    adapted = with_peft_lora(task.copied(), rank=3, alpha=6.0, seed=1)
+    adapted = with_lora(task.copied(), rank=3, alpha=6.0, seed=1)
     train(Trainer(Learner(adapted)), task.training(), 3e-3)
     found = read_lora(adapted)
     ids = task.validation()[0].input_ids

@@ -67,6 +67,15 @@ def test_attention_counts_the_whole_rectangle_for_every_query_head(dtype: torch.
     assert count_flops(attend) == 2 * (2 * BATCH * 6 * 7 * 7 * 16)
 
 
+def test_the_way_back_through_attention_is_five_products() -> None:
+    query, key, value = (torch.randn(BATCH, 6, 7, 16, requires_grad=True) for _ in range(3))
+
+    def both_ways() -> None:
+        functional.scaled_dot_product_attention(query, key, value).sum().backward()
+
+    assert count_flops(both_ways) == (2 + 5) * (2 * BATCH * 6 * 7 * 7 * 16)
+
+
 @pytest.mark.parametrize("attention", ["sdpa", "eager"])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_a_whole_llama_is_its_hand_formula(attention: str, dtype: torch.dtype) -> None:

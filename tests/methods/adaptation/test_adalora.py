@@ -8,7 +8,7 @@ import torch
 from methods.adaptation._orthogonality import distance_from_orthonormal
 from methods.adaptation._rank import shipped_parameters, with_singular_values
 from methods.adaptation.adalora import AdaLoRA
-from suites.lm_finetuning.lora import decoder_linears
+from suites._peft import decoder_linears
 from suites.lm_finetuning.task import FineTuningTask
 from tests.methods.finetuning_toys import toy_task
 

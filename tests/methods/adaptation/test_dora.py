@@ -3,7 +3,7 @@
 import torch
 
 from methods.adaptation.dora import DoRA
-from suites.lm_finetuning.lora import decoder_linears
+from suites._peft import decoder_linears
 from tests.methods.finetuning_toys import toy_task
 
 

@@ -7,7 +7,7 @@ import torch
 
 from methods.adaptation._rank import shipped_parameters, with_singular_values
 from methods.adaptation.increlora import Growing, IncreLoRA
-from suites.lm_finetuning.lora import decoder_linears
+from suites._peft import decoder_linears
 from suites.lm_finetuning.training import Moment, Trainer, answer_loss, train
 from tests.methods.finetuning_toys import toy_task
 

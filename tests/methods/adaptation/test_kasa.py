@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from methods.adaptation.kasa import KaSA, NearSingular
-from suites.lm_finetuning.lora import decoder_linears
+from suites._peft import decoder_linears
 from tests.methods.finetuning_toys import toy_task
 
 

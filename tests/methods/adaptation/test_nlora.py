@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from methods.adaptation.nlora import NLoRA
-from suites.lm_finetuning.lora import decoder_linears
+from suites._peft import decoder_linears
 from tests.methods.finetuning_toys import toy_task
 
 

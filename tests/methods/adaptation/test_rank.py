@@ -4,7 +4,7 @@ import pytest
 
 from bench.contract import Limits
 from methods.adaptation._rank import fitting, shipped_parameters, two_factors, unmet, within_memory
-from suites.lm_finetuning.lora import decoder_linears, with_peft_lora
+from suites._peft import decoder_linears, with_lora
 from suites.lm_finetuning.training import Learner, Trainer
 from tests.methods.finetuning_toys import toy_task
 
@@ -48,7 +48,7 @@ def test_memory_halves_the_rank_until_one_example_at_a_time_fits() -> None:
     task = toy_task(result={"training_memory_ratio": 0.25})
 
     def start(rank: int) -> Learner:
-        return Learner(with_peft_lora(task.copied(), rank=rank, alpha=2.0 * rank, seed=0))
+        return Learner(with_lora(task.copied(), rank=rank, alpha=2.0 * rank, seed=0))
 
     rank = within_memory(task, 16, start)
     assert task.memory_ratio(Trainer(start(rank), 1)) <= 0.25 < task.memory_ratio(Trainer(start(2 * rank), 1))

@@ -7,8 +7,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from methods.adaptation._selected import selected_update
 from methods.adaptation.smora import Balanced, RankMixture, SMoRA
+from suites._peft import decoder_linears
 from suites.lm_finetuning.batches import Batch
-from suites.lm_finetuning.lora import decoder_linears
 from suites.lm_finetuning.training import Moment
 from tests.methods.finetuning_toys import toy_task
 

@@ -8,11 +8,11 @@ import torch
 from bench.contract import Limits, OverBudget
 from methods._calibration import calibration_batch
 from methods._hessian import output_error
-from methods._lora import decoder_linears
 from methods.low_rank._factored import FactoredLinear, truncated
 from methods.low_rank._limits import parameters, uniform_ranks
 from methods.low_rank.activation_aware_svd import ActivationAwareSVD, Magnitudes, nearest_output
 from methods.low_rank.svd import SVD
+from suites._peft import decoder_linears
 from suites.lm_compression.task import CausalLMTask
 
 ToyTask = Callable[..., CausalLMTask]

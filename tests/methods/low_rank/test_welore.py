@@ -6,11 +6,11 @@ import pytest
 import torch
 
 from bench.contract import Limits
-from methods._lora import decoder_linears
 from methods.low_rank._factored import FactoredLinear
 from methods.low_rank._limits import weigh
 from methods.low_rank._threshold import low_ranks, normalised, ranks_by_threshold, spectra
 from methods.low_rank.welore import WeLore
+from suites._peft import decoder_linears
 from suites.lm_compression.task import CausalLMTask
 
 ToyTask = Callable[..., CausalLMTask]

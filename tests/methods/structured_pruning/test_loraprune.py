@@ -9,12 +9,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from methods._lora import add_lora
 from methods._recovery import next_token_loss
 from methods.structured_pruning import loraprune
 from methods.structured_pruning._cut import all_kept, kv_groups, layers
 from methods.structured_pruning._order import Unit, even_ranking, without
 from methods.structured_pruning.loraprune import LoRAPrune, ProgressivePruning, cubic, estimated_gradient
+from suites._peft import with_lora
 from suites.lm_compression.task import CausalLMTask
 from tests.methods.structured_pruning.conftest import VOCABULARY, parameters, random_model
 
@@ -57,7 +57,7 @@ def test_the_estimate_is_what_a_step_of_size_one_takes_from_the_product() -> Non
 
 def test_importance_by_autograd_on_a_layer_written_out() -> None:
     """The layer's LoRA gradients are those of an explicit W + s B A, and the importance is the formula of them."""
-    model = add_lora(random_model(), rank=2, alpha=4, seed=1)
+    model = with_lora(random_model(), rank=2, alpha=4, seed=1)
     layer = layers(model.get_base_model())[1].mlp.up_proj
     a, b = layer.lora_A["default"].weight, layer.lora_B["default"].weight
     with torch.no_grad():

@@ -12,7 +12,7 @@ from torch import Tensor
 from methods.unlearning._orders import cyclic_orders, expected_prefix, matched_orders
 from methods.unlearning._voters import layer_groups
 from methods.unlearning.s3t import S3T, Service
-from suites.lm_finetuning.lora import decoder_linears
+from suites._peft import decoder_linears
 from tests.methods.finetuning_toys import toy_task
 
 RATE = 3e-3

@@ -8,8 +8,8 @@ from torch import Tensor
 
 from methods.unlearning._voters import Voters, split
 from methods.unlearning.sisa import SISA, Service
+from suites._peft import decoder_linears
 from suites.lm_compression.evaluation.scoring import Scorer
-from suites.lm_finetuning.lora import decoder_linears
 from suites.lm_finetuning.task import FineTuningTask
 from tests.methods.finetuning_toys import toy_task
 
