@@ -8,6 +8,7 @@ import pytest
 
 from bench.analyse.regressions import (
     CONFIRMING,
+    LARGEST,
     NIGHT_GAP,
     SENSITIVITY,
     Noise,
@@ -17,6 +18,7 @@ from bench.analyse.regressions import (
     follow,
     step,
     timed,
+    untimed,
 )
 from bench.measure.statistics import ratio_interval
 
@@ -163,3 +165,14 @@ def test_only_differences_matter_and_worse_and_better_are_mirror_images(seed: in
     mirror = {"worse": "better", "better": "worse", "unclear": "steady"}  # only a change for the worse is feared
     turned = verdicts(nights((-values).tolist()))
     assert [mirror.get(v, v) for v in turned] == [v if v != "unclear" else "steady" for v in found]
+
+
+def test_of_an_untimed_figure_more_is_worse_whichever_way_it_is_better() -> None:
+    assert untimed(0.0, 0.5, "lower").value < untimed(0.0, 0.6, "lower").value
+    assert untimed(0.0, 0.5, "higher").value > untimed(0.0, 0.6, "higher").value
+
+
+@pytest.mark.parametrize(("value", "logarithm"), [(0.0, -LARGEST), (1e-300, -LARGEST), (1e300, LARGEST), (1.0, 0.0)])
+def test_what_an_untimed_figure_can_be_at_most(value: float, logarithm: float) -> None:
+    assert untimed(0.0, value, "lower").value == logarithm
+    assert untimed(0.0, value, "higher").value == -logarithm
