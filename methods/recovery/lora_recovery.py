@@ -18,6 +18,7 @@ from methods.layer_dropping.unified_layer_skipping import UnifiedLayerSkipping
 from methods.low_rank.svd import SVD
 from methods.structured_pruning.flap import FLAP
 from methods.structured_pruning.magnitude_structured import MagnitudeStructured
+from methods.structured_pruning.optin import OPTIN
 from suites.lm_compression.task import CausalLMTask
 
 COMPRESSIONS: Mapping[str, Method[CausalLMTask]] = {
@@ -27,6 +28,7 @@ COMPRESSIONS: Mapping[str, Method[CausalLMTask]] = {
     "flap": FLAP(),
     "layer-truncation": LayerTruncation(),
     "magnitude-structured": MagnitudeStructured(),
+    "optin": OPTIN(),
     "random-block-drop": RandomBlockDrop(),
     "svd": SVD(),
     "unified-layer-skipping": UnifiedLayerSkipping(),
