@@ -6,7 +6,7 @@ from itertools import chain, islice
 from typing import Any
 
 from bench.contract import Limits
-from methods.layer_dropping._sublayers import KINDS, Sublayer, drop, module_of, sublayers, unsupported
+from methods.layer_dropping._sublayers import KINDS, Sublayer, blocks, drop, sublayers, unsupported
 from suites.lm_compression.task import CausalLMTask
 
 
@@ -75,4 +75,10 @@ def take_until_met(task: CausalLMTask, limits: Limits, order: Iterator[Sublayer]
 
 def _parameters_of(model: Any) -> Callable[[Sublayer], int]:
     """Parameters of a sub-layer of `model`, without its norm."""
-    return lambda sublayer: sum(parameter.numel() for parameter in module_of(model, sublayer).parameters())
+    names = {"attention": "self_attn", "mlp": "mlp"}
+
+    def count(sublayer: Sublayer) -> int:
+        module = getattr(blocks(model)[sublayer.block], names[sublayer.kind])
+        return sum(parameter.numel() for parameter in module.parameters())
+
+    return count

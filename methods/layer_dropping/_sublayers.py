@@ -69,13 +69,6 @@ def whole_block(block: int) -> tuple[Sublayer, ...]:
     return tuple(Sublayer(block, kind) for kind in KINDS)
 
 
-def module_of(model: Any, sublayer: Sublayer) -> nn.Module:
-    """The attention or the MLP itself, without its norm."""
-    block: Any = blocks(model)[sublayer.block]
-    module: nn.Module = block.self_attn if sublayer.kind == "attention" else block.mlp
-    return module
-
-
 def unsupported(model: Any) -> str | None:
     """Why sub-layers can't be cut out of this model, or None if they can."""
     for index, block in enumerate(blocks(model)):

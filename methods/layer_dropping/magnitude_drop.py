@@ -8,7 +8,7 @@ from torch import nn
 
 from bench.contract import Card, Limits, Method
 from methods.layer_dropping._limits import shortest_prefix, unmet
-from methods.layer_dropping._sublayers import Sublayer, blocks, drop, module_of, sublayers, whole_block
+from methods.layer_dropping._sublayers import Sublayer, blocks, drop, sublayers, whole_block
 from suites.lm_compression.task import CausalLMTask
 
 
@@ -45,6 +45,13 @@ class MagnitudeDrop(Method[CausalLMTask]):
         # Sorting is stable: units of equal size go in the order of the model.
         ranking = sorted(units, key=lambda unit: mean_square(model, unit))
         return drop(model, shortest_prefix(task, limits, ranking))
+
+
+def module_of(model: Any, sublayer: Sublayer) -> nn.Module:
+    """The attention or the MLP itself, without its norm."""
+    block: Any = blocks(model)[sublayer.block]
+    module: nn.Module = block.self_attn if sublayer.kind == "attention" else block.mlp
+    return module
 
 
 def mean_square(model: Any, unit: tuple[Sublayer, ...]) -> float:

@@ -3,8 +3,8 @@
 import torch
 
 from bench.contract import Limits
-from methods.layer_dropping._sublayers import AttentionBlock, MLPBlock, Sublayer, module_of
-from methods.layer_dropping.magnitude_drop import MagnitudeDrop
+from methods.layer_dropping._sublayers import AttentionBlock, MLPBlock, Sublayer
+from methods.layer_dropping.magnitude_drop import MagnitudeDrop, module_of
 
 from .conftest import random_model
 
