@@ -1,7 +1,7 @@
 """Operating points: named, fixed budgets. The numbers are data in suite.toml; the runner enforces them."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 
@@ -41,6 +41,15 @@ class Limits:
             if name not in figures and name not in later:
                 raise KeyError(f"the limit on {name!r} can't be checked: the suite measures no such figure or score")
 
+    def times(self, factors: Mapping[str, float]) -> "Limits":
+        """The same result for another build: so many times the seconds, memory_bytes and supplies, by name."""
+        return replace(
+            self,
+            build_seconds=self.build_seconds and self.build_seconds * factors.get("seconds", 1),
+            build_memory_bytes=self.build_memory_bytes and self.build_memory_bytes * factors.get("memory_bytes", 1),
+            supplies={name: int(amount * factors.get(name, 1)) for name, amount in self.supplies.items()},
+        )
+
     def met_by(self, figures: Mapping[str, float]) -> bool:
         """Whether every limited figure is within its limit."""
         return all(figures[name] <= allowed for name, allowed in self.result.items())
@@ -48,9 +57,17 @@ class Limits:
 
 @dataclass(frozen=True)
 class OperatingPoint:
-    """A named budget of a suite. `settings` are for the suite alone (e.g. which problem, which preconditioner)."""
+    """A named budget of a suite. `settings` are for the suite alone (e.g. which problem, which preconditioner).
+
+    allowances: scale -> how many times the build limits hold there: larger models need more of everything.
+    """
 
     name: str
     title: str
     limits: Limits
     settings: Mapping[str, Any] = field(default_factory=dict)
+    allowances: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+
+    def at(self, scale: str) -> "OperatingPoint":
+        """The point with the limits that hold at a scale."""
+        return replace(self, limits=self.limits.times(self.allowances.get(scale, {})), allowances={})

@@ -117,7 +117,12 @@ def read_suite_info(path: Path) -> SuiteInfo:
     """Read a suite.toml."""
     with path.open("rb") as file:
         data = tomllib.load(file)
-    points = {name: _point(name, point) for name, point in data.pop("points").items()}
+    allowances = data.pop("allowances", {})
+    points = {name: _point(name, point, allowances) for name, point in data.pop("points").items()}
+    known = {"seconds", "memory_bytes"}.union(*(point.limits.supplies for point in points.values()))
+    for scale, factors in allowances.items():
+        if wrong := sorted(set(factors) - known):
+            raise ValueError(f"{path}: allowances.{scale}: no point limits {wrong[0]!r}; there are {sorted(known)}")
     scores = {name: Metric(name, **metric) for name, metric in data.pop("scores").items()}
     costs = {name: Metric(name, **metric) for name, metric in data.pop("costs").items()}
     if sum(metric.primary for metric in scores.values()) != 1:
@@ -125,7 +130,7 @@ def read_suite_info(path: Path) -> SuiteInfo:
     return SuiteInfo(points=points, scores=scores, costs=costs, folder=path.parent, **data)
 
 
-def _point(name: str, data: dict[str, Any]) -> OperatingPoint:
+def _point(name: str, data: dict[str, Any], allowances: dict[str, dict[str, float]]) -> OperatingPoint:
     build = data.get("build", {})
     limits = Limits(
         result=data.get("limits", {}),
@@ -133,7 +138,7 @@ def _point(name: str, data: dict[str, Any]) -> OperatingPoint:
         build_memory_bytes=build.pop("memory_bytes", None),
         supplies=build,
     )
-    return OperatingPoint(name, data["title"], limits, data.get("settings", {}))
+    return OperatingPoint(name, data["title"], limits, data.get("settings", {}), allowances)
 
 
 def _modules(package_name: str, problems: list[str]) -> Iterator[ModuleType]:

@@ -126,7 +126,13 @@ def make_table(
                     address=record_address(board, row.method, row.variant),
                 )
             )
-    return Table(board, point.title if point else board.point, describe_limits(point, info), shown, lines)
+    return Table(
+        board,
+        point.title if point else board.point,
+        describe_limits(point and point.at(board.scale), info),
+        shown,
+        lines,
+    )
 
 
 def describe_limits(point: OperatingPoint | None, info: SuiteInfo) -> list[str]:

@@ -113,7 +113,7 @@ def key(registry: Registry, job: Job) -> str:
     """Hash of everything that goes into a run: a record with another key is stale."""
     suite = registry.suite(job.suite)
     method = registry.method(job.method)
-    point = suite.info.points[job.point]
+    point = suite.info.points[job.point].at(job.scale)
     inputs = {
         "schema": SCHEMA_VERSION,
         "instruments": measure.VERSION,

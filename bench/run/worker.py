@@ -81,7 +81,7 @@ def _run(job: Job, result: Outcome) -> None:
     seal = Seal([suite_package(suite)], apart_from=job.modules[1:])
     registry = load(tuple(job.modules))
     suite = registry.suite(job.suite)
-    point = registry.point(job.suite, job.point)
+    point = registry.point(job.suite, job.point).at(job.scale)
     method = configured(registry.method(job.method), job.variant)
     result.hyperparameters = hyperparameters(method)
     lock_evaluation(sources(sys.modules[type(method).__module__]) - set(suite.info.folder.rglob("*.py")))

@@ -1,7 +1,8 @@
 """Scores: are the answers right, and what was forgotten of ordinary text.
 
 Both go through lm-eval's model interface, by the benchmark's own model (suites/lm_compression/evaluation). An answer is
-right when it is, token for token, what greedy decoding says: that needs one forward pass and no decoding.
+right when it is, token for token, what greedy decoding says: that needs one forward pass and no decoding. Only a
+solution in many words is decoded, and judged by the number that it comes to.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,10 +13,14 @@ from lm_eval.api.instance import Instance
 from bench.contract import Score
 from suites.lm_compression import text
 from suites.lm_compression.evaluation.evaluator import EffbenchLM
+from suites.lm_finetuning._mathematics import result
 from suites.lm_finetuning.examples import TASKS, Example, examples
 
 TEXT_WORDS = {"tiny": (4, 20), "embedded": (24, 120), "full": (24, 120)}
 """Documents of ordinary text, and the words of each that are read."""
+
+SOLVING = {"until": ["Question:"], "max_gen_toks": 300, "do_sample": False}
+"""How solutions are decoded: greedily, as long as in peft's method comparison."""
 
 
 def accuracies(model: Any, tokenizer: Any, scale: str, tasks: Sequence[str] = TASKS) -> list[Score]:
@@ -32,9 +37,16 @@ def accuracies_by_task(models: Mapping[str, Any], tokenizer: Any, scale: str) ->
 
 
 def right(lm: Any, asked: Sequence[Example]) -> list[float]:
-    """1 or 0 for each example: whether greedy decoding gives its whole answer."""
-    found = lm.loglikelihood(_instances("loglikelihood", [(e.prompt, e.answer) for e in asked]), disable_tqdm=True)
-    return [float(greedy) for _, greedy in found]
+    """1 or 0 for each example: whether greedy decoding gives its whole answer, or its result where it has one."""
+    whole = [example for example in asked if example.result is None]
+    solved = [example for example in asked if example.result is not None]
+    found = lm.loglikelihood(_instances("loglikelihood", [(e.prompt, e.answer) for e in whole]), disable_tqdm=True)
+    texts = lm.generate_until(
+        _instances("generate_until", [(e.prompt, dict(SOLVING)) for e in solved]), disable_tqdm=True
+    )
+    judged = {id(example): float(greedy) for example, (_, greedy) in zip(whole, found, strict=True)}
+    judged |= {id(example): float(result(text) == example.result) for example, text in zip(solved, texts, strict=True)}
+    return [judged[id(example)] for example in asked]
 
 
 def forgetting(models: Sequence[Any], base: Any, tokenizer: Any, scale: str) -> list[Score]:

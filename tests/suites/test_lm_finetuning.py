@@ -8,13 +8,14 @@ from collections import Counter
 import pytest
 import torch
 
-from bench.contract import Limits, OverBudget, Score
+from bench.contract import Limits, MissingAsset, OverBudget, Score
 from bench.contract.evaluation import EvaluationSplitRead, lock_evaluation, unlock_evaluation
 from bench.contract.registry import load
 from suites._peft import with_lora
 from suites.lm_compression._toy import toy_model, toy_tokenizer
 from suites.lm_compression.evaluation.evaluator import EffbenchLM
 from suites.lm_finetuning import prepared
+from suites.lm_finetuning._mathematics import result
 from suites.lm_finetuning.batches import IGNORED, collate
 from suites.lm_finetuning.candidate import Tuned
 from suites.lm_finetuning.evaluation import right
@@ -46,6 +47,97 @@ def full(task: FineTuningTask) -> Learner:
 
 
 # --- examples ---------------------------------------------------------------------------------------------------------
+
+
+HUB = {
+    "meta-math/MetaMathQA": [
+        {"query": f"What is {n} and 1?", "response": f"One more is {n + 1}.\nThe answer is: {n + 1}"} for n in range(40)
+    ]
+    + [{"query": "Too long? " + "word " * 400, "response": "The answer is: 0"}],
+    "openai/gsm8k": [
+        {"question": f"What is {n} and 2?", "answer": f"<<{n}+2={n + 2}>> It is so.\n#### {n + 2:,}"} for n in (5, 998)
+    ],
+}
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str | None, str]]:
+    """Data sets of the same form in place of the hub's; what was asked for."""
+    import datasets
+
+    from suites.lm_finetuning import examples as module
+
+    asked: list[tuple[str, str | None, str]] = []
+
+    def load_dataset(name: str, configuration: str | None, split: str) -> list[dict[str, str]]:
+        asked.append((name, configuration, split))
+        return HUB[name]
+
+    monkeypatch.setattr(datasets, "load_dataset", load_dataset)
+    monkeypatch.setattr(module, "_all", module._all.__wrapped__)  # what the stand-in gives must not stay in the cache
+    return asked
+
+
+def test_at_full_scale_problems_are_those_of_the_hub(hub: list[tuple[str, str | None, str]]) -> None:
+    training, evaluation = (examples("full", "problems", split) for split in ("training", "evaluation"))
+    assert set(hub) == {("meta-math/MetaMathQA", None, "train"), ("openai/gsm8k", "main", "test")}
+    assert len(training) == 40  # the long one is left out
+    learned = next(example for example in training if "What is 3 and" in example.prompt)
+    assert learned == Example(
+        "problems",
+        "Question: What is 3 and 1? Think step by step.\nAnswer:",
+        " One more is 4.\nThe answer is: 4\n",
+    )
+    assert [(example.answer, example.result) for example in evaluation] == [
+        (" The answer is: 7\n", "7"),
+        (" The answer is: 1000\n", "1000"),
+    ]
+    assert examples("full", "records", "training") == examples("embedded", "records", "training")
+
+
+def test_a_hub_that_cannot_be_reached_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    import datasets
+
+    def load_dataset(*_: object, **__: object) -> None:
+        raise ConnectionError("no route")
+
+    monkeypatch.setattr(datasets, "load_dataset", load_dataset)
+    with pytest.raises(MissingAsset, match=r"MetaMathQA can't be loaded .*no route.*huggingface-cli download"):
+        examples("full", "problems", "training")
+
+
+@pytest.mark.parametrize(
+    ("solution", "number"),
+    [
+        ("She has 3 left. The answer is: 1,234.50 dollars, not 7", "1234.5"),
+        ("The answer is: 5. No: the answer is -6", "-6"),
+        ("First 12, then $1,000", "1000"),
+        ("10.00", "10"),
+        ("100", "100"),
+        ("I do not know. The answer is: none", None),
+        ("", None),
+    ],
+)
+def test_the_number_that_a_solution_comes_to(solution: str, number: str | None) -> None:
+    assert result(solution) == number
+
+
+def test_a_solution_is_judged_by_its_number_and_others_by_every_token() -> None:
+    class Solver:
+        def loglikelihood(self, asked, **_):
+            return [(0.0, each.args[1] == " yes\n") for each in asked]
+
+        def generate_until(self, asked, **_):
+            assert all(each.args[1]["until"] == ["Question:"] and not each.args[1]["do_sample"] for each in asked)
+            return [f"That makes {each.args[0]}. The answer is: {each.args[0]}.0" for each in asked]
+
+    asked = [
+        Example("problems", "7", " The answer is: 7\n", "7"),
+        Example("reviews", "Good?", " yes\n"),
+        Example("problems", "7", " The answer is: 8\n", "8"),
+        Example("reviews", "Good?", " no\n"),
+    ]
+    assert right(Solver(), asked) == [1.0, 1.0, 0.0, 0.0]
 
 
 @pytest.mark.parametrize("scale", ["tiny", "embedded"])

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.contract import Card, Claim
+from bench.contract import Card, Claim, Limits
 from bench.contract import registry as registry_module
 from bench.contract.registry import SlugTaken, UnknownName, load, read_suite_info
 
@@ -92,3 +92,37 @@ def test_card_refuses_what_the_site_could_not_show() -> None:
             Card(**(good | changes))  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="has no source"):
         Claim("It is better.", " ", "perplexity")
+
+
+ALLOWANCES = """
+slug = "toy"
+version = "1"
+title = "Toy"
+summary = "A toy."
+baseline = "mine"
+bases = { tiny = ["a"], full = ["b"] }
+timing = {}
+timeout = {}
+costs = {}
+allowances.full = { seconds = 4, FACTOR }
+points.small = { title = "Small", limits = { stored_ratio = 0.5 }, build = { seconds = 10, tokens = 100, rows = 7 } }
+points.none = { title = "No training", build = { tokens = 0 } }
+scores.good = { title = "Good", primary = true }
+"""
+
+
+def test_a_scale_may_have_more_of_what_a_point_allows(tmp_path: Path) -> None:
+    path = tmp_path / "suite.toml"
+    path.write_text(ALLOWANCES.replace("FACTOR", "tokens = 2.5"))
+    points = read_suite_info(path).points
+    assert points["small"].at("tiny").limits == points["small"].limits
+    assert points["small"].at("full").limits == Limits({"stored_ratio": 0.5}, 40, None, {"tokens": 250, "rows": 7})
+    assert points["none"].at("full").limits == Limits({}, None, None, {"tokens": 0})
+    assert points["small"].at("full").at("full").limits.build_seconds == 40
+
+
+def test_an_allowance_of_what_no_point_limits_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "suite.toml"
+    path.write_text(ALLOWANCES.replace("FACTOR", "token = 2.5"))
+    with pytest.raises(ValueError, match=r"allowances\.full: no point limits 'token'; there are .*'tokens'"):
+        read_suite_info(path)
