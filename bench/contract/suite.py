@@ -34,6 +34,7 @@ class SuiteInfo:
     ranks; primary_costs: the costs that the frontier is drawn against.
     timing: scale -> {"seconds": measuring time per workload, "half_width": of the ratio's interval,
         "seeds": how many of a stochastic method's seeds are timed (default all)}.
+    seeds: of each stochastic method, from 0, where none are asked for.
     timeout: scale -> seconds after which a run is stopped.
     """
 
@@ -49,6 +50,7 @@ class SuiteInfo:
     timing: Mapping[str, Mapping[str, float]]
     timeout: Mapping[str, float]
     notice: str = ""
+    seeds: int = 3
     settings: Mapping[str, Any] = field(default_factory=dict)
     folder: Path = field(default=Path("."))
 

@@ -15,8 +15,6 @@ from bench.contract.sources import sources
 from bench.record.environment import hardware_class, library_versions, usable_cores
 from bench.record.schema import SCHEMA_VERSION, Record
 
-STOCHASTIC_SEEDS = (0, 1, 2)
-
 
 @dataclass(frozen=True)
 class Job:
@@ -66,9 +64,9 @@ def make_plan(
 ) -> list[Job]:
     """Jobs of one suite, point by point, the baseline first.
 
-    Empty selections mean all; no threads, all cores; without seeds a method that declares itself stochastic gets
-    STOCHASTIC_SEEDS, the others seed 0; without timed no speed is measured. methods are slugs, slug:variant, slug@point
-    or slug:variant@point. Raises UnknownName, naming the nearest, for anything that does not exist.
+    Empty selections mean all; no threads, all cores; without seeds a method that declares itself stochastic gets as
+    many as the suite says, the others seed 0; without timed no speed is measured. methods are slugs, slug:variant,
+    slug@point or slug:variant@point. Raises UnknownName, naming the nearest, for anything that does not exist.
     """
     info = registry.suite(suite).info
     if scale not in SCALES:
@@ -92,9 +90,9 @@ def make_plan(
 
     jobs = []
     for point, slug, variant in chosen:
-        default = STOCHASTIC_SEEDS if registry.method(slug).card.stochastic else STOCHASTIC_SEEDS[:1]
+        default = range(info.seeds if registry.method(slug).card.stochastic else 1)
         for index, seed in enumerate(seeds or default):
-            timed_seed = index < info.timing[scale].get("seeds", len(STOCHASTIC_SEEDS))
+            timed_seed = index < info.timing[scale].get("seeds", info.seeds)
             jobs.append(
                 Job(
                     suite, slug, variant, point, scale, base, seed, device,

@@ -60,6 +60,13 @@ def test_dry_run_prints_the_plan_and_writes_nothing(capsys: pytest.CaptureFixtur
     assert not results.exists()
 
 
+def test_a_suite_says_how_many_seeds_a_stochastic_method_has(capsys: pytest.CaptureFixture[str]) -> None:
+    methods = ["--method", "lora:default@tokens", "--method", "frozen@tokens"]
+    text = output(capsys, "run", "--suite", "lm-finetuning", *methods, "--dry-run")
+    lora = [f"lora at tokens, seed {seed}" for seed in range(5)]
+    assert sorted(text.splitlines()) == ["frozen at tokens, seed 0", *lora]
+
+
 @pytest.mark.parametrize(
     "command",
     ["list", "show", "new", "check", "run", "report", "nightly", "verify", "audit", "selfcheck", "records", "site"],
