@@ -81,7 +81,7 @@ class WeLore(Method[CausalLMTask]):
     variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "default": {},
         "no-fine-tuning": {"tune": "nothing"},
-        "full-fine-tuning": {"tune": "all", "learning_rate": 1.5e-4},
+        "full-fine-tuning": {"tune": "all"},
         "lora-fine-tuning": {"tune": "lora"},
     }
 
