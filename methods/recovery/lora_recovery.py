@@ -31,7 +31,7 @@ COMPRESSIONS: Mapping[str, Method[CausalLMTask]] = {
     "optin": OPTIN(),
     "random-block-drop": RandomBlockDrop(),
     "svd": SVD(),
-    "unified-layer-skipping": UnifiedLayerSkipping(),
+    "unified-layer-skipping": UnifiedLayerSkipping(spacing="even"),
 }
 
 
