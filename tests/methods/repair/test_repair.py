@@ -196,11 +196,11 @@ def test_the_divergence_holds_the_model_elsewhere() -> None:
     for weight in (0.0, 20.0):
         learner = IRepair(kl_weight=weight, share=1.0).learner(task)
         trainer = Trainer(learner)
-        for batch in batches[:6]:
-            trainer.step(batch, 1e-3, MOMENT)
+        for batch in batches[:12]:  # small steps: large ones overshoot where the divergence weighs much
+            trainer.step(batch, 1e-4, MOMENT)
         with torch.no_grad():
             gone.append(float(kl_divergence(learner.model, task.model, general)))
-    assert gone[1] < 0.8 * gone[0]
+    assert gone[1] < 0.5 * gone[0]
 
 
 def test_the_whole_model_variant_moves_every_block_and_nothing_else() -> None:
