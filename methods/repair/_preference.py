@@ -6,8 +6,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, logsigmoid
 
-from suites.lm_finetuning.batches import IGNORED, Batch
+from suites.lm_finetuning.batches import Batch
 from suites.lm_finetuning.preferences import Preferences
+from suites.lm_finetuning.reading import answer_logits
 from suites.lm_finetuning.task import FineTuningTask
 from suites.lm_finetuning.training import Learner
 
@@ -34,8 +35,5 @@ class PreferenceLearner(Learner):
 
 def answer_log_probs(model: Any, batch: Batch) -> Tensor:
     """Log-probability of each example's answer, nats: (examples,)."""
-    logits = model(input_ids=batch.input_ids, attention_mask=batch.attention_mask, use_cache=False).logits
-    lost = cross_entropy(
-        logits[:, :-1].float().transpose(1, 2), batch.labels[:, 1:], ignore_index=IGNORED, reduction="none"
-    )
-    return -lost.sum(1)
+    lost = cross_entropy(answer_logits(model, batch).float(), batch.wanted, reduction="none")
+    return torch.zeros(len(batch.tasks), device=lost.device).index_add(0, batch.examples, -lost)

@@ -9,6 +9,7 @@ from torch.nn.functional import kl_div, log_softmax
 
 from suites.lm_finetuning.batches import Batch
 from suites.lm_finetuning.preferences import Preferences
+from suites.lm_finetuning.reading import all_logits
 from suites.lm_finetuning.task import FineTuningTask
 from suites.lm_finetuning.training import Learner, answer_loss
 
@@ -82,9 +83,7 @@ def most_sensitive(gradients: Sequence[Sequence[Tensor | None]], count: int) -> 
 
 def kl_divergence(model: Any, reference: Any, batch: Batch) -> Tensor:
     """Mean over the tokens of KL(reference || model) of the next token, nats."""
-    call = {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask, "use_cache": False}
-    read = batch.attention_mask.bool()
     with torch.no_grad():
-        wanted = log_softmax(reference(**call).logits[read].float(), -1)
-    given = log_softmax(model(**call).logits[read].float(), -1)
+        wanted = log_softmax(all_logits(reference, batch).float(), -1)
+    given = log_softmax(all_logits(model, batch).float(), -1)
     return kl_div(given, wanted, reduction="batchmean", log_target=True)

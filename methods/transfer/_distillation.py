@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import kl_div, log_softmax
 
-from suites.lm_finetuning.batches import IGNORED, Batch
+from suites.lm_finetuning.batches import Batch
+from suites.lm_finetuning.reading import answer_logits
 from suites.lm_finetuning.training import Learner
 
 
@@ -19,9 +20,7 @@ class Distilled(Learner):
 
     def loss(self, batch: Batch) -> Tensor:
         """Mean over the answers' tokens of KL(teacher || model), nats."""
-        call = {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask, "use_cache": False}
-        taught = batch.labels[:, 1:] != IGNORED
         with torch.no_grad():
-            wanted = log_softmax(self.references[0](**call).logits[:, :-1][taught].float(), -1)
-        given = log_softmax(self.model(**call).logits[:, :-1][taught].float(), -1)
+            wanted = log_softmax(answer_logits(self.references[0], batch).float(), -1)
+        given = log_softmax(answer_logits(self.model, batch).float(), -1)
         return kl_div(given, wanted, reduction="batchmean", log_target=True)

@@ -14,6 +14,15 @@ IGNORED = -100
 
 
 @dataclass(frozen=True)
+class Line:
+    """Examples one after the other. ids, labels, positions (within the example): LongTensors (tokens,)."""
+
+    ids: Tensor
+    labels: Tensor
+    positions: Tensor
+
+
+@dataclass(frozen=True)
 class Batch:
     """input_ids, attention_mask, labels: LongTensors (examples, longest); labels are the ids of the answers' tokens in
     their own places and IGNORED elsewhere. tasks: whose example each row is. tokens: without the padding."""
@@ -28,6 +37,22 @@ class Batch:
     def taught(self) -> int:
         """Tokens that are learned."""
         return int((self.labels != IGNORED).sum())
+
+    @property
+    def wanted(self) -> Tensor:
+        """The ids of the tokens that are learned, example by example: LongTensor (taught,)."""
+        return self.labels[self.labels != IGNORED]
+
+    @property
+    def examples(self) -> Tensor:
+        """Which example each of `wanted` is of: LongTensor (taught,)."""
+        return (self.labels != IGNORED).nonzero()[:, 0]
+
+    @property
+    def line(self) -> Line:
+        """The batch without its padding."""
+        read = self.attention_mask.bool()
+        return Line(self.input_ids[read], self.labels[read], (self.attention_mask.cumsum(1) - 1)[read])
 
     def split(self, rows: int) -> Iterator["Batch"]:
         """Its examples, at most `rows` at a time."""
@@ -56,6 +81,7 @@ def collate(tokenizer: Any, chosen: Sequence[Example], device: str) -> Batch:
     for row, (tokens, prompt) in enumerate(rows):
         ids[row, : len(tokens)] = torch.tensor(tokens)
         mask[row, : len(tokens)] = 1
-        labels[row, prompt : len(tokens)] = ids[row, prompt : len(tokens)]
+        first = max(prompt, 1)  # nothing foretells the first token of all
+        labels[row, first : len(tokens)] = ids[row, first : len(tokens)]
     tasks = tuple(example.task for example in chosen)
     return Batch(ids.to(device), mask.to(device), labels.to(device), tasks, sum(len(tokens) for tokens, _ in rows))

@@ -12,6 +12,7 @@ from suites.lm_compression.base import missing as base_missing
 from suites.lm_finetuning import examples
 from suites.lm_finetuning.candidate import Tuned
 from suites.lm_finetuning.memory import step_memory
+from suites.lm_finetuning.reading import check_apart
 from suites.lm_finetuning.task import FineTuningTask
 from suites.lm_finetuning.tracks import given
 from suites.lm_finetuning.workloads import workloads
@@ -40,6 +41,7 @@ class LMFineTuning(Suite[FineTuningTask]):
             seconds=self.info.settings["seconds"][scale] if point.settings.get("clock") else None,
             examples={name: examples.examples(scale, name, "training") for name in examples.TASKS},
         )
+        check_apart(model, task.validation(batch=2)[0])
         task.given = given(task, base)
         return task
 

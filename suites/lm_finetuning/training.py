@@ -14,7 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from suites.lm_finetuning.batches import IGNORED, Batch
+from suites.lm_finetuning.batches import Batch
+from suites.lm_finetuning.reading import answer_logits
 
 WARM_UP = 0.1
 CLIP = 1.0
@@ -72,10 +73,7 @@ class Learner:
 
 def answer_loss(model: Any, batch: Batch) -> Tensor:
     """Mean cross entropy of the answers' tokens, nats."""
-    logits = model(input_ids=batch.input_ids, attention_mask=batch.attention_mask, use_cache=False).logits
-    wanted = batch.labels[:, 1:]
-    taught = wanted != IGNORED
-    return cross_entropy(logits[:, :-1][taught].float(), wanted[taught])
+    return cross_entropy(answer_logits(model, batch).float(), batch.wanted)
 
 
 class Trainer:

@@ -23,6 +23,7 @@ from suites.lm_finetuning.examples import TASKS, Example, examples
 from suites.lm_finetuning.examples import missing as reviews_missing
 from suites.lm_finetuning.lora import merged, read_lora, updates
 from suites.lm_finetuning.memory import step_memory
+from suites.lm_finetuning.reading import all_logits, answer_logits, check_apart
 from suites.lm_finetuning.task import FineTuningTask
 from suites.lm_finetuning.tracks import scores
 from suites.lm_finetuning.training import Learner, Moment, Trainer, answer_loss, train
@@ -213,6 +214,32 @@ def test_parts_of_a_batch_are_its_rows_without_needless_padding() -> None:
     assert second.input_ids.shape == (1, 10)
     assert first.tokens + second.tokens == batch.tokens
     assert first.taught + second.taught == batch.taught
+
+
+def test_a_batch_in_one_row_is_read_as_its_examples_alone() -> None:
+    model, task = toy_model(), make_task()
+    batch = task.validation(batch=4)[1]
+    assert not batch.attention_mask.bool().all()
+    padded = model(input_ids=batch.input_ids, attention_mask=batch.attention_mask).logits
+    taught = batch.labels[:, 1:] != IGNORED
+    torch.testing.assert_close(answer_logits(model, batch), padded[:, :-1][taught], rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(all_logits(model, batch), padded[batch.attention_mask.bool()], rtol=1e-4, atol=1e-5)
+    assert torch.equal(batch.wanted, batch.labels[:, 1:][taught])
+    assert batch.examples.bincount().tolist() == [part.taught for part in batch.split(1)]
+
+
+def test_a_model_that_lets_examples_see_each_other_is_refused() -> None:
+    model, batch = toy_model(), make_task().validation(batch=2)[0]
+    check_apart(model, batch)
+    forward = model.forward
+    model.forward = lambda position_ids, **call: forward(**call)  # positions go on from one example to the next
+    with pytest.raises(ValueError, match="does not keep the examples of one row apart"):
+        check_apart(model, batch)
+
+
+def test_the_first_token_of_all_is_not_learned() -> None:
+    batch = collate(toy_tokenizer(), [Example("records", "", "abc"), Example("records", "a", "b")], "cpu")
+    assert (batch.labels != IGNORED).tolist() == [[False, True, True], [False, True, False]]
 
 
 def test_tokens_are_metered_and_never_more_than_allowed() -> None:

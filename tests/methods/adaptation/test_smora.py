@@ -113,7 +113,7 @@ def test_biases_move_against_the_load_in_training_alone() -> None:
         before = layer.bias.clone()
         learner.after_update(Moment(0, 10))
         assert torch.allclose(layer.bias - before, 1e-3 * (load.mean() - load).sign())
-    assert load.sum() == 2 * batch.input_ids.numel()
+    assert load.sum() == 2 * batch.tokens
 
 
 def test_a_smaller_mixture_keeps_the_share_that_is_active() -> None:
