@@ -41,6 +41,6 @@ def check_apart(model: Any, batch: Batch) -> None:
         lost = [-logits.gather(1, part.wanted[:, None]).mean() for logits in (together, alone)]
         if abs(float(lost[0] - lost[1])) > TOLERANCE * (1 + float(lost[1])):
             raise ValueError(
-                f"{type(model).__name__} does not keep the examples of one row apart by their position ids; fine-tuning "
-                "here needs a model for which transformers masks packed sequences (Llama, Qwen2, Gemma and the like)"
+                f"{type(model).__name__} does not keep the examples of one row apart by their position ids; use a "
+                "model for which transformers masks packed sequences (Llama, Qwen2, Gemma and the like)"
             )
