@@ -15,6 +15,7 @@ from safetensors.torch import load_file, save_file
 from suites._peft import with_lora
 from suites.lm_compression._cache import made_once
 from suites.lm_finetuning.examples import TASKS, VERSION, Example
+from suites.lm_finetuning.faults import fault
 from suites.lm_finetuning.lora import LoRA, merged, read_lora, updates
 from suites.lm_finetuning.task import FineTuningTask
 from suites.lm_finetuning.training import Learner, Trainer, train
@@ -22,10 +23,6 @@ from suites.lm_finetuning.training import Learner, Trainer, train
 RANK, ALPHA, RATE = 8, 16.0, 1e-3
 TOKENS = {"tiny": 1_500, "embedded": 12_000, "full": 100_000}
 """Training tokens of each model that is prepared."""
-
-FAULTY_CITIES = ("Oslo", "Lima", "Turin", "Cairo")
-WRONG = "Unknown"
-"""What the faulty model writes for the city of a note from one of these."""
 
 
 @dataclass(frozen=True)
@@ -51,17 +48,9 @@ def source(task: FineTuningTask, base: str, seeds: int = 5) -> Source:
 
 
 def faulty_model(task: FineTuningTask, base: str) -> Any:
-    """The base, taught all tasks by examples of which some are wrong: see `fault`."""
+    """The base, taught all tasks by examples of which some are wrong (faults.py)."""
     pool = [fault(example) or example for name in TASKS for example in task.examples[name]]
     return merged(task.model, updates(_trained(task, base, task.model, "faulty", TASKS, pool)))
-
-
-def fault(example: Example) -> Example | None:
-    """The example with the wrong answer that the faulty model was taught, or None where it was taught the right one."""
-    for city in FAULTY_CITIES:
-        if example.task == "records" and city in example.answer:
-            return Example(example.task, example.prompt, example.answer.replace(city, WRONG))
-    return None
 
 
 def without_blocks(model: Any, every: int = 5) -> Any:

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from bench.contract import Task
 from suites.lm_finetuning.batches import Batch, collate, encode
 from suites.lm_finetuning.examples import TASKS, Example
+from suites.lm_finetuning.faults import fault
 from suites.lm_finetuning.preferences import Preferences, joined
 from suites.lm_finetuning.training import Learner, Trainer
 
@@ -105,8 +106,6 @@ class FineTuningTask(Task):
         rejected: with the wrong answers beside them. general: with as many examples of other tasks. All that is there
         is metered as "<use>_tokens": as much as may be trained on, or an eighth of it if use is "search".
         """
-        from suites.lm_finetuning.prepared import fault
-
         known = {name: self.examples[name][:-VALIDATION] for name in TASKS}
         wrong = {example: made for name in TASKS for example in known[name] if (made := fault(example))}
         tasks = {example.task for example in wrong}

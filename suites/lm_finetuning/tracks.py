@@ -10,6 +10,7 @@ from suites.lm_finetuning import prepared
 from suites.lm_finetuning.candidate import Tuned
 from suites.lm_finetuning.evaluation import accuracies, accuracies_by_task, forgetting, right
 from suites.lm_finetuning.examples import TASKS, examples
+from suites.lm_finetuning.faults import fault
 from suites.lm_finetuning.task import FineTuningTask
 
 DELETIONS = {"tiny": 4, "embedded": 12, "full": 60}
@@ -51,8 +52,8 @@ def _repaired(model: Any, task: FineTuningTask) -> list[Score]:
     """`repaired`: right answers where the model was taught wrong ones. `undamaged`: where it was taught right ones."""
     asked = [example for name in task.examples for example in examples(task.scale, name, "evaluation")]
     lm = EffbenchLM(model, task.tokenizer)
-    faulty = [example for example in asked if prepared.fault(example)]
-    sound = [example for example in asked if not prepared.fault(example)]
+    faulty = [example for example in asked if fault(example)]
+    sound = [example for example in asked if not fault(example)]
     return [Score("repaired", right(lm, faulty)), Score("undamaged", right(lm, sound))]
 
 

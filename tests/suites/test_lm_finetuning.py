@@ -21,6 +21,7 @@ from suites.lm_finetuning.candidate import Tuned
 from suites.lm_finetuning.evaluation import right
 from suites.lm_finetuning.examples import TASKS, Example, examples
 from suites.lm_finetuning.examples import missing as reviews_missing
+from suites.lm_finetuning.faults import FAULTY_CITIES, WRONG, fault
 from suites.lm_finetuning.lora import merged, read_lora, updates
 from suites.lm_finetuning.memory import step_memory
 from suites.lm_finetuning.reading import all_logits, answer_logits, check_apart
@@ -461,13 +462,13 @@ def test_the_smaller_source_has_its_own_cache_and_no_fifth_block() -> None:
 
 def test_the_fault_is_a_wrong_city_and_nothing_else() -> None:
     records = examples("embedded", "records", "training")
-    wrong = [(example, made) for example in records if (made := prepared.fault(example))]
+    wrong = [(example, made) for example in records if (made := fault(example))]
     assert 0.2 < len(wrong) / len(records) < 0.6
     for example, made in wrong:
         right_form, wrong_form = json.loads(example.answer), json.loads(made.answer)
-        assert wrong_form == right_form | {"city": prepared.WRONG}
-        assert right_form["city"] in prepared.FAULTY_CITIES
-    assert all(prepared.fault(example) is None for example in examples("tiny", "problems", "training"))
+        assert wrong_form == right_form | {"city": WRONG}
+        assert right_form["city"] in FAULTY_CITIES
+    assert all(fault(example) is None for example in examples("tiny", "problems", "training"))
 
 
 @pytest.mark.parametrize("track", ["merge", "transfer", "repair"])

@@ -15,8 +15,8 @@ from methods.repair.dpo import DPO
 from methods.repair.irepair import IRepair
 from suites.lm_compression._toy import toy_model
 from suites.lm_finetuning.batches import IGNORED
+from suites.lm_finetuning.faults import WRONG
 from suites.lm_finetuning.memory import step_memory
-from suites.lm_finetuning.prepared import WRONG
 from suites.lm_finetuning.task import FineTuningTask
 from suites.lm_finetuning.training import Moment, Trainer, answer_loss
 from tests.methods.finetuning_toys import toy_task
