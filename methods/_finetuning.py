@@ -1,5 +1,6 @@
 """The same search for a learning rate and the same training for every method that fine-tunes."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -11,10 +12,12 @@ from suites.lm_finetuning.lora import merged, read_lora, updates
 from suites.lm_finetuning.task import BATCH, FineTuningTask
 from suites.lm_finetuning.training import Learner, Trainer, train, validation_loss
 
-ADAPTER_RATES = (3e-4, 1e-3, 3e-3)
-"""Learning rates that are tried where a few new weights train."""
-WEIGHT_RATES = (2e-5, 6e-5, 2e-4)
-"""Learning rates that are tried where weights of the base train."""
+ADAPTER_RATES = (1e-3, 3e-3, 1e-2)
+"""Learning rates that are tried first where a few new weights train."""
+WEIGHT_RATES = (6e-5, 2e-4, 6e-4)
+"""Learning rates that are tried first where weights of the base train."""
+BEYOND = 2
+"""How many more may be tried beyond either end of a list whose best is at its end, so that nobody's list decides."""
 
 
 def best_rate(
@@ -29,21 +32,41 @@ def best_rate(
     """The rate that leaves the least loss over the validation examples after a short training (an eighth of the
     tokens). A rate that diverges is out; raises ValueError if all do.
 
+    rates: tried first, in ascending order; a single one is taken as it is. While the best is the first or the last, the
+    list goes on beyond it with the same step, at most BEYOND times on each side.
     batches, validation: of a track whose methods learn from, and may see, something else than the task's examples.
     """
+    if len(rates) == 1:
+        return rates[0]
     batches = task.searching() if batches is None else batches
     validation = task.validation() if validation is None else validation
-    found: dict[float, float] = {}
-    for rate in rates:
+
+    def loss(rate: float) -> float:
         learner = start()
         try:
             train(Trainer(learner, rows), batches, rate)
         except FloatingPointError:
-            continue
-        found[rate] = validation_loss(learner, validation)
-    if not found:
-        raise ValueError(f"the training diverges at every learning rate of {', '.join(map(str, rates))}")
-    return min(found, key=found.__getitem__)
+            return math.inf
+        return validation_loss(learner, validation)
+
+    found = {rate: loss(rate) for rate in rates}
+    for last, inner in ((rates[0], rates[1]), (rates[-1], rates[-2])):
+        end, step = last, last / inner
+        for _ in range(BEYOND):
+            too_much = step > 1 and found[end] == math.inf
+            if too_much or found[end] > min(found.values()):
+                break
+            end = _rounded(end * step)
+            found[end] = loss(end)
+    best = min(found, key=found.__getitem__)
+    if found[best] == math.inf:
+        raise ValueError(f"the training diverges at every learning rate of {', '.join(map(str, found))}")
+    return best
+
+
+def _rounded(rate: float) -> float:
+    """To two digits: rates are written so."""
+    return float(f"{rate:.1e}")
 
 
 def rows_within(task: FineTuningTask, start: Callable[[], Learner]) -> int:
@@ -71,7 +94,7 @@ def fine_tune(
     what is shipped. largest(): a learner that grows, as it is at the end: what the limit on memory is held against.
     """
     rows = rows_within(task, largest or start)
-    rate = rates[0] if len(rates) == 1 else best_rate(task, start, rates, rows)
+    rate = best_rate(task, start, rates, rows)
     learner = start()
     trainer = Trainer(learner, rows)
     curve = train(trainer, task.training(), rate, validation=task.validation(), seconds=task.seconds)

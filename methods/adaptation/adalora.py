@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from bench.contract import Card, Limits, Method
-from methods._finetuning import fine_tune
+from methods._finetuning import ADAPTER_RATES, fine_tune
 from methods.adaptation._orthogonality import distance_from_orthonormal
 from methods.adaptation._peft import merged
 from methods.adaptation._rank import fitting, shipped_parameters, unmet, with_singular_values, within_memory
@@ -24,7 +24,7 @@ class AdaLoRA(Method[FineTuningTask]):
 
     rank: average at the end, cut to what the limits leave. start_over_rank: at the start. alpha_over_rank: the
     update's scale. warm_up, final: shares of the training before the first masking and after the last change.
-    orthogonality: weight of the penalty. rates: above LoRA's, as a product of three small factors moves less.
+    orthogonality: weight of the penalty.
     """
 
     card = Card(
@@ -46,7 +46,7 @@ class AdaLoRA(Method[FineTuningTask]):
     warm_up: float = 0.1
     final: float = 0.4
     orthogonality: float = 0.5
-    rates: tuple[float, ...] = (1e-3, 3e-3, 1e-2)
+    rates: tuple[float, ...] = ADAPTER_RATES
 
     def supports(self, task: FineTuningTask, limits: Limits) -> str | None:
         return unmet(task, limits, self.rank, with_singular_values)

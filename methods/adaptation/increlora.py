@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.contract import Card, Claim, Limits, Method
-from methods._finetuning import fine_tune
+from methods._finetuning import ADAPTER_RATES, fine_tune
 from methods.adaptation._modules import found, replaced
 from methods.adaptation._orthogonality import distance_from_orthonormal
 from methods.adaptation._rank import fitting, shipped_parameters, unmet, with_singular_values, within_memory
@@ -33,7 +33,7 @@ class IncreLoRA(Method[FineTuningTask]):
     half the average). warm_up, grown, rounds: ranks are given in this many rounds between these shares of the training;
     the paper's rounds are 100 to 1000 steps apart, a training has about 40 here. restart: steps of a new weight's own
     warm-up. smoothing: of sensitivity and deviation. orthogonality: weight of the penalty. alpha_over_rank: the
-    update's scale. rates: above LoRA's, as a product of three small factors moves less.
+    update's scale.
     """
 
     card = Card(
@@ -75,7 +75,7 @@ class IncreLoRA(Method[FineTuningTask]):
     smoothing: float = 0.85
     orthogonality: float = 0.1
     alpha_over_rank: float = 2.0
-    rates: tuple[float, ...] = (1e-3, 3e-3, 1e-2)
+    rates: tuple[float, ...] = ADAPTER_RATES
 
     def supports(self, task: FineTuningTask, limits: Limits) -> str | None:
         return unmet(task, limits, self.rank, with_singular_values, least=2)

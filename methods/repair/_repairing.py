@@ -26,7 +26,7 @@ def repaired(
     both count), and train with it. rejected, general: what the learner reads of `task.preferences`. What has changed
     is shipped."""
     search = task.preferences(rejected=rejected, general=general, use="search", batch=batch)
-    rate = rates[0] if len(rates) == 1 else best_rate(task, start, rates, batches=search)
+    rate = best_rate(task, start, rates, batches=search)
     trainer = Trainer(start())
     batches = task.preferences(rejected=rejected, general=general, batch=batch)
     curve = train(trainer, batches, rate, validation=task.validation(), seconds=task.seconds)
