@@ -59,7 +59,8 @@ def make_report(base: Sequence[Record], now: Sequence[Record], broken: Sequence[
         board = each.board
         place = f"{escaped(board.hardware)}, {escaped(board.scale)}, {escaped(board.base)}"
         parts += [f"## {escaped(board.suite)}, {escaped(board.point)}\n\n{place}"]
-        parts += ["\n".join(_row(each, name, controls)) for name in each.changed]
+        losers = unbeaten([*each.after.values()], controls, each.info.primary, each.primary_costs)
+        parts += ["\n".join(_row(each, name, controls, losers)) for name in each.changed]
     unknown = sorted({record.suite for record in new} - set(infos))
     parts += [f"Suites that are not registered here: {', '.join(map(escaped, unknown))}."] if unknown else []
     if failed:
@@ -115,8 +116,9 @@ def _score(row: Row, primary: Metric) -> float:
     return value_of(lookup(row_quality(row), row_costs(row), primary.name))
 
 
-def _row(each: _Board, name: str, controls: set[str]) -> list[str]:
-    """One row in a few short lines: its score, its costs, against the base, the baseline and the controls."""
+def _row(each: _Board, name: str, controls: set[str], losers: Mapping[str, Sequence[str]]) -> list[str]:
+    """One row in a few short lines: its score, its costs, against the base, the baseline and the controls. losers: the
+    controls that each row does not beat."""
     row, old = each.after[name], each.before.get(name)
     lines = [f"**{escaped(name)}** ({_count(len(row.ok), 'seed')} ok{'' if old else ', new'})", ""]
     if not row.ok:
@@ -134,7 +136,7 @@ def _row(each: _Board, name: str, controls: set[str]) -> list[str]:
         against = _against_baseline(each, row, metric)
         lines += [f"  - against {escaped(each.info.baseline)}: {_verdict(against)}"] if against else []
     if row.method not in controls:
-        lines.append(f"- controls: {_controls(each, name, controls)}")
+        lines.append(f"- controls: {_controls(each, controls, losers[name])}")
     return lines
 
 
@@ -149,15 +151,12 @@ def _against_baseline(each: _Board, row: Row, metric: Metric) -> Estimate | None
     return improvement(row, each.baseline, metric)
 
 
-def _controls(each: _Board, name: str, controls: set[str]) -> str:
-    rows = list(each.after.values())
-    there = [row.name for row in rows if row.ok and row.method in controls]
+def _controls(each: _Board, controls: set[str], unbeaten_ones: Sequence[str]) -> str:
+    there = [row.name for row in each.after.values() if row.ok and row.method in controls]
     if not there:
         return "none has a result here"
-    better_than_it = unbeaten(rows, controls, each.info.primary, each.primary_costs)[name]
-    beaten = len(there) - len(better_than_it)
-    said = f"beats {beaten} of {len(there)}"
-    return said + (f", not {', '.join(map(escaped, better_than_it))}" if better_than_it else "")
+    said = f"beats {len(there) - len(unbeaten_ones)} of {len(there)}"
+    return said + (f", not {', '.join(map(escaped, unbeaten_ones))}" if unbeaten_ones else "")
 
 
 def _verdict(change: Estimate) -> str:
