@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from bench.contract import Card, Limits, Method
-from methods._finetuning import ADAPTER_RATES, fine_tune
+from methods._finetuning import ADAPTER_RATES, fine_tune, rates_for
 from methods.adaptation._orthogonality import distance_from_orthonormal
 from methods.adaptation._peft import merged
 from methods.adaptation._rank import fitting, shipped_parameters, unmet, with_singular_values, within_memory
@@ -46,6 +46,7 @@ class AdaLoRA(Method[FineTuningTask]):
     warm_up: float = 0.1
     final: float = 0.4
     orthogonality: float = 0.5
+    rate: float = 3e-3
     rates: tuple[float, ...] = ADAPTER_RATES
 
     def supports(self, task: FineTuningTask, limits: Limits) -> str | None:
@@ -61,7 +62,7 @@ class AdaLoRA(Method[FineTuningTask]):
             return Masked(self._begin(task, targets, rank), allowed, self.warm_up, self.final, self.orthogonality)
 
         rank = within_memory(task, most, start)
-        return fine_tune(task, lambda: start(rank), self.rates, _finished)
+        return fine_tune(task, lambda: start(rank), rates_for(task, self), _finished)
 
     def _begin(self, task: FineTuningTask, targets: list[str], rank: int) -> Any:
         from peft import AdaLoraConfig

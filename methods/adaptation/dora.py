@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.contract import Card, Limits, Method
-from methods._finetuning import ADAPTER_RATES
+from methods._finetuning import ADAPTER_RATES, rates_for
 from methods.adaptation._peft import tune
 from methods.adaptation._rank import fitting, over_memory, unmet
 from suites._peft import adapted, decoder_linears
@@ -37,6 +37,7 @@ class DoRA(Method[FineTuningTask]):
     )
     rank: int = 8
     alpha_over_rank: float = 2.0
+    rate: float = 3e-3
     rates: tuple[float, ...] = ADAPTER_RATES
 
     def supports(self, task: FineTuningTask, limits: Limits) -> str | None:
@@ -48,7 +49,7 @@ class DoRA(Method[FineTuningTask]):
         fitted = fitting(task, limits, self.rank, directions_and_magnitudes)
         assert fitted is not None
         rank, targets = fitted
-        return tune(task, lambda rank: self._begin(task, targets, rank), rank, self.rates)
+        return tune(task, lambda rank: self._begin(task, targets, rank), rank, rates_for(task, self))
 
     def _begin(self, task: FineTuningTask, targets: list[str], rank: int) -> Any:
         from peft import LoraConfig

@@ -6,7 +6,7 @@ from typing import Any
 from torch import Tensor
 
 from bench.contract import Card, Limits, Method
-from methods._finetuning import WEIGHT_RATES, fine_tune
+from methods._finetuning import WEIGHT_RATES, fine_tune, rates_for
 from suites.lm_finetuning.candidate import Tuned
 from suites.lm_finetuning.task import FineTuningTask
 from suites.lm_finetuning.tracks import unsupported
@@ -17,7 +17,7 @@ from suites.lm_finetuning.training import Learner
 class FullFineTuning(Method[FineTuningTask]):
     """Every weight trains with AdamW, 16-bit weights as the rounding of a copy of 32 bits.
 
-    rates: learning rates that are tried on the training split.
+    rate, rates: see `rates_for`.
     """
 
     card = Card(
@@ -30,6 +30,7 @@ class FullFineTuning(Method[FineTuningTask]):
         stochastic=True,
     )
 
+    rate: float = 6e-5
     rates: tuple[float, ...] = WEIGHT_RATES
 
     def supports(self, task: FineTuningTask, limits: Limits) -> str | None:
@@ -40,7 +41,7 @@ class FullFineTuning(Method[FineTuningTask]):
         return None
 
     def build(self, task: FineTuningTask, limits: Limits) -> Tuned:
-        return fine_tune(task, lambda: Learner(task.copied().requires_grad_(True)), self.rates, _whole)
+        return fine_tune(task, lambda: Learner(task.copied().requires_grad_(True)), rates_for(task, self), _whole)
 
 
 def _whole(learner: Learner) -> tuple[Any, dict[str, Tensor]]:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.contract import Card, Claim, Limits, Method
-from methods._finetuning import ADAPTER_RATES, fine_tune
+from methods._finetuning import ADAPTER_RATES, fine_tune, rates_for
 from methods.adaptation._modules import found, replaced
 from methods.adaptation._orthogonality import distance_from_orthonormal
 from methods.adaptation._rank import fitting, shipped_parameters, unmet, with_singular_values, within_memory
@@ -75,6 +75,7 @@ class IncreLoRA(Method[FineTuningTask]):
     smoothing: float = 0.85
     orthogonality: float = 0.1
     alpha_over_rank: float = 2.0
+    rate: float = 3e-3
     rates: tuple[float, ...] = ADAPTER_RATES
 
     def supports(self, task: FineTuningTask, limits: Limits) -> str | None:
@@ -94,7 +95,7 @@ class IncreLoRA(Method[FineTuningTask]):
         return fine_tune(
             task,
             lambda: self.start(task, targets, rank),
-            self.rates,
+            rates_for(task, self),
             lambda learner: _finished(task, learner),
             lambda: largest(rank),
         )

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from torch import Tensor
 
 from bench.contract import Card, Claim, Limits, Method
-from methods._finetuning import ADAPTER_RATES
+from methods._finetuning import ADAPTER_RATES, rates_for
 from methods.adaptation._peft import tune
 from methods.adaptation._rank import fitting, unmet, with_singular_values
 from suites._peft import adapted
@@ -83,6 +83,7 @@ class KaSA(Method[FineTuningTask]):
     alpha_over_rank: float = 2.0
     beta: float = 1e-4
     gamma: float = 1e-3
+    rate: float = 3e-3
     rates: tuple[float, ...] = ADAPTER_RATES
 
     def supports(self, task: FineTuningTask, limits: Limits) -> str | None:
@@ -92,7 +93,7 @@ class KaSA(Method[FineTuningTask]):
         fitted = fitting(task, limits, self.rank, with_singular_values)
         assert fitted is not None
         rank, targets = fitted
-        return tune(task, partial(self.begin, task, targets), rank, self.rates, NearSingular)
+        return tune(task, partial(self.begin, task, targets), rank, rates_for(task, self), NearSingular)
 
     def begin(self, task: FineTuningTask, targets: list[str], rank: int) -> Any:
         """The adapted model before its first step, by peft."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from bench.contract import Card, Limits, Method
-from methods._finetuning import ADAPTER_RATES, fine_tune, merged_lora
+from methods._finetuning import ADAPTER_RATES, fine_tune, merged_lora, rates_for
 from methods.adaptation._rank import fitting, unmet, within_memory
 from suites._peft import with_lora
 from suites.lm_finetuning.candidate import Tuned
@@ -34,6 +34,7 @@ class LoRAControl(Method[FineTuningTask]):
 
     rank: int = 8
     alpha_over_rank: float = 2.0
+    rate: float = 3e-3
     rates: tuple[float, ...] = ADAPTER_RATES
 
     def supports(self, task: FineTuningTask, limits: Limits) -> str | None:
@@ -50,4 +51,4 @@ class LoRAControl(Method[FineTuningTask]):
 
         rank = within_memory(task, most, start)
 
-        return fine_tune(task, lambda: start(rank), self.rates, merged_lora(task))
+        return fine_tune(task, lambda: start(rank), rates_for(task, self), merged_lora(task))

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.contract import Card, Claim, Limits, Method
-from methods._finetuning import ADAPTER_RATES, fine_tune
+from methods._finetuning import ADAPTER_RATES, fine_tune, rates_for
 from methods.adaptation._modules import found, replaced
 from methods.adaptation._rank import fitting, unmet, within_memory
 from suites.lm_finetuning.candidate import Tuned
@@ -66,15 +66,16 @@ class NLoRA(Method[FineTuningTask]):
     )
     variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "default": {},
-        "inttune": {"middle": True, "rank": 64, "rates": ADAPTER_RATES},
-        "slora": {"nystrom": False, "rates": ADAPTER_RATES},
-        "no-inverse": {"inverse": False, "rates": ADAPTER_RATES},
+        "inttune": {"middle": True, "rank": 64, "rate": 3e-3, "rates": ADAPTER_RATES},
+        "slora": {"nystrom": False, "rate": 3e-3, "rates": ADAPTER_RATES},
+        "no-inverse": {"inverse": False, "rate": 3e-3, "rates": ADAPTER_RATES},
     }
 
     nystrom: bool = True
     middle: bool = False
     inverse: bool = True
     rank: int = 8
+    rate: float = 6e-5
     rates: tuple[float, ...] = (6e-6, 2e-5, 6e-5, 2e-4)
 
     def supports(self, task: FineTuningTask, limits: Limits) -> str | None:
@@ -95,7 +96,7 @@ class NLoRA(Method[FineTuningTask]):
             return merged(task.model, {name: each.update() for name, each in layers.items()}), shipped
 
         rank = within_memory(task, most, start)
-        return fine_tune(task, lambda: start(rank), self.rates, finish)
+        return fine_tune(task, lambda: start(rank), rates_for(task, self), finish)
 
     def around(self, layer: nn.Linear, rank: int, generator: torch.Generator) -> "ThreeFactors":
         """The layer with its update at the start."""

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.contract import Card, Limits, Method
+from methods._finetuning import rates_for
 from methods.adaptation._peft import tune
 from methods.adaptation._rank import fitting, unmet
 from suites._peft import adapted
@@ -33,6 +34,7 @@ class PiSSA(Method[FineTuningTask]):
         "decomposition.",
     )
     rank: int = 8
+    rate: float = 3e-4
     rates: tuple[float, ...] = (1e-4, 3e-4, 1e-3)
 
     def supports(self, task: FineTuningTask, limits: Limits) -> str | None:
@@ -49,4 +51,4 @@ class PiSSA(Method[FineTuningTask]):
             config = LoraConfig(r=rank, lora_alpha=rank, init_lora_weights="pissa", target_modules=targets)
             return adapted(task.copied(), config, task.seed)
 
-        return tune(task, begin, rank, self.rates)
+        return tune(task, begin, rank, rates_for(task, self))

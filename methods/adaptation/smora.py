@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.contract import Card, Claim, Limits, Method
-from methods._finetuning import ADAPTER_RATES, fine_tune
+from methods._finetuning import ADAPTER_RATES, fine_tune, rates_for
 from methods.adaptation._modules import found, replaced
 from methods.adaptation._rank import fitting, over_memory, unmet, within_memory
 from methods.adaptation._selected import selected_update
@@ -73,6 +73,7 @@ class SMoRA(Method[FineTuningTask]):
     partition: int = 1
     alpha_over_active: float = 2.0
     balance: float = 1e-3
+    rate: float = 3e-3
     rates: tuple[float, ...] = ADAPTER_RATES
 
     def supports(self, task: FineTuningTask, limits: Limits) -> str | None:
@@ -85,7 +86,7 @@ class SMoRA(Method[FineTuningTask]):
         assert fitted is not None
         most, targets = fitted
         rank = within_memory(task, most, lambda rank: self._start(task, targets, rank), self._least)
-        return fine_tune(task, lambda: self._start(task, targets, rank), self.rates, _finished)
+        return fine_tune(task, lambda: self._start(task, targets, rank), rates_for(task, self), _finished)
 
     def _start(self, task: FineTuningTask, targets: list[str], rank: int) -> "Balanced":
         generator = torch.Generator().manual_seed(task.seed)

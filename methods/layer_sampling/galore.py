@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from bench.contract import Card, Limits, Method
-from methods._finetuning import ADAPTER_RATES, fine_tune
+from methods._finetuning import ADAPTER_RATES, fine_tune, rates_for
 from methods.layer_sampling._galore import galore_bytes, projected_weights
 from methods.layer_sampling._learners import Projected, finish
 from methods.layer_sampling._memory import held_bytes, most_within, unmet
@@ -18,8 +18,8 @@ class GaLore(Method[FineTuningTask]):
     rank: directions, at most (256 is the paper's for a model of this size, 130M); halved until the limit on training
     memory is met. gap: steps between two searches for directions; the paper has 200 of tens of thousands, here 20, so
     that the 40 steps of the operating points see more than one set. scale: of the steps, times the learning rate
-    (the paper's alpha in pre-training). rates: learning rates that are tried on the training split; times `scale` they
-    are the usual ones for weights.
+    (the paper's alpha in pre-training). rate, rates: see `rates_for`; times `scale` they are the usual
+    ones for weights.
     """
 
     card = Card(
@@ -41,6 +41,7 @@ class GaLore(Method[FineTuningTask]):
     rank: int = 256
     gap: int = 20
     scale: float = 0.25
+    rate: float = 3e-3
     rates: tuple[float, ...] = ADAPTER_RATES
 
     def supports(self, task: FineTuningTask, limits: Limits) -> str | None:
@@ -48,7 +49,9 @@ class GaLore(Method[FineTuningTask]):
 
     def build(self, task: FineTuningTask, limits: Limits) -> Tuned:
         rank = self._rank_within(task, limits)
-        return fine_tune(task, lambda: Projected(task.copied(), rank, self.scale, self.gap), self.rates, finish)
+        return fine_tune(
+            task, lambda: Projected(task.copied(), rank, self.scale, self.gap), rates_for(task, self), finish
+        )
 
     def _rank_within(self, task: FineTuningTask, limits: Limits) -> int:
         def held(rank: int) -> float:

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import torch
 
 from bench.contract import Card, Claim, Limits, Method
-from methods._finetuning import WEIGHT_RATES, fine_tune
+from methods._finetuning import WEIGHT_RATES, fine_tune, rates_for
 from methods.layer_sampling._learners import SampledBlocks, finish
 from methods.layer_sampling._memory import held_bytes, most_within, sampled, unmet
 from methods.layer_sampling._sampling import inclusion
@@ -23,8 +23,7 @@ class LISA(Method[FineTuningTask]):
 
     blocks: how many train at a time (the paper's gamma, 2 of 32), fewer where the limit on training memory says so.
     period: steps between two draws (K; None: the first draw stays). The public script has 20; the operating points
-    leave about 40 steps, of which 20 would make two draws, so 5 keeps it at eight. rates: learning rates that are tried
-    on the training split.
+    leave about 40 steps, of which 20 would make two draws, so 5 keeps it at eight. rate, rates: see `rates_for`.
     """
 
     card = Card(
@@ -67,6 +66,7 @@ class LISA(Method[FineTuningTask]):
 
     blocks: int = 2
     period: int | None = 5
+    rate: float = 6e-5
     rates: tuple[float, ...] = WEIGHT_RATES
 
     def supports(self, task: FineTuningTask, limits: Limits) -> str | None:
@@ -76,7 +76,7 @@ class LISA(Method[FineTuningTask]):
         scores = torch.ones(len(task.model.get_decoder().layers))
         chances = inclusion(scores, self._at_a_time(task, limits))
         return fine_tune(
-            task, lambda: SampledBlocks(task.copied(), chances, self.period, task.seed), self.rates, finish
+            task, lambda: SampledBlocks(task.copied(), chances, self.period, task.seed), rates_for(task, self), finish
         )
 
     def _at_a_time(self, task: FineTuningTask, limits: Limits) -> int:

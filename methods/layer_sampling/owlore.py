@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from bench.contract import Card, Claim, Limits, Method
-from methods._finetuning import fine_tune
+from methods._finetuning import fine_tune, rates_for
 from methods.layer_sampling._galore import galore_bytes, projected_weights
 from methods.layer_sampling._learners import ProjectedBlocks, finish
 from methods.layer_sampling._memory import adam_bytes, held_bytes, most_within, sampled, unmet
@@ -31,8 +31,8 @@ class OwLore(Method[FineTuningTask]):
     period: steps between two draws; the paper's 50 would be one draw in the 40 steps of the operating points, 5 makes
     eight. rank: directions (the public code's; more than a third of this model's width, a sixteenth of the paper's).
     gap: steps of a block between two searches for directions; the public code's, longer than a period, so that
-    the directions are found when a block is drawn. rates: learning rates that are tried on the training split, up to
-    the paper's.
+    the directions are found when a block is drawn. rate, rates: see `rates_for`; tried
+    up to the paper's.
     """
 
     card = Card(
@@ -91,6 +91,7 @@ class OwLore(Method[FineTuningTask]):
     period: int = 5
     rank: int = 256
     gap: int = 100
+    rate: float = 1e-4
     rates: tuple[float, ...] = (3e-5, 1e-4, 3e-4)
 
     def supports(self, task: FineTuningTask, limits: Limits) -> str | None:
@@ -102,7 +103,7 @@ class OwLore(Method[FineTuningTask]):
         def start() -> ProjectedBlocks:
             return ProjectedBlocks(task.copied(), chances, self.period, task.seed, rank=self.rank, gap=self.gap)
 
-        return fine_tune(task, start, self.rates, finish)
+        return fine_tune(task, start, rates_for(task, self), finish)
 
     def scores(self, task: FineTuningTask) -> Tensor:
         """What the blocks are drawn by, (blocks,)."""

@@ -1,6 +1,7 @@
 """The same search and training for every method that repairs a fault."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 
@@ -25,7 +26,7 @@ def repaired(
     """Choose a rate by the loss over the validation examples (right answers of all tasks, so that repair and damage
     both count), and train with it. rejected, general: what the learner reads of `task.preferences`. What has changed
     is shipped."""
-    search = task.preferences(rejected=rejected, general=general, use="search", batch=batch)
+    search = partial(task.preferences, rejected=rejected, general=general, use="search", batch=batch)
     rate = best_rate(task, start, rates, batches=search)
     trainer = Trainer(start())
     batches = task.preferences(rejected=rejected, general=general, batch=batch)

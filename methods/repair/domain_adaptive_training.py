@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from bench.contract import Card, Limits, Method
-from methods._finetuning import WEIGHT_RATES
+from methods._finetuning import WEIGHT_RATES, rates_for
 from methods.repair._repairing import BATCH, repaired
 from suites.lm_finetuning.candidate import Tuned
 from suites.lm_finetuning.task import FineTuningTask
@@ -32,10 +32,13 @@ class DomainAdaptiveTraining(Method[FineTuningTask]):
     )
 
     batch: int = BATCH
+    rate: float = 6e-5
     rates: tuple[float, ...] = WEIGHT_RATES
 
     def supports(self, task: FineTuningTask, limits: Limits) -> str | None:
         return unsupported(task, ["repair"])
 
     def build(self, task: FineTuningTask, limits: Limits) -> Tuned:
-        return repaired(task, lambda: Learner(task.copied().requires_grad_(True)), self.rates, batch=self.batch)
+        return repaired(
+            task, lambda: Learner(task.copied().requires_grad_(True)), rates_for(task, self), batch=self.batch
+        )

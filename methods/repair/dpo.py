@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from bench.contract import Card, Limits, Method
+from methods._finetuning import rates_for
 from methods.repair._preference import PreferenceLearner
 from methods.repair._repairing import BATCH, repaired
 from suites.lm_finetuning.candidate import Tuned
@@ -36,10 +37,13 @@ class DPO(Method[FineTuningTask]):
 
     beta: float = 0.1
     batch: int = BATCH
+    rate: float = 2e-5
     rates: tuple[float, ...] = (2e-6, 6e-6, 2e-5, 6e-5)
 
     def supports(self, task: FineTuningTask, limits: Limits) -> str | None:
         return unsupported(task, ["repair"])
 
     def build(self, task: FineTuningTask, limits: Limits) -> Tuned:
-        return repaired(task, lambda: PreferenceLearner(task, self.beta), self.rates, rejected=True, batch=self.batch)
+        return repaired(
+            task, lambda: PreferenceLearner(task, self.beta), rates_for(task, self), rejected=True, batch=self.batch
+        )

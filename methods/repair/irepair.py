@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 from bench.contract import Card, Claim, Limits, Method
-from methods._finetuning import WEIGHT_RATES
+from methods._finetuning import WEIGHT_RATES, rates_for
 from methods.repair._repairing import BATCH, repaired
 from methods.repair._slices import SliceLearner
 from suites.lm_finetuning.candidate import Tuned
@@ -85,6 +85,7 @@ class IRepair(Method[FineTuningTask]):
     dynamic: bool = True
     sensitivity: Literal["repair", "fault"] = "repair"
     batch: int = BATCH
+    rate: float = 6e-5
     rates: tuple[float, ...] = WEIGHT_RATES
 
     def supports(self, task: FineTuningTask, limits: Limits) -> str | None:
@@ -94,7 +95,7 @@ class IRepair(Method[FineTuningTask]):
         return repaired(
             task,
             lambda: self.learner(task),
-            self.rates,
+            rates_for(task, self),
             rejected=self.sensitivity == "fault",
             general=self.kl_weight > 0,
             batch=self.batch,

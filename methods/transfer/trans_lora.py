@@ -3,10 +3,11 @@
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar, Literal
 
 from bench.contract import Card, Claim, Limits, Method
-from methods._finetuning import ADAPTER_RATES, best_rate
+from methods._finetuning import ADAPTER_RATES, best_rate, rates_for
 from methods.transfer._discriminator import kept, realness, trained_discriminator
 from methods.transfer._distillation import Distilled
 from methods.transfer._synthesis import answered, write_prompts
@@ -98,6 +99,7 @@ class TransLoRA(Method[FineTuningTask]):
     top_p: float = 0.95
     rank: int = 8
     alpha_over_rank: float = 2.0
+    rate: float = 3e-3
     rates: tuple[float, ...] = ADAPTER_RATES
 
     def supports(self, task: FineTuningTask, limits: Limits) -> str | None:
@@ -112,9 +114,9 @@ class TransLoRA(Method[FineTuningTask]):
             return Distilled(with_lora(task.copied(), rank=self.rank, alpha=alpha, seed=task.seed), teacher)
 
         chosen = repeated(task, examples)
-        search = task.batches_of(chosen[: int(SEARCHED * len(chosen))], use="search")
+        search = partial(task.batches_of, chosen[: int(SEARCHED * len(chosen))], use="search")
         seeds = [collate(task.tokenizer, task.given.seeds, task.device)]
-        rate = best_rate(task, start, self.rates, batches=search, validation=seeds)
+        rate = best_rate(task, start, rates_for(task, self), batches=search, validation=seeds)
         trainer = Trainer(start())
         curve = train(trainer, task.batches_of(chosen), rate, validation=task.validation(), seconds=task.seconds)
         adapter = read_lora(trainer.learner.model)

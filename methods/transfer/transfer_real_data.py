@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from bench.contract import Card, Limits, Method
-from methods._finetuning import ADAPTER_RATES, fine_tune, merged_lora
+from methods._finetuning import ADAPTER_RATES, fine_tune, merged_lora, rates_for
 from suites._peft import with_lora
 from suites.lm_finetuning.candidate import Tuned
 from suites.lm_finetuning.task import FineTuningTask
@@ -31,6 +31,7 @@ class TransferRealData(Method[FineTuningTask]):
 
     rank: int = 8
     alpha_over_rank: float = 2.0
+    rate: float = 3e-3
     rates: tuple[float, ...] = ADAPTER_RATES
 
     def supports(self, task: FineTuningTask, limits: Limits) -> str | None:
@@ -41,4 +42,4 @@ class TransferRealData(Method[FineTuningTask]):
             alpha = self.alpha_over_rank * self.rank
             return Learner(with_lora(task.copied(), rank=self.rank, alpha=alpha, seed=task.seed))
 
-        return fine_tune(task, start, self.rates, merged_lora(task))
+        return fine_tune(task, start, rates_for(task, self), merged_lora(task))

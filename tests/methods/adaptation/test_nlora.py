@@ -52,7 +52,7 @@ def test_a_rank_above_a_layer_s_side_is_that_side() -> None:
 
 def test_inttune_trains_and_ships_the_middle_alone() -> None:
     task = toy_task(tokens=300)
-    tuned = NLoRA(middle=True, rank=16, rates=(1e-2,)).build(task, task.limits)
+    tuned = NLoRA(middle=True, rank=16, rate=1e-2).build(task, task.limits)
     assert tuned.trainer is not None
     count = 16 * 16 * len(decoder_linears(task.model))
     assert sum(tensor.numel() for tensor in tuned.shipped.values()) == count

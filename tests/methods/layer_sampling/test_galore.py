@@ -99,7 +99,7 @@ def test_scale_multiplies_the_step() -> None:
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_the_rank_gives_way_to_the_limit_on_memory(dtype: torch.dtype) -> None:
     task = toy_task(dtype=dtype, result={"training_memory_ratio": 0.5})
-    method = GaLore(rates=(1e-3,))
+    method = GaLore(rate=1e-3)
     assert method.supports(task, task.limits) is None
     found = method.build(task, task.limits)
     assert found.trainer is not None
@@ -120,5 +120,5 @@ def test_points_that_are_out_of_reach_are_told() -> None:
 
 
 def test_the_seed_alone_decides() -> None:
-    found = [GaLore(rates=(1e-2,)).build(task, task.limits) for task in (toy_task(), toy_task())]
+    found = [GaLore(rate=1e-2).build(task, task.limits) for task in (toy_task(), toy_task())]
     assert all(torch.equal(found[0].shipped[name], found[1].shipped[name]) for name in found[0].shipped)

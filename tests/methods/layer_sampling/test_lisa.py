@@ -47,7 +47,7 @@ def test_frozen_blocks_have_no_gradient_no_copy_and_no_optimizer_state(dtype: to
 @DTYPES
 def test_only_drawn_blocks_move_and_embedding_and_norm_always_do(dtype: torch.dtype) -> None:
     task = toy_task(dtype=dtype)
-    found = LISA(blocks=1, period=1, rates=(1e-2,)).build(task, task.limits)
+    found = LISA(blocks=1, period=1, rate=1e-2).build(task, task.limits)
     base = dict(task.model.named_parameters())
     moved = {name for name, weight in found.model.named_parameters() if not torch.equal(weight, base[name])}
     assert moved <= set(found.shipped)
@@ -59,7 +59,7 @@ def test_only_drawn_blocks_move_and_embedding_and_norm_always_do(dtype: torch.dt
 
 def test_what_is_shipped_makes_the_model_from_the_base() -> None:
     task = toy_task()
-    found = LISA(rates=(1e-2,)).build(task, task.limits)
+    found = LISA(rate=1e-2).build(task, task.limits)
     rebuilt = task.copied()
     rebuilt.load_state_dict(found.shipped, strict=False)
     ids = task.validation()[0].input_ids
@@ -69,7 +69,7 @@ def test_what_is_shipped_makes_the_model_from_the_base() -> None:
 
 def test_fixed_blocks_stay() -> None:
     task = toy_task()
-    found = LISA(period=None, rates=(1e-2,)).build(task, task.limits)
+    found = LISA(period=None, rate=1e-2).build(task, task.limits)
     assert len({name.split(".")[2] for name in found.shipped if ".layers." in name}) == 2
 
 
@@ -92,7 +92,7 @@ def test_a_sleeping_block_loses_its_moments_and_wakes_without() -> None:
 
 
 def test_the_seed_alone_decides() -> None:
-    models = [LISA(rates=(1e-2,)).build(task, task.limits).model for task in (toy_task(), toy_task(), toy_task(seed=1))]
+    models = [LISA(rate=1e-2).build(task, task.limits).model for task in (toy_task(), toy_task(), toy_task(seed=1))]
     states = [torch.cat([w.flatten() for w in model.parameters()]) for model in models]
     assert torch.equal(states[0], states[1])
     assert not torch.equal(states[0], states[2])
@@ -114,7 +114,7 @@ def test_points_that_are_out_of_reach_are_told() -> None:
         assert LISA().supports(task, task.limits)
     task = toy_task(result={"training_memory_ratio": 0.5})
     assert LISA().supports(task, task.limits) is None
-    found = LISA(rates=(1e-3,)).build(task, task.limits)
+    found = LISA(rate=1e-3).build(task, task.limits)
     assert found.trainer is not None
     assert task.memory_ratio(found.trainer) <= 0.5
     assert LISA().supports(toy_task(track="merge"), task.limits)

@@ -63,7 +63,7 @@ def test_blocks_train_as_often_as_their_scores_say() -> None:
 
 def test_what_is_built_trains_the_blocks_with_outliers() -> None:
     task = with_outliers(toy_task(), {1: 40, 4: 40})
-    found = OwLore(blocks=2, rates=(1e-3,)).build(task, task.limits)
+    found = OwLore(blocks=2, rate=1e-3).build(task, task.limits)
     assert {name.split(".")[2] for name in found.shipped if ".layers." in name} == {"1", "4"}
 
 
@@ -100,7 +100,7 @@ def test_drawn_matrices_change_by_the_rank_and_the_rest_by_plain_adamw() -> None
 
 def test_what_supports_expects_is_what_a_step_holds() -> None:
     task = toy_task(result={"training_memory_ratio": 0.5})
-    method = OwLore(rank=8, rates=(1e-3,))
+    method = OwLore(rank=8, rate=1e-3)
     assert method.supports(task, task.limits) is None
     found = method.build(task, task.limits)
     assert found.trainer is not None
@@ -114,6 +114,6 @@ def test_what_supports_expects_is_what_a_step_holds() -> None:
 
 
 def test_the_seed_alone_decides() -> None:
-    found = [OwLore(rates=(1e-2,)).build(task, task.limits) for task in (toy_task(), toy_task())]
+    found = [OwLore(rate=1e-2).build(task, task.limits) for task in (toy_task(), toy_task())]
     assert found[0].shipped.keys() == found[1].shipped.keys()
     assert all(torch.equal(found[0].shipped[name], found[1].shipped[name]) for name in found[0].shipped)
