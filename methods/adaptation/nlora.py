@@ -75,7 +75,7 @@ class NLoRA(Method[FineTuningTask]):
     middle: bool = False
     inverse: bool = True
     rank: int = 8
-    rate: float = 6e-5
+    rate: float = 2e-5
     rates: tuple[float, ...] = (6e-6, 2e-5, 6e-5, 2e-4)
 
     def supports(self, task: FineTuningTask, limits: Limits) -> str | None:

@@ -73,7 +73,7 @@ class SMoRA(Method[FineTuningTask]):
     partition: int = 1
     alpha_over_active: float = 2.0
     balance: float = 1e-3
-    rate: float = 3e-3
+    rate: float = 1e-3
     rates: tuple[float, ...] = ADAPTER_RATES
 
     def supports(self, task: FineTuningTask, limits: Limits) -> str | None:
