@@ -1,54 +1,59 @@
 """How the learning rates of short trainings are chosen: `python -m methods.learning_rates SLUG[:VARIANT]@POINT ...`
 
-Trains a method at the embedded scale once with each of its `rates`, to the end, with a seed that no record has, and
-writes the loss over the validation examples (a part of the training split) to learning_rates.json. While the best rate
-is the first or the last that was tried, the next one beyond it is tried too. The method's `rate` is to be the best: a
-test holds the two against each other.
+Trains a method at the embedded scale with each of its `rates`, to the end, with a seed that no record has, and adds
+the loss over the validation examples (a part of the training split) to learning_rates.json. While the best rate is the
+first or the last that was tried, the next one beyond it is tried too. The method's `rate` is to be the best: a test
+holds the two against each other. Where two are close, another `--seed` decides (`--rate` for these alone): a rate near
+the edge of divergence may be best with one seed and fail with the next.
 """
 
 import argparse
 import json
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from bench.contract.registry import configured, load
 
 SUITE, SCALE, SEED = "lm-finetuning", "embedded", 1000
 FILE = Path(__file__).with_suffix(".json")
-"""Of each method and point, the loss of each rate: nats per token of the answers, the mean over the batches."""
+"""Of each method and point, the losses of each rate, one a seed from SEED on: nats per token of the answers."""
+
+Losses = dict[str, list[float]]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m methods.learning_rates", description=str(__doc__).splitlines()[0])
     parser.add_argument("what", nargs="+", metavar="SLUG[:VARIANT]@POINT")
-    for what in parser.parse_args().what:
+    parser.add_argument("--seed", type=int, default=SEED)
+    parser.add_argument("--rate", type=float, action="append", help="this alone; repeat for more")
+    arguments = parser.parse_args()
+    for what in arguments.what:
         losses = known().get(what, {})
-        try_all(what, losses)
+        if arguments.rate:
+            for rate in arguments.rate:
+                try_one(what, rate, arguments.seed, losses)
+        else:
+            try_all(what, losses)
         FILE.write_text(json.dumps(known() | {what: losses}, indent=1, sort_keys=True) + "\n")
 
 
-def known() -> dict[str, dict[str, float]]:
-    """What has been tried, by "slug@point": the loss of each rate."""
+def known() -> dict[str, Losses]:
+    """What has been tried, by "slug@point": the losses of each rate."""
     return json.loads(FILE.read_text()) if FILE.exists() else {}
 
 
-def best(losses: Mapping[str, float]) -> float:
-    """The rate with the least loss."""
-    return float(min(losses, key=losses.__getitem__))
+def best(losses: Losses) -> float:
+    """The rate with the least mean loss."""
+    return float(min(losses, key=lambda rate: fmean(losses[rate])))
 
 
-def try_all(what: str, losses: dict[str, float]) -> None:
-    """Fill `losses` in, by rate."""
-    name, _, point = what.partition("@")
-    slug, _, variant = name.partition(":")
-    registry = load()
-    method = configured(registry.method(slug), variant or "default")
-    rates = sorted(method.rates)
+def try_all(what: str, losses: Losses) -> None:
+    """Fill `losses` in, for the first seed."""
+    rates = sorted(_configured(what).rates)
     while missing := [rate for rate in rates if f"{rate:g}" not in losses]:
-        losses[f"{missing[0]:g}"] = _loss(registry, replace(method, rate=missing[0]), point)
-        print(f"{what} {missing[0]:g}: {losses[f'{missing[0]:g}']:.4f}", flush=True)
+        try_one(what, missing[0], SEED, losses)
         if len(missing) > 1:
             continue
         if best(losses) == rates[-1]:
@@ -57,10 +62,23 @@ def try_all(what: str, losses: dict[str, float]) -> None:
             rates.insert(0, float(f"{rates[0] * rates[0] / rates[1]:.1g}"))
 
 
-def _loss(registry: Any, method: Any, point: str) -> float:
+def try_one(what: str, rate: float, seed: int, losses: Losses) -> None:
+    """Add one training's loss."""
+    found = _loss(replace(_configured(what), rate=rate), what.partition("@")[2], seed)
+    losses.setdefault(f"{rate:g}", []).append(found)
+    print(f"{what} {rate:g}, seed {seed}: {found:.4f}", flush=True)
+
+
+def _configured(what: str) -> Any:
+    slug, _, variant = what.partition("@")[0].partition(":")
+    return configured(load().method(slug), variant or "default")
+
+
+def _loss(method: Any, point: str, seed: int) -> float:
+    registry = load()
     suite = registry.suite(SUITE)
     at = registry.point(SUITE, point).at(SCALE)
-    task = suite.task(scale=SCALE, base=suite.info.bases[SCALE][0], point=at, seed=SEED, device="cpu")
+    task = suite.task(scale=SCALE, base=suite.info.bases[SCALE][0], point=at, seed=seed, device="cpu")
     try:
         return round(float(method.build(task, at.limits).curve.validation[-1]), 4)
     except FloatingPointError:

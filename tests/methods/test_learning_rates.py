@@ -22,12 +22,12 @@ def test_the_rate_is_the_best_that_was_tried_and_none_beyond_it_is_left(what: st
 def test_the_search_goes_on_until_the_best_has_neighbours(
     at: float, tried: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def loss(registry: Any, method: Any, point: str) -> float:
-        assert point == "tokens"
+    def loss(method: Any, point: str, seed: int) -> float:
+        assert (point, seed) == ("tokens", learning_rates.SEED)
         return abs(method.rate - at)
 
     monkeypatch.setattr(learning_rates, "_loss", loss)
-    losses: dict[str, float] = {}
+    losses: learning_rates.Losses = {}
     try_all("lora@tokens", losses)
     assert best(losses) == pytest.approx(at)
     assert len(losses) == tried
