@@ -83,7 +83,7 @@ class KaSA(Method[FineTuningTask]):
     alpha_over_rank: float = 2.0
     beta: float = 1e-4
     gamma: float = 1e-3
-    rate: float = 1e-2
+    rate: float = 3e-3
     rates: tuple[float, ...] = ADAPTER_RATES
 
     def supports(self, task: FineTuningTask, limits: Limits) -> str | None:
