@@ -22,7 +22,7 @@ def shipped(method: AdaLoRA, task: FineTuningTask) -> tuple[Any, int]:
 def test_no_more_is_kept_than_a_lora_of_the_average_rank_has(tokens: int) -> None:
     """Even of a training of one step, or where ranks gather in wide layers."""
     task = toy_task(tokens=tokens)
-    tuned, count = shipped(AdaLoRA(rank=4, rates=(1e-2,)), task)
+    tuned, count = shipped(AdaLoRA(rank=4, rate=1e-2), task)
     most = shipped_parameters(task, decoder_linears(task.model), 4, with_singular_values)
     assert 0.9 * most < count <= most
     ranks = {name: tensor.shape[1] for name, tensor in tuned.shipped.items() if name.endswith(".b")}
@@ -33,7 +33,7 @@ def test_no_more_is_kept_than_a_lora_of_the_average_rank_has(tokens: int) -> Non
 
 def test_the_kept_triplets_are_all_that_was_merged() -> None:
     task = toy_task(tokens=1000)
-    method = AdaLoRA(rank=4, rates=(1e-2,))
+    method = AdaLoRA(rank=4, rate=1e-2)
     tuned, _ = shipped(method, task)
     for name in decoder_linears(task.model):
         a, e, b = (tuned.shipped[f"{name}.{part}"] for part in "aeb")

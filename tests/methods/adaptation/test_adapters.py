@@ -27,11 +27,11 @@ STARTS_AS_THE_BASE: list[Method[Any]] = [
     DoRA(**SETTINGS),
     AdaLoRA(**SETTINGS),
     KaSA(truncate=False, **SETTINGS),
-    NLoRA(rank=4, rates=(1e-4,)),
-    NLoRA(rank=4, rates=(3e-3,), nystrom=False),
-    SMoRA(rank=8, active=2, rates=(3e-3,)),
-    SMoRA(rank=8, active=4, partition=2, rates=(3e-3,)),
-    IncreLoRA(rank=4, rates=(3e-3,)),
+    NLoRA(rank=4, rate=1e-4),
+    NLoRA(rank=4, rate=3e-3, nystrom=False),
+    SMoRA(rank=8, active=2, rate=3e-3),
+    SMoRA(rank=8, active=4, partition=2, rate=3e-3),
+    IncreLoRA(rank=4, rate=3e-3),
 ]
 EVERY: list[Method[Any]] = [*STARTS_AS_THE_BASE, KaSA(**SETTINGS)]
 

@@ -9,7 +9,7 @@ from tests.methods.finetuning_toys import toy_task
 
 def test_each_row_of_the_merged_weight_is_as_long_as_its_shipped_length() -> None:
     task = toy_task(tokens=300)
-    tuned = DoRA(rank=4, rates=(3e-3,)).build(task, task.limits)
+    tuned = DoRA(rank=4, rate=3e-3).build(task, task.limits)
     for name in decoder_linears(task.model):
         length = tuned.shipped[f"base_model.model.{name}.lora_magnitude_vector.default.weight"]
         assert torch.allclose(torch.linalg.norm(tuned.model.get_submodule(name).weight, dim=1), length, rtol=1e-4)

@@ -22,7 +22,7 @@ def test_it_ends_exactly_on_its_budget_of_ranks_within_the_parameters_of_a_lora(
     tokens: int, rank: int, gain: int | None
 ) -> None:
     task = toy_task(tokens=tokens)
-    tuned = IncreLoRA(rank=rank, gain=gain, rates=(1e-2,)).build(task, task.limits)
+    tuned = IncreLoRA(rank=rank, gain=gain, rate=1e-2).build(task, task.limits)
     targets = decoder_linears(task.model)
     ranks = [len(tensor) for name, tensor in tuned.shipped.items() if name.endswith(".e")]
     assert sum(ranks) == rank * len(targets)

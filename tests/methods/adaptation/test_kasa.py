@@ -47,7 +47,7 @@ def test_the_penalty_is_the_paper_s_over_the_layers() -> None:
 
 def test_singular_values_train_and_are_merged_and_shipped() -> None:
     task = toy_task(tokens=1000)
-    tuned = KaSA(rank=4, truncate=False, rates=(3e-3,)).build(task, task.limits)
+    tuned = KaSA(rank=4, truncate=False, rate=3e-3).build(task, task.limits)
     _, start, _ = begun(truncate=False)
     name = decoder_linears(task.model)[0]
     key = f"base_model.model.{name}.lora_diag.default"

@@ -212,7 +212,7 @@ def test_the_whole_model_variant_moves_every_block_and_nothing_else() -> None:
 
 # --- all of them ------------------------------------------------------------------------------------------------------
 
-METHODS = [DPO(rate=1e-4), IRepair(rates=(1e-3,)), DomainAdaptiveTraining(rates=(1e-3,))]
+METHODS = [DPO(rate=1e-4), IRepair(rate=1e-3), DomainAdaptiveTraining(rate=1e-3)]
 
 
 @pytest.mark.parametrize("method", METHODS, ids=lambda method: method.card.slug)

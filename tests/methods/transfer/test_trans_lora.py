@@ -216,7 +216,7 @@ def updates_of(shipped: Any) -> dict[str, torch.Tensor]:
 
 def test_the_control_learns_from_the_real_examples() -> None:
     task = task_of()
-    tuned = TransferRealData(rates=(1e-3,)).build(task, task.limits)
+    tuned = TransferRealData(rate=1e-3).build(task, task.limits)
     assert tuned.curve.validation[-1] < tuned.curve.validation[0]
 
 
