@@ -3,15 +3,14 @@
 import hashlib
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
-from pathlib import Path
 from typing import Any
 
 from bench import measure
 from bench.contract import SCALES, Method
 from bench.contract.registry import Registry, UnknownName, configured
-from bench.contract.sources import sources
+from bench.contract.sources import source_hash, sources
 from bench.record.environment import hardware_class, library_versions, usable_cores
 from bench.record.schema import SCHEMA_VERSION, Record
 
@@ -108,18 +107,23 @@ def hyperparameters(method: Method[Any]) -> dict[str, Any]:
 
 
 def key(registry: Registry, job: Job) -> str:
-    """Hash of everything that goes into a run: a record with another key is stale."""
+    """Hash of everything that goes into a run, comments and docstrings apart: a record with another key is stale."""
     suite = registry.suite(job.suite)
     method = registry.method(job.method)
     point = suite.info.points[job.point].at(job.scale)
     inputs = {
         "schema": SCHEMA_VERSION,
         "instruments": measure.VERSION,
-        "suite": _hash_files(path for path in suite.info.folder.rglob("*") if path.suffix in (".py", ".yaml")),
-        "suite_settings": [suite.info.version, suite.info.baseline, suite.info.settings, suite.info.timing[job.scale]],
+        "suite": source_hash(path for path in suite.info.folder.rglob("*") if path.suffix in (".py", ".yaml")),
+        "suite_settings": [
+            suite.info.version,
+            suite.info.baseline,
+            _at_scale(suite.info.settings, job.scale),
+            suite.info.timing[job.scale],
+        ],
         "point": [point.limits.result, point.limits.build_seconds, point.limits.build_memory_bytes],
         "point_settings": [point.limits.supplies, point.settings],
-        "method": _hash_files(sources(sys.modules[method.__module__])),
+        "method": source_hash(sources(sys.modules[method.__module__])),
         "hyperparameters": hyperparameters(configured(method, job.variant)),
         "job": {name: value for name, value in asdict(job).items() if name != "timed"},
         "hardware": hardware_class(job.device, job.threads),
@@ -151,8 +155,10 @@ def _configurations(registry: Registry, suite: str, name: str, points: Sequence[
     return [(slug, each, place) for each in ([variant] if variant else method.variants) for place in points]
 
 
-def _hash_files(paths: Iterable[Path]) -> str:
-    digest = hashlib.sha256()
-    for path in sorted(paths):
-        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
-    return digest.hexdigest()
+def _at_scale(settings: Any, scale: str) -> Any:
+    """Settings without those of other scales."""
+    if not isinstance(settings, Mapping):
+        return settings
+    if scale in settings and set(settings) <= set(SCALES):
+        return settings[scale]
+    return {name: _at_scale(value, scale) for name, value in settings.items()}

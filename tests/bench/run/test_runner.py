@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -115,6 +116,20 @@ def test_key_changes_with_every_input(toy_registry: Registry, monkeypatch: pytes
     assert not keys(seeds=[7]) & first
     monkeypatch.setattr("bench.run.plan.library_versions", lambda: {"torch": "0.1"})
     assert not keys() & first
+
+
+def test_key_knows_the_settings_of_its_own_scale_alone(toy_registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    (job,) = make_plan(toy_registry, suite="toy", methods=["toy-half:default@half"], scale="tiny", seeds=[0])
+
+    def key_with(**settings: object) -> str:
+        info = replace(toy_registry.suite("toy").info, settings=settings)
+        monkeypatch.setattr(toy_registry.suite("toy"), "info", info)
+        return key(toy_registry, job)
+
+    first = key_with(sizes={"tiny": 1, "embedded": 2}, mode={"tiny": 1, "large": 2})
+    assert key_with(sizes={"tiny": 1, "embedded": 9}, mode={"tiny": 1, "large": 2}) == first
+    assert key_with(sizes={"tiny": 9, "embedded": 2}, mode={"tiny": 1, "large": 2}) != first
+    assert key_with(sizes={"tiny": 1, "embedded": 2}, mode={"tiny": 1, "large": 9}) != first  # not names of scales
 
 
 def test_stale_record_is_outstanding(toy_registry: Registry, tmp_path: Path) -> None:
