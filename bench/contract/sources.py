@@ -28,7 +28,7 @@ def sources(module: ModuleType) -> set[Path]:
 
 
 def source_hash(paths: Iterable[Path]) -> str:
-    """Hash of what files do: of Python without comments, docstrings and layout, of others byte by byte.
+    """Hash of what files do: of Python without comments, docstrings, layout and what cards say, of others byte by byte.
 
     So that better words do not make hours of measurements stale. Raises SyntaxError for Python that can't be read.
     """
@@ -45,8 +45,13 @@ def _code(source: bytes) -> bytes:
 
 
 class _WithoutText(ast.NodeTransformer):
-    """Drops strings that stand alone: docstrings of modules, classes, functions and fields."""
+    """Drops strings that stand alone (docstrings of modules, classes, functions and fields) and what a Card is given."""
 
     def visit_Expr(self, node: ast.Expr) -> ast.Expr | None:
         alone = isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
         return None if alone else node
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        if isinstance(node.func, ast.Name) and node.func.id == "Card":
+            return node.func
+        return self.generic_visit(node)

@@ -107,7 +107,7 @@ def hyperparameters(method: Method[Any]) -> dict[str, Any]:
 
 
 def key(registry: Registry, job: Job) -> str:
-    """Hash of everything that goes into a run, comments and docstrings apart: a record with another key is stale."""
+    """Hash of everything that goes into a run, words about it apart: a record with another key is stale."""
     suite = registry.suite(job.suite)
     method = registry.method(job.method)
     point = suite.info.points[job.point].at(job.scale)

@@ -10,6 +10,7 @@ CODE = '''"""A module."""
 
 class Box:
     """A box."""
+    card = Card(slug="box", claims=(Claim("small"),))
     side: float = 1.0
     """In metres."""
 
@@ -29,6 +30,7 @@ def hashed(folder: Path, text: str, name: str = "code.py") -> str:
     ("old", "new"),
     [
         ("A module.", "Of boxes."),
+        ('Claim("small"),', 'Claim("large"), Claim("round")'),
         ("A box.", "Two lines.\n\n    About a box."),
         ("In metres.", "In feet."),
         ('        """In cubic metres."""\n', ""),
