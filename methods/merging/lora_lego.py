@@ -69,10 +69,11 @@ class LoRALego(Method[FineTuningTask]):
         ),
         notes="No public code was found. The abstract leaves the formulas of the double weighting open; ours follow "
         "its description: norms against what averaging takes away, the output against the number of units. Units are "
-        "clustered as A's row and B's column one behind the other, by Euclidean distance (k-means of SciPy), "
-        "each layer by itself. The scale of a LoRA is folded evenly into both. With as many clusters as units nothing "
-        "is averaged: without the weight of the output it is then the exact sum. The suite's LoRAs start from "
-        "random matrices of their own, as those of strangers do.",
+        "clustered as A's row and B's column one behind the other, by Euclidean distance (k-means of SciPy), each "
+        "layer by itself. The scale of a LoRA is folded evenly into both. With as many clusters as units nothing is "
+        "averaged: without the weight of the output it is then the exact sum. The suite's LoRAs start from random "
+        "matrices of their own, as those of strangers do. Measured at the embedded scale: better than averages and "
+        "task arithmetic, worse than TIES, which ships whole weights.",
     )
     variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "default": {},
