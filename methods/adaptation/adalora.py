@@ -46,7 +46,7 @@ class AdaLoRA(Method[FineTuningTask]):
     warm_up: float = 0.1
     final: float = 0.4
     orthogonality: float = 0.5
-    rate: float = 3e-3
+    rate: float = 1e-2
     rates: tuple[float, ...] = ADAPTER_RATES
 
     def supports(self, task: FineTuningTask, limits: Limits) -> str | None:

@@ -34,7 +34,7 @@ class PiSSA(Method[FineTuningTask]):
         "decomposition.",
     )
     rank: int = 8
-    rate: float = 3e-4
+    rate: float = 1e-3
     rates: tuple[float, ...] = (1e-4, 3e-4, 1e-3)
 
     def supports(self, task: FineTuningTask, limits: Limits) -> str | None:

@@ -66,7 +66,7 @@ class LISA(Method[FineTuningTask]):
 
     blocks: int = 2
     period: int | None = 5
-    rate: float = 6e-5
+    rate: float = 7e-4
     rates: tuple[float, ...] = WEIGHT_RATES
 
     def supports(self, task: FineTuningTask, limits: Limits) -> str | None:
