@@ -75,7 +75,7 @@ class IncreLoRA(Method[FineTuningTask]):
     smoothing: float = 0.85
     orthogonality: float = 0.1
     alpha_over_rank: float = 2.0
-    rate: float = 3e-3
+    rate: float = 3e-2
     rates: tuple[float, ...] = ADAPTER_RATES
 
     def supports(self, task: FineTuningTask, limits: Limits) -> str | None:

@@ -41,7 +41,7 @@ class GaLore(Method[FineTuningTask]):
     rank: int = 256
     gap: int = 20
     scale: float = 0.25
-    rate: float = 3e-3
+    rate: float = 1e-3
     rates: tuple[float, ...] = ADAPTER_RATES
 
     def supports(self, task: FineTuningTask, limits: Limits) -> str | None:
