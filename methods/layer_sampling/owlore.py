@@ -91,7 +91,7 @@ class OwLore(Method[FineTuningTask]):
     period: int = 5
     rank: int = 256
     gap: int = 100
-    rate: float = 1e-4
+    rate: float = 9e-4
     rates: tuple[float, ...] = (3e-5, 1e-4, 3e-4)
 
     def supports(self, task: FineTuningTask, limits: Limits) -> str | None:
