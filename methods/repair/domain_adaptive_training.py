@@ -32,7 +32,7 @@ class DomainAdaptiveTraining(Method[FineTuningTask]):
     )
 
     batch: int = BATCH
-    rate: float = 6e-5
+    rate: float = 2e-5
     rates: tuple[float, ...] = WEIGHT_RATES
 
     def supports(self, task: FineTuningTask, limits: Limits) -> str | None:
