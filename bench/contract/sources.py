@@ -45,7 +45,8 @@ def _code(source: bytes) -> bytes:
 
 
 class _WithoutText(ast.NodeTransformer):
-    """Drops strings that stand alone (docstrings of modules, classes, functions and fields) and what a Card is given."""
+    """Drops strings that stand alone, as docstrings of modules, classes, functions and fields do, and what a Card is
+    given."""
 
     def visit_Expr(self, node: ast.Expr) -> ast.Expr | None:
         alone = isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)

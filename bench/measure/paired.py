@@ -309,10 +309,13 @@ class _Session:
 def quiet_collector() -> Iterator[Callable[[], None]]:
     """The garbage collector off, so that it interrupts no step. Yields what collects between trials, cheaply: what was
     there at the start is left out, once a second at most, and taking one part in _UPKEEP of the time. May be nested.
+    Where somebody has frozen objects already, theirs alone are left out, and stay so.
     """
     outermost = gc.isenabled()
+    freezes = outermost and not gc.get_freeze_count()
     if outermost:
         gc.disable()
+    if freezes:
         gc.freeze()
     cost, last = 0, _now()
 
@@ -328,6 +331,7 @@ def quiet_collector() -> Iterator[Callable[[], None]]:
     try:
         yield collect
     finally:
-        if outermost:
+        if freezes:
             gc.unfreeze()
+        if outermost:
             gc.enable()

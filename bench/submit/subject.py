@@ -47,7 +47,7 @@ class MethodSubject:
 
     @cached_property
     def jobs(self) -> list[Job]:
-        """Every variant at every operating point at tiny scale, scored but not timed, on one thread.
+        """Every variant that is tried at every operating point at tiny scale, scored but not timed, on one thread.
 
         On the suite's first base; if the method says of all of them that it can't be run there, on the next one.
         """
@@ -62,7 +62,7 @@ class MethodSubject:
         return make_plan(
             self.registry,
             suite=suite,
-            methods=[self.slug],
+            methods=[f"{self.slug}:{variant}" for variant in self.variants],
             seeds=[0],
             scale="tiny",
             base=base,
@@ -84,13 +84,11 @@ class MethodSubject:
     @cached_property
     def tried(self) -> list[Job]:
         """The jobs that are run, in order."""
-        jobs = [job for job in self.jobs if job.variant in self.variants]
-        if self.thorough:
-            return jobs
-        for number, job in enumerate(jobs, start=1):
-            if self.trial(job).outcome.status == "ok":
-                return jobs[:number]
-        return jobs
+        if not self.thorough:
+            for number, job in enumerate(self.jobs, start=1):
+                if self.trial(job).outcome.status == "ok":
+                    return self.jobs[:number]
+        return self.jobs
 
     @cached_property
     def first_ok(self) -> dict[str, Job]:

@@ -1,5 +1,6 @@
 """Paired times: which pairs are kept, in which order both sides run, and what is taken out of a time."""
 
+import gc
 import logging
 import time
 from collections.abc import Callable, Iterator
@@ -148,6 +149,21 @@ def test_warm_up_is_cut_and_counted() -> None:
     times = measure(steps(lambda x: next(seconds), 60), None, None)["call"]
     assert times.warm_up == 3
     assert max(times.candidate + times.baseline) < 1.1
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+def test_what_somebody_froze_stays_frozen_and_nothing_else(frozen: bool) -> None:
+    gc.unfreeze()
+    if frozen:
+        gc.freeze()
+    before = gc.get_freeze_count()
+    with paired.quiet_collector(), paired.quiet_collector():
+        assert not gc.isenabled()
+        assert gc.get_freeze_count() > 0
+    after = gc.get_freeze_count()
+    gc.unfreeze()
+    assert gc.isenabled()
+    assert after == before
 
 
 @pytest.mark.usefixtures("told")
