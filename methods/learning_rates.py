@@ -15,6 +15,7 @@ from statistics import fmean
 from typing import Any
 
 from bench.contract.registry import configured, load
+from suites.lm_finetuning.training import Learner, validation_loss
 
 SUITE, SCALE, SEED = "lm-finetuning", "embedded", 1000
 FILE = Path(__file__).with_suffix(".json")
@@ -80,9 +81,12 @@ def _loss(method: Any, point: str, seed: int) -> float:
     at = registry.point(SUITE, point).at(SCALE)
     task = suite.task(scale=SCALE, base=suite.info.bases[SCALE][0], point=at, seed=seed, device="cpu")
     try:
-        return round(float(method.build(task, at.limits).curve.validation[-1]), 4)
+        tuned = method.build(task, at.limits)
     except FloatingPointError:
         return float("inf")
+    # What is trained in parts has no curve of the whole.
+    found = tuned.curve.validation[-1:] or [validation_loss(Learner(tuned.model), task.validation())]
+    return round(found[0], 4)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 from bench.contract import Card, Claim, Limits, Method
-from methods._finetuning import ADAPTER_RATES, best_rate
+from methods._finetuning import ADAPTER_RATES, best_rate, rates_for
 from methods.unlearning._orders import cyclic_orders, matched_orders
 from methods.unlearning._voters import PartLearner, Voters, layer_groups, place, prefix_within, split
 from suites._peft import decoder_linears
@@ -63,8 +63,8 @@ class S3T(Method[FineTuningTask]):
         ),
         notes="All orders share the operating point's tokens, so that with B orders only the first 1/B of the examples "
         "is learned, where the paper's budget grows with B; an example that was never learned needs nothing when it "
-        "is deleted. The learning rate is chosen on the topmost group, once, and stays; the "
-        "search for it has seen examples that may be deleted later. Fewer rotations than slices "
+        "is deleted. The learning rate is chosen once (at full scale on the topmost group) and stays; the search "
+        "for it has seen examples that may be deleted later. Fewer rotations than slices "
         "begin far apart, where the public code takes neighbouring ones. The matching weighs an order by the slices it "
         "is expected to keep; the public code weighs later slices more. The groups cover all blocks. Plain LoRA "
         "scaling (alpha over rank), no dropout. A dead shard learns nothing again until all are dead.",
@@ -83,6 +83,7 @@ class S3T(Method[FineTuningTask]):
     batch: int = 4
     rank: int = 8
     alpha_over_rank: float = 2.0
+    rate: float = 3e-3
     rates: tuple[float, ...] = ADAPTER_RATES
 
     def supports(self, task: FineTuningTask, limits: Limits) -> str | None:
@@ -93,7 +94,7 @@ class S3T(Method[FineTuningTask]):
         return None
 
     def build(self, task: FineTuningTask, limits: Limits) -> Tuned:
-        service = Service(self, task, best_rate(task, lambda: self._trial(task), self.rates))
+        service = Service(self, task, best_rate(task, lambda: self._trial(task), rates_for(task, self)))
         service.learn("training")
         return Tuned(
             model=service.voters.eval(),

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from torch import Tensor
 
 from bench.contract import Card, Limits, Method
-from methods._finetuning import ADAPTER_RATES, best_rate
+from methods._finetuning import ADAPTER_RATES, best_rate, rates_for
 from methods.unlearning._voters import PartLearner, Voters, place, split
 from suites._peft import decoder_linears
 from suites.lm_finetuning.candidate import Tuned
@@ -54,13 +54,14 @@ class SISA(Method[FineTuningTask]):
     batch: int = 4
     rank: int = 8
     alpha_over_rank: float = 2.0
+    rate: float = 3e-3
     rates: tuple[float, ...] = ADAPTER_RATES
 
     def supports(self, task: FineTuningTask, limits: Limits) -> str | None:
         return unsupported(task, ["unlearn"])
 
     def build(self, task: FineTuningTask, limits: Limits) -> Tuned:
-        service = Service(self, task, best_rate(task, lambda: self._trial(task), self.rates))
+        service = Service(self, task, best_rate(task, lambda: self._trial(task), rates_for(task, self)))
         service.learn()
         return Tuned(
             model=service.voters.eval(),

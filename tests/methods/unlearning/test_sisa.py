@@ -140,7 +140,7 @@ def test_without_voters_the_base_answers() -> None:
 
 def test_the_candidate_is_made_of_adapters_on_one_base() -> None:
     task = task_of()
-    tuned = SISA(rates=(RATE,)).build(task, task.limits)
+    tuned = SISA(rate=RATE).build(task, task.limits)
     adapters = sum(w.numel() for w in tuned.shipped.values())
     base = sum(w.numel() for w in task.model.parameters())
     assert sum(w.numel() for w in tuned.model.parameters()) == base + adapters
