@@ -83,7 +83,7 @@ class S3T(Method[FineTuningTask]):
     batch: int = 4
     rank: int = 8
     alpha_over_rank: float = 2.0
-    rate: float = 3e-3
+    rate: float = 1e-2
     rates: tuple[float, ...] = ADAPTER_RATES
 
     def supports(self, task: FineTuningTask, limits: Limits) -> str | None:
