@@ -14,8 +14,9 @@ MARGIN = 0.02
 def improvement(row: Row, other: Row, metric: Metric) -> Estimate | None:
     """By which fraction of the other's value the row is better (positive) or worse (negative); None: not comparable.
 
-    Scores are compared item by item over the same data. Times are compared by their ratios to the baseline where both
-    have them, since those were measured next to it. A figure is exact: its interval has no width.
+    Scores are compared item by item over the same data, and seed by seed where both rows have the same seeds. Times are
+    compared by their ratios to the baseline where both have them, since those were measured next to it. A figure is
+    exact: its interval has no width.
     """
     if any(metric.name in record.quality for record in row.ok):
         change = _score_change(row, other, metric.name)
@@ -54,12 +55,12 @@ def cost_change(cost: Cost | None, other: Cost | None) -> Estimate | None:
 
 
 def _score_change(row: Row, other: Row, name: str) -> Estimate | None:
-    left = [record.quality[name] for record in row.ok if name in record.quality]
-    right = [record.quality[name] for record in other.ok if name in record.quality]
+    left, seeds = row.scores(name)
+    right, other_seeds = other.scores(name)
     if not left or not right:
         return None
     try:
-        change = pooled_difference(left, right)
+        change = pooled_difference(left, right, same_seeds=seeds == other_seeds)
     except ValueError:  # other items: another version of the data, or a run that was cut short
         return None
     if left[0].aggregate == "exp_mean":

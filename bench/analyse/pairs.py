@@ -46,7 +46,7 @@ def pairwise(rows: Sequence[Row], metric: Metric) -> Pairs:
         _compare_costs([rows[i] for i in others], metric.name, others, pairs)
         groups: dict[tuple[str, int], list[tuple[int, _Scored]]] = {}
         for i in scored:
-            found = _scored([record.quality[metric.name] for record in rows[i].ok if metric.name in record.quality])
+            found = _scored(*rows[i].scores(metric.name))
             if found is not None:
                 groups.setdefault((found.aggregate, found.table.shape[1]), []).append((i, found))
         for (aggregate, items), group in groups.items():
@@ -60,31 +60,33 @@ def pairwise(rows: Sequence[Row], metric: Metric) -> Pairs:
 class _Scored:
     """A score of a row: samples (seeds x items), the value of each seed, and each item's share in its error."""
 
+    seeds: tuple[int, ...]
     aggregate: str
     table: Matrix
     per_seed: Matrix
     shares: Matrix
     zero_one: bool
 
-    @property
-    def spread(self) -> float:
-        """Squared half width of Student's interval of the spread between seeds; 0 with too few of them."""
-        n = len(self.per_seed)
-        if n < MIN_SEEDS:
-            return 0.0
-        return float((_student(n - 1) * self.per_seed.std(ddof=1) / math.sqrt(n)) ** 2)
+
+def _squared_half_width(per_seed: Matrix) -> Matrix:
+    """Of Student's interval of the spread between seeds, along the last axis; 0 with too few of them."""
+    n = per_seed.shape[-1]
+    if n < MIN_SEEDS:
+        return np.zeros(per_seed.shape[:-1])
+    half: Matrix = _student(n - 1) * per_seed.std(axis=-1, ddof=1) / math.sqrt(n)
+    return half**2
 
 
-def _scored(seeds: Sequence[Samples]) -> _Scored | None:
-    if len({(len(seed.samples), seed.aggregate) for seed in seeds}) > 1 or not seeds[0].samples:
+def _scored(scores: Sequence[Samples], seeds: tuple[int, ...]) -> _Scored | None:
+    if len({(len(each.samples), each.aggregate) for each in scores}) > 1 or not scores[0].samples:
         return None
-    table = np.asarray([seed.samples for seed in seeds], dtype=np.float64)
-    weights = np.asarray([seed.weights or np.ones(table.shape[1]) for seed in seeds], dtype=np.float64)
+    table = np.asarray([each.samples for each in scores], dtype=np.float64)
+    weights = np.asarray([each.weights or np.ones(table.shape[1]) for each in scores], dtype=np.float64)
     totals = weights.sum(axis=1)
     per_seed = table.sum(axis=1) / totals
     shares = ((table - weights * per_seed[:, None]) / totals[:, None]).mean(axis=0)
     alike = bool(np.all(weights == 1)) and bool(np.all((table == table[0]) & ((table == 0) | (table == 1))))
-    return _Scored(seeds[0].aggregate, table, per_seed, shares, alike)
+    return _Scored(seeds, scores[0].aggregate, table, per_seed, shares, alike)
 
 
 def _compare_scores(rows: Sequence[_Scored], aggregate: str, items: int, at: Sequence[int], pairs: Pairs) -> None:
@@ -92,8 +94,12 @@ def _compare_scores(rows: Sequence[_Scored], aggregate: str, items: int, at: Seq
     first = np.array([row.table[0] for row in rows])
     tops = np.array([row.table.max() for row in rows])
     means = np.array([row.per_seed.mean() for row in rows])
-    spread = np.array([row.spread for row in rows])
+    spread = np.array([float(_squared_half_width(row.per_seed)) for row in rows])
     binary = np.array([row.zero_one for row in rows]) & (aggregate == "mean")
+    alike = {}
+    for seeds in {row.seeds for row in rows}:
+        same = [i for i, row in enumerate(rows) if row.seeds == seeds]
+        alike[seeds] = same, np.array([rows[i].per_seed for i in same])
     for i, where in enumerate(at):
         if aggregate == "max":
             value = low = high = tops[i] - tops
@@ -104,6 +110,8 @@ def _compare_scores(rows: Sequence[_Scored], aggregate: str, items: int, at: Seq
             if binary[i] and binary.any():
                 low[binary], high[binary] = _bonett_price(first[i] - first[binary])
             around = spread[i] + spread
+            same, per_seed = alike[rows[i].seeds]  # what makes a seed hard for both cancels
+            around[same] = _squared_half_width(rows[i].per_seed - per_seed)
             low = np.where(around > 0, value - np.hypot(value - low, np.sqrt(around)), low)
             high = np.where(around > 0, value + np.hypot(high - value, np.sqrt(around)), high)
             low, high = _where_not_finite(value, low, high)

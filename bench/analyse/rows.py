@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from bench.record.schema import Record, Status
+from bench.record.schema import Record, Samples, Status
 
 
 @dataclass(frozen=True, order=True)
@@ -43,6 +43,11 @@ class Row:
     def failed(self) -> tuple[Record, ...]:
         """The other records; each has its reason."""
         return tuple(record for record in self.records if record.status != "ok")
+
+    def scores(self, name: str) -> tuple[list[Samples], tuple[int, ...]]:
+        """A score of every record that counts and has it, and their seeds."""
+        having = [record for record in self.ok if name in record.quality]
+        return [record.quality[name] for record in having], tuple(record.seed for record in having)
 
     @property
     def status(self) -> Status:

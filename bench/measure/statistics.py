@@ -106,13 +106,15 @@ def paired_difference(a: SampleSet, b: SampleSet) -> Estimate:
     return pooled_difference([a], [b])
 
 
-def pooled_difference(a: Sequence[SampleSet], b: Sequence[SampleSet]) -> Estimate:
+def pooled_difference(a: Sequence[SampleSet], b: Sequence[SampleSet], *, same_seeds: bool = False) -> Estimate:
     """The difference a - b over the same items in the same order, each averaged over its seeds.
 
     "mean": the difference of the two means; "exp_mean": the relative change a/b - 1 (from the difference of the logs).
     Item by item, so what makes an item hard for both cancels. Pairs of 0/1 get the adjusted Wald interval of Bonett and
     Price (2012), which does not collapse when no pair disagrees. "max": a difference without an interval.
-    The spread between seeds of each side is added as in `pooled_estimate`. Raises ValueError if the items differ.
+    The spread between seeds of each side is added as in `pooled_estimate`. same_seeds: both have the same in the same
+    order; then that of the differences seed by seed is, so that what makes a seed hard for both (the data that it
+    draws) cancels too. Raises ValueError if the items differ.
     """
     aggregate, left, left_weights = _stack(a)
     other, right, right_weights = _stack(b)
@@ -139,7 +141,7 @@ def pooled_difference(a: Sequence[SampleSet], b: Sequence[SampleSet]) -> Estimat
     else:
         linear = _linear(left, left_weights, left_seeds) - _linear(right, right_weights, right_seeds)
         estimate = _student(value, linear)
-    estimate = _with_seed_spread(estimate, [left_seeds, right_seeds])
+    estimate = _with_seed_spread(estimate, [left_seeds - right_seeds] if same_seeds else [left_seeds, right_seeds])
     return _transformed(aggregate, estimate, change=True)
 
 

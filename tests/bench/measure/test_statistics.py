@@ -166,6 +166,13 @@ def test_seeds_do_not_count_as_items_but_their_spread_counts() -> None:
     against = pooled_difference(shifted, [Score("x", items.tolist())])
     assert against.value == pytest.approx(0, abs=1e-12)
     assert against.high == pytest.approx(4.3027 * 2 / math.sqrt(3), rel=1e-3)
+    # where both have the same seeds, what moves both alike says nothing of the difference
+    higher = [Score("x", (items + shift).tolist()) for shift in (-1.5, 0.5, 2.5)]
+    seed_by_seed = pooled_difference(higher, shifted, same_seeds=True)
+    assert (seed_by_seed.low, seed_by_seed.high) == pytest.approx((0.5, 0.5))
+    assert pooled_difference(higher, shifted).low < 0
+    turned = pooled_difference(higher[::-1], shifted, same_seeds=True)  # but what moves them apart counts
+    assert turned.high - 0.5 == pytest.approx(4.3027 * 4 / math.sqrt(3), rel=1e-3)
     assert pooled_estimate(shifted[:2]).high - pooled_estimate(shifted[:2]).value == pytest.approx(one.high - one.value)
 
 
