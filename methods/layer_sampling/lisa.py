@@ -56,11 +56,13 @@ class LISA(Method[FineTuningTask]):
             ),
         ),
         notes="All blocks are drawn with equal probability, exactly gamma of them, as in the public code; the paper's "
-        "general form gives each layer a probability of its own, which it then sets to 1 for embedding and head and to "
-        "gamma / blocks for the others. Moments of a block are dropped when it falls asleep, so that the saving is "
-        "real; the optimizer of the public code may keep them. Warm-up and decay run over the whole training, not over "
-        "a period. In a small model the embedding (a fifth of SmolLM2-135M) is most of what trains, so that a quarter "
-        "of full fine-tuning's memory is out of reach. What is shipped is every weight that trained at any time.",
+        "general form gives each layer a probability of its own, which it then sets to 1 for embedding and head and "
+        "to gamma / blocks for the others. Moments of a block are dropped when it falls asleep, so that the saving is "
+        "real; the optimizer of the public code may keep them. Warm-up and decay run over the whole training, not "
+        "over a period. In a small model the embedding (a fifth of SmolLM2-135M) is most of what trains, so that a "
+        "quarter of full fine-tuning's memory is out of reach. What is shipped is every weight that trained at any "
+        "time. Measured at the embedded scale: right answers as of LoRA and of full fine-tuning, within noise; more "
+        "memory than LoRA.",
     )
     variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {"default": {}, "fixed": {"period": None}}
 

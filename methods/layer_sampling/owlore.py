@@ -81,7 +81,9 @@ class OwLore(Method[FineTuningTask]):
         "over the first more than their scores say; ours are drawn systematically, so that each block is in with "
         "exactly gamma times its share of the scores. Optimizer state and directions of a block go when it falls "
         "asleep. Directions come from the eigenvectors of the gradient's Gram matrix in place of an SVD. Where no "
-        "weight stands out all blocks are drawn alike.",
+        "weight stands out all blocks are drawn alike. Measured at the embedded scale: right answers as of LoRA and "
+        "of full fine-tuning, within noise, with less memory than GaLore; drawing by outliers is not told apart from "
+        "drawing all alike.",
     )
     variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {"default": {}, "uniform": {"by_outliers": False}}
 

@@ -73,7 +73,7 @@ class LoRALego(Method[FineTuningTask]):
         "layer by itself. The scale of a LoRA is folded evenly into both. With as many clusters as units nothing is "
         "averaged: without the weight of the output it is then the exact sum. The suite's LoRAs start from random "
         "matrices of their own, as those of strangers do. Measured at the embedded scale: better than averages and "
-        "task arithmetic, worse than TIES, which ships whole weights.",
+        "task arithmetic, not told apart from TIES, which ships whole weights.",
     )
     variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "default": {},

@@ -69,8 +69,9 @@ class IRepair(Method[FineTuningTask]):
         "a step needs anyhow. The slice is of single blocks, not of neighbouring ones. A block's norm is over all of "
         "its weights, not divided by their number, as blocks are alike. Embeddings, head and last norm never train. "
         "Gradients of all blocks are computed to choose, and the optimizer's state of every block is kept for when it "
-        "is chosen again: the method saves no memory. The variant whole-model has all blocks in the slice: training of "
-        "all blocks with the KL term.",
+        "is chosen again: the method saves no memory. The variant whole-model has all blocks in the slice: training "
+        "of all blocks with the KL term. Measured at the embedded scale: repairs more than DPO and disturbs less, not "
+        "told apart from training all weights on right answers.",
     )
     variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "default": {},
