@@ -91,10 +91,11 @@ class ShiftAddLLM(Method[CausalLMTask]):
         "orthogonal matrices (QuIP's incoherence): left out, since it belongs to another paper and would put products "
         "back. How the cost of a matrix falls with its bits was left open by what we could read: here it is the "
         "sensitivity times the relative error of the codes, fitted on 32 of its columns. The code offers 2, 3 and 4 "
-        "bits; here up to 8, since the limits leave room. Scales are fitted for 128 columns at once and touched up in "
-        "a column's turn. Even sums are a second start of the fit, which the greedy one needs with many bits. "
-        "Measured at the embedded scale, with 4 bits: a little worse than `gptq` and `rtn` of the same bytes, and "
-        "slower than the dense model.",
+        "bits; here up to 8, since the limits leave room, but a matrix gets at most one choice more or less than all "
+        "alike would: free between 2 and 8 the sensitivities, which differ by orders of magnitude, leave most with 2. "
+        "Scales are fitted for 128 columns at once and touched up in a column's turn. Even sums are a second start of "
+        "the fit, which the greedy one needs with many bits. Measured at the embedded scale, with 4 bits: a little "
+        "worse than `gptq` and `rtn` of the same bytes, and slower than the dense model.",
     )
     variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "default": {},
@@ -159,8 +160,9 @@ class ShiftAddLLM(Method[CausalLMTask]):
         if not self.mixed:
             return [uniform] * len(weights)
         costs = _costs(candidate, windows[:SENSITIVITY_WINDOWS], self.damping, self.terms, self.rounds)
+        near = neighbours(uniform)
         while True:
-            bits = allocate(costs, sizes, budget)
+            bits = allocate(_only(near, costs), _only(near, sizes), budget)
             if self.bits is not None:
                 return bits
             figures = task.weigh(self._blank(task.model, bits, embeddings))
@@ -225,6 +227,16 @@ def _costs(model: Any, windows: Tensor, damping: float, terms: int, rounds: int)
                     bits: important * error for bits, error in relative_errors(weight, terms, rounds).items()
                 }
     return [by_name[name] for name in block_linears(model)]
+
+
+def neighbours(bits: int) -> tuple[int, ...]:
+    """The numbers of bits that a matrix may have where all alike would have `bits`: these, one choice fewer or more."""
+    place = CHOICES.index(bits)
+    return CHOICES[max(0, place - 1) : place + 2]
+
+
+def _only(bits: Sequence[int], each: Sequence[Mapping[int, Any]]) -> list[dict[int, Any]]:
+    return [{number: value[number] for number in bits} for value in each]
 
 
 def sensitivity(weight: Tensor, diagonal: Tensor) -> float:

@@ -25,7 +25,7 @@ from methods.quantisation._binary import (
 from methods.quantisation._binary_gptq import binary_codes, column_order, in_order
 from methods.quantisation._bit_allocation import allocate
 from methods.quantisation._shift_add import KERNEL_ROWS, ShiftAddLinear, packed_signs
-from methods.quantisation.shiftaddllm import CHOICES, ShiftAddLLM, sensitivity
+from methods.quantisation.shiftaddllm import CHOICES, ShiftAddLLM, neighbours, sensitivity
 from suites.lm_compression.task import CausalLMTask
 
 Make = Callable[..., CausalLMTask]
@@ -192,6 +192,7 @@ def test_quality_rises_with_the_bits_and_the_average_is_kept(toy_task: Make) -> 
         for bits in (4, 2):
             candidate = ShiftAddLLM(**QUICK, bits=bits, width=8).build(toy_task(), Limits())
             layers = [module for module in candidate.modules() if isinstance(module, ShiftAddLinear)]
+            assert {layer.bits for layer in layers} <= set(neighbours(bits))
             weights = sum(layer.in_features * layer.out_features for layer in layers)
             assert sum(layer.signs.nbytes for layer in layers) * 8 <= (bits + 0.5) * weights
             errors.append(float((candidate(ids).logits.float() - dense).norm() / dense.norm()))
