@@ -65,7 +65,8 @@ class SMoRA(Method[FineTuningTask]):
         "gradient of the factors is one product with a matrix that is zero at the others. It can't be merged, so the "
         "adapted model keeps its routers and is slower than the base. At points that limit what is shipped a router "
         "costs about half a LoRA. multi-lora: LoRAs of rank 4, as many ranks in total and active. Measured at the "
-        "embedded scale: right answers as of LoRA, far less forgotten, at more than twice the time of a step.",
+        "embedded scale: right answers as of LoRA within noise, less forgotten in each seed, at more than twice the "
+        "time of a step.",
     )
     variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {"default": {}, "multi-lora": {"partition": 4}}
 
