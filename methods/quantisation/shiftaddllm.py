@@ -95,9 +95,9 @@ class ShiftAddLLM(Method[CausalLMTask]):
         "alike would: free between 2 and 8 the sensitivities, which differ by orders of magnitude, leave most with 2. "
         "Scales are fitted for 128 columns at once and touched up in a column's turn. Even sums are a second start of "
         "the fit, which the greedy one needs with many bits. Measured at the embedded scale: at half of the bytes "
-        "(layers of 8 bits) a little worse than `gptq` and `rtn`, with 3 bits far worse than `gptq`; the allotment is "
-        "what hurts, as nearly all gate and up layers get 2 bits, while with 3 bits for all the layers' errors are "
-        "about those of `gptq`. Slower than the dense model.",
+        "(layers of about 8 bits) not told apart from `gptq` and `rtn`, with 3 bits far worse than `gptq`; the "
+        "allotment is what hurts, as nearly all gate and up layers get 2 bits, while with 3 bits for all the layers' "
+        "errors are about those of `gptq`. Slower than the dense model.",
     )
     variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "default": {},
