@@ -94,12 +94,12 @@ def _compare_scores(rows: Sequence[_Scored], aggregate: str, items: int, at: Seq
     first = np.array([row.table[0] for row in rows])
     tops = np.array([row.table.max() for row in rows])
     means = np.array([row.per_seed.mean() for row in rows])
-    spread = np.array([float(_squared_half_width(row.per_seed)) for row in rows])
+    spread = np.array([_squared_half_width(row.per_seed) for row in rows])
     binary = np.array([row.zero_one for row in rows]) & (aggregate == "mean")
-    alike = {}
+    by_seeds = {}
     for seeds in {row.seeds for row in rows}:
         same = [i for i, row in enumerate(rows) if row.seeds == seeds]
-        alike[seeds] = same, np.array([rows[i].per_seed for i in same])
+        by_seeds[seeds] = same, np.array([rows[i].per_seed for i in same])
     for i, where in enumerate(at):
         if aggregate == "max":
             value = low = high = tops[i] - tops
@@ -110,7 +110,7 @@ def _compare_scores(rows: Sequence[_Scored], aggregate: str, items: int, at: Seq
             if binary[i] and binary.any():
                 low[binary], high[binary] = _bonett_price(first[i] - first[binary])
             around = spread[i] + spread
-            same, per_seed = alike[rows[i].seeds]  # what makes a seed hard for both cancels
+            same, per_seed = by_seeds[rows[i].seeds]  # what makes a seed hard for both cancels
             around[same] = _squared_half_width(rows[i].per_seed - per_seed)
             low = np.where(around > 0, value - np.hypot(value - low, np.sqrt(around)), low)
             high = np.where(around > 0, value + np.hypot(high - value, np.sqrt(around)), high)

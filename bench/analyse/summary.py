@@ -93,7 +93,7 @@ def row_quality(row: Row) -> Mapping[str, Estimate]:
     names = dict.fromkeys(name for record in row.ok for name in record.quality)
     found = {}
     for name in names:
-        sets = [record.quality[name] for record in row.ok if name in record.quality]
+        sets, _ = row.scores(name)
         found[name] = pooled_estimate([s for s in sets if len(s.samples) == len(sets[-1].samples)])
     return found
 

@@ -92,12 +92,11 @@ class ShiftAddLLM(Method[CausalLMTask]):
         "back. How the cost of a matrix falls with its bits was left open by what we could read: here it is the "
         "sensitivity times the relative error of the codes, fitted on 32 of its columns. The code offers 2, 3 and 4 "
         "bits; here up to 8, since the limits leave room, but a matrix gets at most one choice more or less than all "
-        "alike would: free between 2 and 8 the sensitivities, which differ by orders of magnitude, leave most with 2. "
-        "Scales are fitted for 128 columns at once and touched up in a column's turn. Even sums are a second start of "
-        "the fit, which the greedy one needs with many bits. Measured at the embedded scale: at half of the bytes "
-        "(layers of about 8 bits) not told apart from `gptq` and `rtn`, with 3 bits far worse than `gptq`; the "
-        "allotment is what hurts, as nearly all gate and up layers get 2 bits, while with 3 bits for all the layers' "
-        "errors are about those of `gptq`. Slower than the dense model.",
+        "alike would, about as free as the code leaves it. Scales are fitted for 128 columns at once and touched up "
+        "in a column's turn. Even sums are a second start of the fit, which the greedy one needs with many bits. "
+        "Measured at the embedded scale: at half of the bytes (layers of about 8 bits) not told apart from `gptq` and "
+        "`rtn`, with 3 bits far worse than `gptq`, perhaps by the allotment: free between 2 and 8 bits it was worse "
+        "still. Slower than the dense model.",
     )
     variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "default": {},

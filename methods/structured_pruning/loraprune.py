@@ -80,7 +80,7 @@ class LoRAPrune(Method[CausalLMTask]):
         "structures are silenced where o_proj and down_proj read them (the code silences the outputs of the other "
         "projections). No dropout in LoRA. 32768 training tokens in 64 steps, where the paper has 20000 sequences of "
         "512; it prunes every 2 steps, not 10. Measured at the embedded scale: worse than `llm-pruner-style` at the "
-        "same FLOPs, where the paper has it better: it prunes and learns in the same 64 steps.",
+        "same FLOPs, where the paper has it better, perhaps because it prunes and learns in the same 64 steps.",
     )
     variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "default": {},
