@@ -103,6 +103,7 @@ class ShiftAddLLM(Method[CausalLMTask]):
         "lat": {"width": 8},
         "uniform": {"mixed": False},
         **{f"w{bits}": {"bits": bits} for bits in (4, 3, 2)},
+        "w3-uniform": {"bits": 3, "mixed": False},
     }
 
     bits: int | None = None
@@ -160,10 +161,11 @@ class ShiftAddLLM(Method[CausalLMTask]):
             budget, uniform = sum(size[self.bits] for size in sizes), self.bits
         if not self.mixed:
             return [uniform] * len(weights)
-        costs = _costs(candidate, windows[:SENSITIVITY_WINDOWS], self.damping, self.terms, self.rounds)
         near = neighbours(uniform)
+        costs = self._costs(candidate, windows[:SENSITIVITY_WINDOWS], near)
+        sizes = [{bits: size[bits] for bits in near} for size in sizes]
         while True:
-            bits = allocate(_only(near, costs), _only(near, sizes), budget)
+            bits = allocate(costs, sizes, budget)
             if self.bits is not None:
                 return bits
             figures = task.weigh(self._blank(task.model, bits, embeddings))
@@ -185,6 +187,21 @@ class ShiftAddLLM(Method[CausalLMTask]):
             ):
                 return budget, bits
         raise OverBudget("stored_ratio", figures["stored_ratio"], limits.result["stored_ratio"])
+
+    def _costs(self, model: Any, windows: Tensor, choices: Sequence[int]) -> list[dict[int, float]]:
+        """Cost of each number of bits, for each of block_linears: sensitivity times relative error of the codes."""
+        by_name = {}
+        layers = model.get_decoder().layers
+        prefix = next(name for name, module in model.named_modules() if module is layers)
+        for step in walk_blocks(model, windows):
+            for names, hessian in _hessians(step):
+                diagonal = inverse_factor(hessian, self.damping).diagonal().float()
+                for name in names:
+                    weight = step.block.get_submodule(name).weight.float()
+                    important = sensitivity(weight, diagonal)
+                    errors = relative_errors(weight, choices, self.terms, self.rounds)
+                    by_name[f"{prefix}.{step.index}.{name}"] = {bits: important * errors[bits] for bits in choices}
+        return [by_name[name] for name in block_linears(model)]
 
     def _bytes(self, weight: Tensor, bits: int) -> int:
         codes = blank_codes(*weight.shape, bits, self.terms, self.width, torch.device("meta"))
@@ -213,31 +230,10 @@ def _hessians(step: BlockOverText) -> Iterator[tuple[Sequence[str], Tensor]]:
         yield names, hessian.matrix
 
 
-def _costs(model: Any, windows: Tensor, damping: float, terms: int, rounds: int) -> list[dict[int, float]]:
-    """Cost of each number of bits, for each of block_linears: sensitivity times relative error of the codes."""
-    by_name = {}
-    layers = model.get_decoder().layers
-    prefix = next(name for name, module in model.named_modules() if module is layers)
-    for step in walk_blocks(model, windows):
-        for names, hessian in _hessians(step):
-            diagonal = inverse_factor(hessian, damping).diagonal().float()
-            for name in names:
-                weight = step.block.get_submodule(name).weight.float()
-                important = sensitivity(weight, diagonal)
-                by_name[f"{prefix}.{step.index}.{name}"] = {
-                    bits: important * error for bits, error in relative_errors(weight, terms, rounds).items()
-                }
-    return [by_name[name] for name in block_linears(model)]
-
-
 def neighbours(bits: int) -> tuple[int, ...]:
     """The numbers of bits that a matrix may have where all alike would have `bits`: these, one choice fewer or more."""
     place = CHOICES.index(bits)
     return CHOICES[max(0, place - 1) : place + 2]
-
-
-def _only(bits: Sequence[int], each: Sequence[Mapping[int, Any]]) -> list[dict[int, Any]]:
-    return [{number: value[number] for number in bits} for value in each]
 
 
 def sensitivity(weight: Tensor, diagonal: Tensor) -> float:
@@ -246,7 +242,7 @@ def sensitivity(weight: Tensor, diagonal: Tensor) -> float:
     return float(scaled.norm() * scaled.var())
 
 
-def relative_errors(weight: Tensor, terms: int, rounds: int) -> dict[int, float]:
+def relative_errors(weight: Tensor, choices: Sequence[int], terms: int, rounds: int) -> dict[int, float]:
     """Squared error of the codes against the squared weights, by bits, over columns spread through the matrix."""
     columns = weight[:, :: max(1, weight.shape[1] // SAMPLED_COLUMNS)].T.contiguous()
     return {
@@ -254,5 +250,5 @@ def relative_errors(weight: Tensor, terms: int, rounds: int) -> dict[int, float]
             assign(columns, scale_values(fitted_scales(columns, bits, terms, rounds)))[1].sum()
             / columns.square().sum().clamp_min(1e-30)
         )
-        for bits in CHOICES
+        for bits in choices
     }
