@@ -16,7 +16,10 @@ Outcome = Literal["holds", "does not hold", "unsure", "not measured"]
 
 @dataclass(frozen=True)
 class ClaimCheck:
-    """A claim at one operating point. improvement: relative, positive is better for the method that claims."""
+    """A claim at one operating point. improvement: relative, positive is better for the method that claims.
+
+    opponent: the row that it is held against; None without one, and where the claim is of a ratio to the baseline.
+    """
 
     claim: Claim
     row: Row
@@ -24,6 +27,7 @@ class ClaimCheck:
     outcome: Outcome
     improvement: Estimate | None
     reason: str = ""
+    opponent: Row | None = None
 
 
 def check_claims(card: Card, rows: Sequence[Row], info: SuiteInfo) -> list[ClaimCheck]:
@@ -56,7 +60,7 @@ def check_claim(claim: Claim, row: Row, rows: Sequence[Row], info: SuiteInfo) ->
         return ClaimCheck(claim, row, versus, "not measured", None, f"no result of {versus} to compare with")
     change = improvement(row, opponent, metric)
     reason = "" if change else f"{claim.metric} is not comparable: missing, not realised, or over other data"
-    return ClaimCheck(claim, row, opponent.name, _outcome(claim, change), change, reason)
+    return ClaimCheck(claim, row, opponent.name, _outcome(claim, change), change, reason, opponent)
 
 
 def _outcome(claim: Claim, change: Estimate | None) -> Outcome:

@@ -1,10 +1,11 @@
 """One row of the leaderboard: a method at an operating point, with all of its seeds."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
+from bench.measure.statistics import MIN_SEEDS
 from bench.record.schema import Record, Samples, Status
 
 
@@ -89,6 +90,12 @@ def by_board(rows: Iterable[Row]) -> dict[Board, list[Row]]:
         board: list(group)
         for board, group in groupby(sorted(rows, key=lambda row: (row.board, row.name)), key=lambda row: row.board)
     }
+
+
+def few_seeds(row: Row, stochastic: Collection[str]) -> bool:
+    """Whether the row's intervals lack the spread between its seeds: its method is one of these slugs, whose results
+    hang on the seed, and fewer than MIN_SEEDS seeds succeeded."""
+    return row.method in stochastic and 0 < len(row.ok) < MIN_SEEDS
 
 
 def board_of(record: Record) -> Board:

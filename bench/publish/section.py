@@ -6,14 +6,14 @@ last build is left as it stands.
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from bench.analyse.claims import ClaimCheck, check_claims
 from bench.analyse.compare import MARGIN
 from bench.analyse.pairs import pairwise
-from bench.analyse.rows import Board, Row, by_board, make_rows
+from bench.analyse.rows import Board, Row, by_board, few_seeds, make_rows
 from bench.analyse.summary import Cost, lookup, row_costs, row_quality
 from bench.contract import Metric, SuiteInfo
 from bench.contract.registry import Registry
@@ -40,6 +40,7 @@ class Context:
     infos: Mapping[str, SuiteInfo]
     versions: Mapping[str, str]
     controls: frozenset[str]
+    stochastic: frozenset[str]
     families: Mapping[str, str]
     files: Mapping[str, str]
     freshness: Freshness
@@ -100,9 +101,12 @@ def _build(
     ages = {(row.board.point, row.name): [context.freshness.of(record) for record in row.records] for row in rows}
     stale = {key: _stale(found) for key, found in ages.items()}
     tables = [
-        make_table(board, group, info, controls, context.families, {r.name: stale[board.point, r.name] for r in group})
+        make_table(
+            board, group, info, controls, context.families, context.stochastic,
+            {r.name: stale[board.point, r.name] for r in group},
+        )
         for board, group in boards
-    ]
+    ]  # fmt: skip
     figures = figures_of(rows, info, controls)
     shared = {"info": info, "place": place, "siblings": siblings, "section": place.address}
     points = [
@@ -142,7 +146,7 @@ def _build(
                 "version": history[-1].suite_version, "current": row is not None,
                 "reason": line.reason if line else history[-1].reason, "rank": line.rank if line else "–",
                 "stale": list(line.stale) if line else [],
-                "unbeaten": list(line.unbeaten) if line else [], "seeds": line.seeds if line else 0,
+                "unbeaten": list(line.unbeaten) if line else [], "few_seeds": line.few_seeds if line else False,
                 "score": "" if score is None else cell_html(score), "sort": 0.0 if score is None else score.sort,
                 "address": address, "board": board_address(board) + ".html",
             }
@@ -251,12 +255,12 @@ def _claims(context: Context, rows: Sequence[Row], info: SuiteInfo) -> dict[str,
         if method is None or method.card.suite != info.slug:
             continue
         for check in check_claims(method.card, rows, info):
-            said = _said(check) | {"claim": method.card.claims.index(check.claim)}
+            said = _said(check, context.stochastic) | {"claim": method.card.claims.index(check.claim)}
             found.setdefault(slug, []).append(said)
     return found
 
 
-def _said(check: ClaimCheck) -> dict[str, Any]:
+def _said(check: ClaimCheck, stochastic: Collection[str]) -> dict[str, Any]:
     change, board = check.improvement, check.row.board
     within = "" if change is None else interval(100 * change.low, 100 * change.high, change.value)
     return {
@@ -264,6 +268,7 @@ def _said(check: ClaimCheck) -> dict[str, Any]:
         "base": board.base, "versus": check.versus, "outcome": check.outcome, "reason": check.reason,
         "improvement": "" if change is None else percent(change.value), "within": within.replace("]", "] %"),
         "address": record_address(board, check.row.method, check.row.variant),
+        "few_seeds": [r.name for r in (check.row, check.opponent) if r is not None and few_seeds(r, stochastic)],
     }  # fmt: skip
 
 

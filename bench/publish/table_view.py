@@ -7,7 +7,7 @@ from itertools import groupby
 
 from bench.analyse.controls import unbeaten
 from bench.analyse.ranks import ranks
-from bench.analyse.rows import Board, Row
+from bench.analyse.rows import Board, Row, few_seeds
 from bench.analyse.summary import Cost, lookup, row_costs, row_quality, unit_of
 from bench.contract import Metric, OperatingPoint, SuiteInfo
 from bench.publish.format import carries_unit, interval, number, quantity, rank, scaled, with_unit
@@ -34,6 +34,7 @@ class Line:
 
     stale: what is not today's any more in what it was measured with.
     tied: how many neighbours share its rank, itself included. band: alternates between groups of ties.
+    asked: how many seeds the suite asks for. few_seeds: it hangs on its seed, and has too few to tell by how much.
     """
 
     name: str
@@ -46,6 +47,8 @@ class Line:
     tied: int
     band: int
     seeds: int
+    asked: int
+    few_seeds: bool
     failed: Sequence[tuple[int, str, str]]
     unbeaten: Sequence[str]
     stale: Sequence[str]
@@ -74,6 +77,11 @@ class Table:
         return [line for line in self.lines if line.status != "ok"]
 
     @property
+    def few_seeds(self) -> list[Line]:
+        """Lines whose intervals lack the spread between seeds."""
+        return [line for line in self.lines if line.few_seeds]
+
+    @property
     def stale(self) -> list[Line]:
         """Lines that were measured with something that is not today's."""
         return [line for line in self.lines if line.stale]
@@ -90,10 +98,11 @@ def make_table(
     info: SuiteInfo,
     controls: Collection[str],
     families: Mapping[str, str],
+    stochastic: Collection[str],
     stale: Mapping[str, Sequence[str]],
 ) -> Table:
     """The table of one board. controls: slugs of the control methods. families: family of each method, by slug.
-    stale: by name of the row."""
+    stochastic: slugs of the methods that hang on their seed. stale: by name of the row."""
     point = info.points.get(board.point)
     shown = [info.primary, *(m for m in info.scores.values() if not m.primary)]
     shown += [metric for metric in info.costs.values() if metric.primary]
@@ -119,6 +128,8 @@ def make_table(
                     tied=len(group) if place else 1,
                     band=band % 2,
                     seeds=len(row.ok),
+                    asked=info.seeds if row.method in stochastic else 1,
+                    few_seeds=few_seeds(row, stochastic),
                     failed=[(r.seed, r.status, r.reason or "") for r in row.failed] if row.ok else [],
                     unbeaten=losers.get(row.name, []),
                     stale=stale.get(row.name, ()),

@@ -132,6 +132,3 @@ def build(records: Sequence[Record], registry: Registry, folder: Path) -> Built:
 
 def pages(folder: Path) -> list[Path]:
     return sorted(folder.rglob("*.html"))
-
-
-HALF = "suites/demo/cpu-test/tiny/toy/half"

@@ -86,6 +86,33 @@ def test_a_long_list_of_unbeaten_controls_is_folded(tmp_path: Path) -> None:
         assert sorted(re.findall("|".join(names), folded[0])) == sorted(names)
 
 
+def test_a_row_with_too_few_seeds_says_so_wherever_it_stands(tmp_path: Path) -> None:
+    drawn = [make_method(name, stochastic=True) for name in ("alpha", "beta")]
+    random = make_method("random", control=True, claims=(), stochastic=True)
+    tried = {"alpha": 2, "beta": 3, "random": 1}
+    records = [make_record(name, losses=losses(0.1, seed), seed=seed) for name, n in tried.items() for seed in range(n)]
+    exact = make_method("exact")
+    built = build(
+        [*records, make_record("exact", losses=losses(0))], make_registry(*drawn, random, exact, seeds=5), tmp_path
+    )
+    page = Page(built.index.parent / f"{HALF}.html")
+    for name, seeds, few in (
+        ("alpha", "2of 5", True),
+        ("beta", "3of 5", False),
+        ("random", "1of 5", True),
+        ("exact", "1", False),
+    ):
+        assert ("few seeds" in page.row(name)) == few
+        assert page.row(name).endswith(f" {seeds}")
+    assert "2 of 4 rows hang on a seed" in page.text
+    claims = {name: Page(built.index.parent / f"methods/{name}.html").text for name in ("alpha", "beta", "exact")}
+    assert "few seeds: alpha, random" in claims["alpha"]
+    assert "few seeds: random" in claims["beta"]
+    assert "few seeds: random" in claims["exact"]
+    stored = json.loads((built.index.parent / f"{HALF}.json").read_text())
+    assert {row["method"]: (row["seeds"], row["seeds_asked"]) for row in stored["rows"]}["alpha"] == (2, 5)
+
+
 def test_equal_ranks_are_one_group(tmp_path: Path) -> None:
     same = [make_record(name, losses=losses(0.2)) for name in ("alpha", "beta")]
     built = build([*same, make_record("random", losses=losses(2.0))], REGISTRY, tmp_path)
