@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import torch
 
-from methods.adaptation.kasa import KaSA, NearSingular
+from methods.adaptation.kasa import KaSA, NearSingular, leading
 from suites._peft import decoder_linears
 from tests.methods.finetuning_toys import toy_task
 
@@ -17,21 +17,36 @@ def begun(**fields: Any) -> tuple[Any, Any, list[str]]:
 
 
 def test_nothing_truncated_and_no_update_is_the_base() -> None:
-    task, model, _ = begun(truncate=False)
+    task, model, _ = begun(truncate="none")
     batch = task.validation()[0]
     with torch.no_grad():
         logits = [m.eval()(input_ids=batch.input_ids).logits for m in (model, task.model)]
     assert torch.equal(*logits)
 
 
-def test_exactly_the_smallest_components_are_left_out() -> None:
-    task, model, targets = begun()
+@pytest.mark.parametrize("truncate", ["inputs", "every-layer"])
+def test_exactly_the_smallest_components_are_left_out(truncate: str) -> None:
+    task, model, targets = begun(truncate=truncate)
+    spared = 0
     for name in targets:
+        weight = task.model.get_submodule(name).weight.detach()
         left = model.base_model.model.get_submodule(name).get_base_layer().weight.detach()
-        whole = torch.linalg.svdvals(task.model.get_submodule(name).weight.detach())
-        kept = torch.linalg.svdvals(left)
+        if truncate == "inputs" and weight.shape[0] <= weight.shape[1] - 4:
+            assert torch.equal(left, weight)
+            spared += 1
+            continue
+        whole, kept = torch.linalg.svdvals(weight), torch.linalg.svdvals(left)
         assert torch.allclose(kept[:-4], whole[:-4], rtol=1e-4)
         assert float(kept[-4:].max()) < 1e-4 * float(whole[0])
+    assert 0 < spared < len(targets) or truncate == "every-layer"
+
+
+def test_few_outputs_less_than_inputs_lose_the_difference_alone() -> None:
+    assert KaSA().kept(14, 16, 4) == 12
+    weight = torch.randn(14, 16, generator=torch.Generator().manual_seed(0))
+    left = torch.linalg.svdvals(leading(weight, 12))
+    assert torch.allclose(left[:12], torch.linalg.svdvals(weight)[:12], rtol=1e-4)
+    assert float(left[12:].max()) < 1e-4
 
 
 def test_the_penalty_is_the_paper_s_over_the_layers() -> None:
@@ -47,8 +62,8 @@ def test_the_penalty_is_the_paper_s_over_the_layers() -> None:
 
 def test_singular_values_train_and_are_merged_and_shipped() -> None:
     task = toy_task(tokens=1000)
-    tuned = KaSA(rank=4, truncate=False, rate=3e-3).build(task, task.limits)
-    _, start, _ = begun(truncate=False)
+    tuned = KaSA(rank=4, truncate="none", rate=3e-3).build(task, task.limits)
+    _, start, _ = begun(truncate="none")
     name = decoder_linears(task.model)[0]
     key = f"base_model.model.{name}.lora_diag.default"
     s = tuned.shipped[key]
