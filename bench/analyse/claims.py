@@ -43,7 +43,8 @@ def check_claims(card: Card, rows: Sequence[Row], info: SuiteInfo) -> list[Claim
 def check_claim(claim: Claim, row: Row, rows: Sequence[Row], info: SuiteInfo) -> ClaimCheck:
     """Hold one claim against the rows of the same suite, version, hardware, scale, base and point.
 
-    Against a method with several variants it must stand against the strongest of them. "better" holds if the whole
+    Against a method with several variants it must stand against the one that is its like (`_alike`), or else against
+    the strongest. "better" holds if the whole
     interval of the improvement is above zero and fails if none of it is; "same" holds if it is surely not worse than by
     MARGIN and fails if it is surely worse than that.
     """
@@ -78,7 +79,7 @@ def _opponents(row: Row, rows: Sequence[Row], versus: str, info: SuiteInfo) -> l
     that is, the same problem under another budget.
     """
     theirs = [other for other in rows if versus in (other.method, other.name) and other is not row and other.ok]
-    here = [other for other in theirs if other.board == row.board]
+    here = _alike(row, [other for other in theirs if other.board == row.board])
     if here or versus != info.baseline or row.board.point not in info.points:
         return here
     settings = info.points[row.board.point].settings
@@ -89,6 +90,15 @@ def _opponents(row: Row, rows: Sequence[Row], versus: str, info: SuiteInfo) -> l
         and info.points[other.board.point].settings == settings
         and _elsewhere(other) == _elsewhere(row)
     ]
+
+
+def _alike(row: Row, theirs: list[Row]) -> list[Row]:
+    """Those with the row's own variant, where it is not the default and there are any: 3 bits are held against 3 bits.
+    Of a variant such as "w3-uniform" the part before the dash counts too."""
+    for variant in (row.variant, row.variant.split("-")[0]):
+        if variant != "default" and (same := [other for other in theirs if other.variant == variant]):
+            return same
+    return theirs
 
 
 def _elsewhere(row: Row) -> tuple[str, ...]:

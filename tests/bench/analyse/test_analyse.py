@@ -225,6 +225,17 @@ def test_better_than_a_method_means_better_than_its_best_variant() -> None:
     assert outcomes(claim, weak, strong, make_record(losses=losses(0.0))) == ["does not hold"]
 
 
+def test_a_variant_is_held_against_the_same_variant_of_the_other() -> None:
+    claim = Claim("Better than beta.", "Table 1", "perplexity", versus="beta")
+    others = [make_record("beta", losses=losses(shift), variant=name) for name, shift in (("w8", 0.0), ("w3", 0.5))]
+    better = losses(0.3)
+    assert outcomes(claim, *others, make_record(losses=better, variant="w3")) == ["holds"]
+    assert outcomes(claim, *others, make_record(losses=better, variant="w3-uniform")) == ["holds"]
+    assert outcomes(claim, *others, make_record(losses=better, variant="w2")) == ["does not hold"]
+    default = make_record("beta", losses=losses(0.5))
+    assert outcomes(claim, *others, default, make_record(losses=better)) == ["does not hold"]
+
+
 def test_a_claim_can_be_against_one_variant_of_the_method_itself() -> None:
     claim = Claim("The bias helps.", "Abstract", "perplexity", versus="alpha:no-bias")
     ablated = make_record("alpha", variant="no-bias", losses=losses(0.9))
