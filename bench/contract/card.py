@@ -12,8 +12,9 @@ class Claim:
     """One sentence of what the paper says of its method, in our words, in a form that can be held against records.
 
     `metric` names a score or a cost of the suite. With `versus` the claim is that the method is better than that
-    method (a slug) at the same operating point; without it the claim is that the method keeps the level of the
-    suite's baseline. `paper_value` is the paper's own figure, on the paper's model and hardware, for people to read.
+    method (a slug) at the same operating point, a variant against the same variant where there is one; without it the
+    claim is that the method keeps the level of the suite's baseline. `paper_value` is the paper's own figure, on the
+    paper's model and hardware, for people to read.
     """
 
     text: str
