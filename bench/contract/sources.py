@@ -28,15 +28,19 @@ def sources(module: ModuleType) -> set[Path]:
 
 
 def source_hash(paths: Iterable[Path]) -> str:
-    """Hash of what files do: of Python without comments, docstrings, layout and what cards say, of others byte by byte.
-
-    So that better words do not make hours of measurements stale. Raises SyntaxError for Python that can't be read.
-    """
+    """Hash of what files do (`code_of`), so that better words do not make hours of measurements stale."""
     digest = hashlib.sha256()
     for path in sorted(paths):
-        text = path.read_bytes()
-        digest.update(path.name.encode() + b"\0" + (_code(text) if path.suffix == ".py" else text) + b"\0")
+        digest.update(path.name.encode() + b"\0" + code_of(path.name, path.read_bytes()) + b"\0")
     return digest.hexdigest()
+
+
+def code_of(name: str, text: bytes) -> bytes:
+    """What a file does: Python without comments, docstrings, layout and what cards say, any other file as it is.
+
+    Raises SyntaxError for Python that can't be read.
+    """
+    return _code(text) if name.endswith(".py") else text
 
 
 @cache

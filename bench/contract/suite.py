@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 from bench.contract.limits import OperatingPoint
 from bench.contract.score import Score
-from bench.contract.task import Task
+from bench.contract.task import SCALES, Task
 from bench.contract.workload import Step, Workload
 
 TaskT = TypeVar("TaskT", bound=Task)
@@ -27,7 +27,7 @@ class Metric:
 
 @dataclass(frozen=True)
 class SuiteInfo:
-    """The content of suite.toml (see bench/run/registry.py for the reader and suites/README.md for the format).
+    """The content of suite.toml (see bench/contract/registry.py for the reader and suites/README.md for the format).
 
     baseline: slug of the method that every speed is a ratio to. bases: base models (or other starting points)
     by scale, the first of each is the default. scores and costs: how to read each figure. primary: the score that
@@ -96,3 +96,12 @@ class Suite(ABC, Generic[TaskT]):
     def counted(self, candidate: Any, task: TaskT) -> Step | None:
         """A step whose executed operators are counted: `flops` per unit, `flops_ratio` to the baseline's."""
         return None
+
+
+def at_scale(settings: Any, scale: str) -> Any:
+    """Settings without those of other scales."""
+    if not isinstance(settings, Mapping):
+        return settings
+    if scale in settings and set(settings) <= set(SCALES):
+        return settings[scale]
+    return {name: at_scale(value, scale) for name, value in settings.items()}

@@ -11,7 +11,6 @@ for what does; how long a run takes is the median of its runs so far, else of it
 """
 
 import statistics
-import subprocess
 import sys
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -23,6 +22,7 @@ from bench.analyse.rows import Board
 from bench.contract.registry import Registry
 from bench.contract.sources import sources
 from bench.nightly.series import Configuration, configuration_of
+from bench.record.changes import changed_since
 from bench.record.environment import hardware_class, library_versions
 from bench.record.schema import Record
 from bench.run.plan import Job, key
@@ -76,8 +76,8 @@ def configuration_of_job(registry: Registry, job: Job) -> Configuration:
 
 
 def changed_files(root: Path, commit: str | None) -> frozenset[str] | None:
-    """Paths that differ between a commit and the working tree, below root; None if that can't be known."""
-    return None if commit is None else _changed_files(root, commit)
+    """Paths, below root, that do something else in the working tree than at a commit; None if that can't be known."""
+    return None if commit is None else _changed_since(root, commit)
 
 
 def source_files(registry: Registry, job: Job, root: Path) -> frozenset[str]:
@@ -107,13 +107,4 @@ def _value(item: Item) -> tuple[int, bool, float, float]:
     return REASONS.index(item.reason), failed, age, item.seconds
 
 
-@cache
-def _changed_files(root: Path, commit: str) -> frozenset[str] | None:
-    try:
-        done = subprocess.run(
-            ["git", "-C", str(root), "diff", "--name-only", "-z", "--end-of-options", commit, "--"],
-            capture_output=True, text=True, check=True, timeout=60,
-        )  # fmt: skip
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return frozenset(done.stdout.split("\0")) - {""}
+_changed_since = cache(changed_since)

@@ -2,11 +2,10 @@
 
 A record's key is the hash of all of its inputs, but only the machine that measured can compute today's: it holds the
 hardware and the libraries. The record also names the commit and the hyper-parameters, and these can be held against
-what is registered now, on any machine. Files count as in the key: a changed comment is a change.
+what is registered now, on any machine. Files count as in the key: better words are no change.
 """
 
 import json
-import subprocess
 import sys
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -18,6 +17,8 @@ from typing import Any
 from bench.contract import Method
 from bench.contract.registry import Registry, configured
 from bench.contract.sources import sources
+from bench.contract.suite import at_scale
+from bench.record.changes import changed_since, git
 from bench.record.schema import Record
 
 INSTRUMENTS = "bench/measure/__init__.py"
@@ -34,8 +35,8 @@ class Age:
 
 @dataclass(frozen=True)
 class Freshness:
-    """Tells the age of records. changed: by commit, the paths that differ from the checkout at `root` now; None where
-    the checkout does not know the commit. files: by "method <slug>" and "suite <slug>", paths below root; None where
+    """Tells the age of records. changed: by commit, the paths that do something else in the checkout at `root` now;
+    None where it does not know the commit. files: by "method <slug>" and "suite <slug>", paths below root; None where
     one lies elsewhere. settings: by commit and suite, its suite.toml as it was, where it is another now.
     """
 
@@ -109,32 +110,17 @@ def read_freshness(registry: Registry, commits: Iterable[str], root: Path) -> Fr
     for slug, folder in folders.items():
         files[f"suite {slug}"] = _below(root, {p for p in folder.rglob("*") if p.suffix in (".py", ".yaml")})
     settings: dict[tuple[str, str], Mapping[str, Any]] = {}
-    changed = {commit: _changed(root, commit) for commit in sorted(set(commits) - {""})}
+    changed = {commit: changed_since(root, commit) for commit in sorted(set(commits) - {""})}
     for commit, paths in changed.items():
         for slug, folder in folders.items():
             (place,) = _below(root, {folder / "suite.toml"}) or {""}
             if place in (paths or ()):
-                settings[commit, slug] = _toml(_git(root, "show", f"{commit}:{place}") or b"")
+                settings[commit, slug] = _toml(git(root, "show", f"{commit}:{place}") or b"")
     return Freshness(registry, root, changed, files, settings)
 
 
 def _is_suite(folder: Path) -> bool:
     return (folder / "suite.toml").is_file()
-
-
-def _changed(root: Path, commit: str) -> frozenset[str] | None:
-    if not all(c in "0123456789abcdef" for c in commit):
-        return None
-    told = _git(root, "diff", "--name-only", "-z", "--end-of-options", commit, "--")
-    return None if told is None else frozenset(told.decode(errors="replace").split("\0")) - {""}
-
-
-def _git(root: Path, *arguments: str) -> bytes | None:
-    try:
-        done = subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, check=True, timeout=60)
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return done.stdout
 
 
 def _below(root: Path, paths: Iterable[Path]) -> frozenset[str] | None:
@@ -146,8 +132,8 @@ def _below(root: Path, paths: Iterable[Path]) -> frozenset[str] | None:
 
 def _inputs(suite: Mapping[str, Any], record: Record) -> list[Any]:
     point = {name: value for name, value in suite.get("points", {}).get(record.point, {}).items() if name != "title"}
-    timing = suite.get("timing", {}).get(record.scale)
-    return [suite.get("baseline"), suite.get("settings", {}), timing, point]
+    by_scale = [suite.get(name, {}).get(record.scale) for name in ("timing", "allowances")]
+    return [suite.get("baseline"), at_scale(suite.get("settings", {}), record.scale), by_scale, point]
 
 
 def _toml(text: bytes) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
@@ -11,6 +11,7 @@ from bench import measure
 from bench.contract import SCALES, Method
 from bench.contract.registry import Registry, UnknownName, configured
 from bench.contract.sources import source_hash, sources
+from bench.contract.suite import at_scale
 from bench.record.environment import hardware_class, library_versions, usable_cores
 from bench.record.schema import SCHEMA_VERSION, Record
 
@@ -118,7 +119,7 @@ def key(registry: Registry, job: Job) -> str:
         "suite_settings": [
             suite.info.version,
             suite.info.baseline,
-            _at_scale(suite.info.settings, job.scale),
+            at_scale(suite.info.settings, job.scale),
             suite.info.timing[job.scale],
         ],
         "point": [point.limits.result, point.limits.build_seconds, point.limits.build_memory_bytes],
@@ -153,12 +154,3 @@ def _configurations(registry: Registry, suite: str, name: str, points: Sequence[
     if point:
         points = [registry.point(suite, point).name]
     return [(slug, each, place) for each in ([variant] if variant else method.variants) for place in points]
-
-
-def _at_scale(settings: Any, scale: str) -> Any:
-    """Settings without those of other scales."""
-    if not isinstance(settings, Mapping):
-        return settings
-    if scale in settings and set(settings) <= set(SCALES):
-        return settings[scale]
-    return {name: _at_scale(value, scale) for name, value in settings.items()}

@@ -30,6 +30,11 @@ primary = true
 [costs]
 [bases]
 tiny = ["toy"]
+[settings.words]
+tiny = 1
+full = 3
+[allowances.full]
+seconds = 6
 [timing.tiny]
 seconds = 1
 [timeout]
@@ -43,7 +48,7 @@ def checkout(tmp_path: Path) -> Iterator[Path]:
     root = tmp_path / "checkout"
     for name, text in {
         "stale_demo.py": "X = 1\n", "demo/suite.toml": SUITE, "demo/suite.py": "", "other.py": "",
-        "bench/measure/__init__.py": "V = 1\n",
+        "demo/data.yaml": "1\n", "bench/measure/__init__.py": "V = 1\n",
     }.items():  # fmt: skip
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(text)
@@ -81,7 +86,7 @@ def age(root: Path, found: Record) -> Age:
     return read_freshness(registry(root), [found.environment.commit or ""], root).of(found)
 
 
-def append(name: str, text: str = "# more\n") -> Callable[[Path], None]:
+def append(name: str, text: str = "Y = 2\n") -> Callable[[Path], None]:
     return lambda root: (root / name).write_text((root / name).read_text() + text)
 
 
@@ -103,6 +108,15 @@ def replace(old: str, new: str) -> Callable[[Path], None]:
         (replace("seconds = 1", "seconds = 2"), ("the suite's code or settings changed",)),
         (append("bench/measure/__init__.py"), ("the instruments changed",)),
         (append("other.py"), ()),
+        (append("stale_demo.py", "# why\n"), ()),
+        (append("stale_demo.py", '"""Better words."""\n'), ()),
+        (append("demo/suite.py", "("), ("the suite's code or settings changed",)),
+        (append("demo/suite.py", "\n\n"), ()),
+        (append("demo/data.yaml"), ("the suite's code or settings changed",)),
+        (append("demo/data.yaml", "# why\n"), ("the suite's code or settings changed",)),
+        (replace("tiny = 1", "tiny = 2"), ("the suite's code or settings changed",)),
+        (replace("full = 3", "full = 4"), ()),
+        (replace("seconds = 6", "seconds = 7"), ()),
         (replace("A suite.", "The suite."), ()),
         (replace("Half", "The half"), ()),
         (lambda root: None, ()),
