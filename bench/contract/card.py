@@ -35,8 +35,9 @@ class Card:
 
     slug: unique name, lower case, e.g. "attention-drop". suite: slug of the suite that it runs in.
     title, paper: the method's name for people, and the citation (authors, year); url: http(s) address of the paper.
-    control: True for what anyone would try first. stochastic: True if its result depends on the seed, so that
-    it is run with several.
+    control: True for what anyone would try first. reference: True for a control that has more than the others of its
+    track may have (all adapters unmerged, the real data): a level to look at, that no method is asked to beat.
+    stochastic: True if its result depends on the seed, so that it is run with several.
     speed_realised: False if no kernel, ours or a library's, turns the saving into time here: the site then shows
     "not realised" in place of a speed. notes: where our version differs from the paper or its code, and why.
     """
@@ -47,15 +48,23 @@ class Card:
     paper: str
     url: str | None = None
     control: bool = False
+    reference: bool = False
     stochastic: bool = False
     speed_realised: bool = True
     claims: tuple[Claim, ...] = ()
     notes: str = ""
+
+    @property
+    def kind(self) -> str:
+        """What the leaderboard calls it: "method", "control" or "reference"."""
+        return "reference" if self.reference else "control" if self.control else "method"
 
     def __post_init__(self) -> None:
         if not SLUG.fullmatch(self.slug):
             raise ValueError(f"card slug {self.slug!r}: use lower-case words joined by '-'")
         if self.url is not None and not self.url.startswith(("https://", "http://")):
             raise ValueError(f"card {self.slug}: url {self.url!r} must start with https:// or http://")
+        if self.reference and not self.control:
+            raise ValueError(f"card {self.slug}: a reference is a control; set control=True")
         if not self.control and not self.claims:
             raise ValueError(f"card {self.slug}: a method that is not a control states at least one claim of its paper")

@@ -10,7 +10,7 @@ import pkgutil
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import MappingProxyType, ModuleType
@@ -58,6 +58,16 @@ class Registry:
         if name not in points:
             raise UnknownName(f"operating point of {suite}", name, points)
         return points[name]
+
+    @cached_property
+    def controls(self) -> frozenset[str]:
+        """Slugs of the controls that a method is to beat."""
+        return frozenset(slug for slug, method in self.methods.items() if method.card.kind == "control")
+
+    @cached_property
+    def stochastic(self) -> frozenset[str]:
+        """Slugs of the methods whose results hang on the seed."""
+        return frozenset(slug for slug, method in self.methods.items() if method.card.stochastic)
 
     def methods_of(self, suite: str) -> dict[str, type[Method[Any]]]:
         return {slug: cls for slug, cls in sorted(self.methods.items()) if cls.card.suite == suite}

@@ -1,6 +1,6 @@
 """What a pull request does to the board, in Markdown: a list a phone can show, nothing in it that was not escaped."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from bench.analyse.compare import MARGIN, change_from_baseline, improvement
@@ -45,7 +45,7 @@ def make_report(base: Sequence[Record], now: Sequence[Record], broken: Sequence[
     new = [record for record in now if record.id not in known]
     gone = [record for record in base if record.id not in present]
     infos = {slug: suite.info for slug, suite in registry.suites.items()}
-    controls = {slug for slug, method in registry.methods.items() if method.card.control}
+    controls = registry.controls
     boards = _boards(base, now, new, infos)
     failed = [record for record in new if record.status != "ok"]
     moves = [line for each in boards for line in _moves(each)]
@@ -116,7 +116,7 @@ def _score(row: Row, primary: Metric) -> float:
     return value_of(lookup(row_quality(row), row_costs(row), primary.name))
 
 
-def _row(each: _Board, name: str, controls: set[str], losers: Mapping[str, Sequence[str]]) -> list[str]:
+def _row(each: _Board, name: str, controls: Collection[str], losers: Mapping[str, Sequence[str]]) -> list[str]:
     """One row in a few short lines: its score, its costs, against the base, the baseline and the controls. losers: the
     controls that each row does not beat."""
     row, old = each.after[name], each.before.get(name)
@@ -151,7 +151,7 @@ def _against_baseline(each: _Board, row: Row, metric: Metric) -> Estimate | None
     return improvement(row, each.baseline, metric)
 
 
-def _controls(each: _Board, controls: set[str], unbeaten_ones: Sequence[str]) -> str:
+def _controls(each: _Board, controls: Collection[str], unbeaten_ones: Sequence[str]) -> str:
     there = [row.name for row in each.after.values() if row.ok and row.method in controls]
     if not there:
         return "none has a result here"

@@ -39,8 +39,6 @@ class Context:
     registry: Registry
     infos: Mapping[str, SuiteInfo]
     versions: Mapping[str, str]
-    controls: frozenset[str]
-    stochastic: frozenset[str]
     families: Mapping[str, str]
     files: Mapping[str, str]
     freshness: Freshness
@@ -96,17 +94,14 @@ def _build(
     info, pages = context.infos[place.suite], context.pages
     version = context.versions[place.suite]
     rows, problems = _rows(entries, version)
-    controls = context.controls
+    controls = context.registry.controls
     boards = _in_order(by_board(rows), info)
     ages = {(row.board.point, row.name): [context.freshness.of(record) for record in row.records] for row in rows}
     stale = {key: _stale(found) for key, found in ages.items()}
     tables = [
-        make_table(
-            board, group, info, controls, context.families, context.stochastic,
-            {r.name: stale[board.point, r.name] for r in group},
-        )
+        make_table(board, group, info, context.registry, {row.name: stale[board.point, row.name] for row in group})
         for board, group in boards
-    ]  # fmt: skip
+    ]
     figures = figures_of(rows, info, controls)
     shared = {"info": info, "place": place, "siblings": siblings, "section": place.address}
     points = [
@@ -255,7 +250,7 @@ def _claims(context: Context, rows: Sequence[Row], info: SuiteInfo) -> dict[str,
         if method is None or method.card.suite != info.slug:
             continue
         for check in check_claims(method.card, rows, info):
-            said = _said(check, context.stochastic) | {"claim": method.card.claims.index(check.claim)}
+            said = _said(check, context.registry.stochastic) | {"claim": method.card.claims.index(check.claim)}
             found.setdefault(slug, []).append(said)
     return found
 

@@ -60,8 +60,6 @@ def build_site(
     context = Context(
         pages, registry, infos,
         versions=_versions(catalogue.entries, infos),
-        controls=frozenset(slug for slug, method in registry.methods.items() if method.card.control),
-        stochastic=frozenset(slug for slug, method in registry.methods.items() if method.card.stochastic),
         families={slug: family(method) for slug, method in registry.methods.items()},
         files=_names(folders, catalogue.entries),
         freshness=read_freshness(registry, _newest_commits(catalogue.entries), checkout),

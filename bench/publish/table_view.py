@@ -1,15 +1,17 @@
 """One table: the rows of a board, formatted."""
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
+from typing import Any
 
 from bench.analyse.controls import unbeaten
 from bench.analyse.ranks import ranks
 from bench.analyse.rows import Board, Row, few_seeds
 from bench.analyse.summary import Cost, lookup, row_costs, row_quality, unit_of
-from bench.contract import Metric, OperatingPoint, SuiteInfo
+from bench.contract import Method, Metric, OperatingPoint, SuiteInfo
+from bench.contract.registry import Registry, family
 from bench.publish.format import carries_unit, interval, number, quantity, rank, scaled, with_unit
 from bench.publish.paths import record_address
 
@@ -96,40 +98,37 @@ def make_table(
     board: Board,
     rows: Sequence[Row],
     info: SuiteInfo,
-    controls: Collection[str],
-    families: Mapping[str, str],
-    stochastic: Collection[str],
+    registry: Registry,
     stale: Mapping[str, Sequence[str]],
 ) -> Table:
-    """The table of one board. controls: slugs of the control methods. families: family of each method, by slug.
-    stochastic: slugs of the methods that hang on their seed. stale: by name of the row."""
+    """The table of one board. stale: by name of the row."""
     point = info.points.get(board.point)
-    shown = [info.primary, *(m for m in info.scores.values() if not m.primary)]
-    shown += [metric for metric in info.costs.values() if metric.primary]
+    primary_costs = [metric for metric in info.costs.values() if metric.primary]
+    shown = [info.primary, *(m for m in info.scores.values() if not m.primary), *primary_costs]
     shown += [m for m in info.costs.values() if m.name.startswith(("build.", "memory.")) and not m.primary]
     shown = [m for m in shown if m is info.primary or any(_has(row, m) for row in rows)]
     ranked = {metric.name: ranks(rows, metric) for metric in shown if metric.primary}
     rows = _in_order(rows, ranked[info.primary.name], info.primary)
-    losers = unbeaten(rows, controls, info.primary, [metric for metric in info.costs.values() if metric.primary])
+    losers = unbeaten(rows, registry.controls, info.primary, primary_costs)
     lines: list[Line] = []
     for band, (place, tied) in enumerate(groupby(rows, key=lambda row: ranked[info.primary.name].get(row.name))):
         group = list(tied)
         for row in group:
-            kind = "baseline" if row.method == info.baseline else "control" if row.method in controls else "method"
+            method = registry.methods.get(row.method)
             lines.append(
                 Line(
                     name=row.name,
                     method=row.method,
-                    family=families.get(row.method, ""),
-                    kind=kind,
+                    family="" if method is None else family(method),
+                    kind=_kind(row.method, info, method),
                     status=row.status,
                     reason="" if row.ok else _reason(row),
                     rank=rank(place),
                     tied=len(group) if place else 1,
                     band=band % 2,
                     seeds=len(row.ok),
-                    asked=info.seeds if row.method in stochastic else 1,
-                    few_seeds=few_seeds(row, stochastic),
+                    asked=info.seeds if row.method in registry.stochastic else 1,
+                    few_seeds=few_seeds(row, registry.stochastic),
                     failed=[(r.seed, r.status, r.reason or "") for r in row.failed] if row.ok else [],
                     unbeaten=losers.get(row.name, []),
                     stale=stale.get(row.name, ()),
@@ -188,6 +187,12 @@ def _cells(row: Row, shown: Sequence[Metric], ranked: Mapping[str, Ranks]) -> li
         headed = metric if carries_unit(metric.unit) else replace(metric, unit="")  # the column names it already
         cells.append(make_cell(lookup(scores, costs, metric.name), headed, "" if place is None else rank(place)))
     return cells
+
+
+def _kind(slug: str, info: SuiteInfo, method: type[Method[Any]] | None) -> str:
+    if slug == info.baseline:
+        return "baseline"
+    return "method" if method is None else method.card.kind
 
 
 def _reason(row: Row) -> str:

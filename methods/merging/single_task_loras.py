@@ -19,6 +19,7 @@ class SingleTaskLoRAs(Method[FineTuningTask]):
         title="Single-task LoRAs",
         paper="Control: the adapters before they are merged, the ceiling of merging",
         control=True,
+        reference=True,
         stochastic=True,
         notes="It is told the task of each example, which no merged adapter is, and ships all adapters. The model that "
         "is timed has the first of them. It is random only in what it is given.",

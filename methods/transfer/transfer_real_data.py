@@ -25,6 +25,7 @@ class TransferRealData(Method[FineTuningTask]):
         paper="Control: Hu et al., 2021. LoRA: Low-Rank Adaptation of Large Language Models",
         url="https://arxiv.org/abs/2106.09685",
         control=True,
+        reference=True,
         stochastic=True,
         notes="Uses the training examples, which the track's other methods do without.",
     )

@@ -140,7 +140,7 @@
       const place = (p) => [sx(p.x[0]), sy(p.y[0])];
       const inside = svg.append("svg").attr("x", left).attr("y", top).attr("width", width - left - right).attr("height", height - top - bottom)
         .attr("viewBox", `${left} ${top} ${width - left - right} ${height - top - bottom}`);
-      for (const p of pareto(points.filter((each) => each.row.kind !== "method"), mx, my)) {
+      for (const p of pareto(points.filter((each) => !["method", "reference"].includes(each.row.kind)), mx, my)) {
         const [px, py] = place(p);
         const [x1, x2] = mx.better === "lower" ? [px, width - right] : [left, px];
         const [y1, y2] = my.better === "lower" ? [top, py] : [py, height - bottom];

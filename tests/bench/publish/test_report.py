@@ -3,20 +3,19 @@
 import re
 import subprocess
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.contract import Card
 from bench.publish.markdown import code, escaped
 from bench.publish.report import MOST, make_report
 from bench.publish.revision import UnknownRevision, records_at
 from bench.record import store
 from bench.record.schema import Record
-from tests.bench.analyse.record_factory import make_info, make_record
+from tests.bench.analyse.record_factory import make_record
+from tests.bench.publish.site_factory import make_method, make_registry
 
 NASTY = "|x| `y` @person #12 https://evil.example/a <img src=x onerror=alert(1)> [a](b) **b** _c_ $z$\n\n# head -->"
 TIMES = {"candidate": [0.5 + 0.001 * i for i in range(20)], "baseline": [1.0] * 20}
@@ -24,11 +23,8 @@ TIMES = {"candidate": [0.5 + 0.001 * i for i in range(20)], "baseline": [1.0] * 
 
 def registry(**changes: Any) -> Any:
     """A registry of one suite; dense and magnitude are controls."""
-    control = {
-        slug: Card(slug=slug, suite="demo", title=slug, paper="none", control=True) for slug in ("dense", "magnitude")
-    }
-    methods = {slug: SimpleNamespace(card=card) for slug, card in control.items()}
-    return SimpleNamespace(methods=methods, suites={"demo": SimpleNamespace(info=make_info(**changes))})
+    controls = (make_method(slug, control=True, claims=()) for slug in ("dense", "magnitude"))
+    return make_registry(*controls, **changes)
 
 
 def losses(level: float) -> list[float]:

@@ -113,6 +113,18 @@ def test_a_row_with_too_few_seeds_says_so_wherever_it_stands(tmp_path: Path) -> 
     assert {row["method"]: (row["seeds"], row["seeds_asked"]) for row in stored["rows"]}["alpha"] == (2, 5)
 
 
+def test_nobody_is_asked_to_beat_a_reference(tmp_path: Path) -> None:
+    oracle = make_method("oracle", control=True, reference=True, claims=())
+    control = make_method("random", control=True, claims=())
+    records = [make_record(n, losses=losses(at)) for n, at in (("oracle", 0), ("random", 0.5), ("alpha", 0.2))]
+    site = build(records, make_registry(oracle, control, make_method("alpha")), tmp_path).index.parent
+    page = Page(site / f"{HALF}.html")
+    kinds = {attrs["data-name"]: attrs["data-kind"] for tag, attrs in page.tags if attrs.get("data-kind")}
+    assert kinds == {"oracle": "reference", "random": "control", "alpha": "method"}
+    assert "does not beat" not in page.text
+    assert "Oracle reference" in " ".join(Page(site / "methods/oracle.html").text.split())
+
+
 def test_equal_ranks_are_one_group(tmp_path: Path) -> None:
     same = [make_record(name, losses=losses(0.2)) for name in ("alpha", "beta")]
     built = build([*same, make_record("random", losses=losses(2.0))], REGISTRY, tmp_path)
