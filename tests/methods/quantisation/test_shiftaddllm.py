@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from bench.contract import Limits
 from bench.measure.flops import count_flops
 from methods._hessian import inverse_factor, output_error
+from methods.quantisation import shiftaddllm
 from methods.quantisation._binary import (
     assign,
     fitted_scales,
@@ -24,6 +25,7 @@ from methods.quantisation._binary import (
 )
 from methods.quantisation._binary_gptq import binary_codes, column_order, in_order
 from methods.quantisation._bit_allocation import allocate
+from methods.quantisation._precision import block_linears
 from methods.quantisation._shift_add import KERNEL_ROWS, ShiftAddLinear, packed_signs
 from methods.quantisation.shiftaddllm import CHOICES, ShiftAddLLM, neighbours, sensitivity
 from suites.lm_compression.task import CausalLMTask
@@ -181,6 +183,17 @@ def test_a_limit_is_met_and_used(toy_task: Make, method: ShiftAddLLM) -> None:
     ids = torch.tensor([task.calibration_ids[:12]])
     settings = {"max_new_tokens": 4, "do_sample": False}
     assert candidate.float().generate(ids, use_cache=True, **settings).shape == (1, 16)
+
+
+def test_the_cost_of_bits_counts_every_weight(toy_task: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shiftaddllm, "sensitivity", lambda weight, diagonal: 3.0)
+    monkeypatch.setattr(shiftaddllm, "relative_errors", lambda weight, choices, *_: {2: 0.5, 3: 0.25})
+    task = toy_task()
+    windows = torch.tensor([task.calibration_ids[:64]])
+    costs = ShiftAddLLM(**QUICK)._costs(task.model, windows, (2, 3))
+    sizes = [task.model.get_submodule(name).weight.numel() for name in block_linears(task.model)]
+    assert len(set(sizes)) > 1
+    assert costs == [{2: 1.5 * size, 3: 0.75 * size} for size in sizes]
 
 
 def test_quality_rises_with_the_bits_and_the_average_is_kept(toy_task: Make) -> None:
