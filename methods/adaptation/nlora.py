@@ -25,8 +25,9 @@ class NLoRA(Method[FineTuningTask]):
 
     nystrom: that start; without it A and N are random and B is zero (the paper's SLoRA). middle: N alone trains (the
     paper's IntTune). inverse: whether N is the pseudo-inverse, or the block itself as in the authors' code. rank: the
-    largest, cut to what the limits leave and to a layer's smaller side; the paper's 128 are of 4096. rates: around the
-    paper's 2e-5 where A and B start at the weight's scale with the inverse between them; LoRA's otherwise.
+    largest, cut to what the limits leave and to a layer's smaller side; the paper's 128 are of 4096. rates: small where
+    A and B start at the weight's scale with the inverse between them (the authors' scripts have 2e-4 and the block);
+    LoRA's otherwise.
     """
 
     card = Card(

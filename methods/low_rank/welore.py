@@ -75,10 +75,10 @@ class WeLore(Method[CausalLMTask]):
         "more than half of its rank are those of the public code; the abstract leaves both open. The paper sets the "
         "threshold by the average rank that it removes; here it is the lowest that meets the limits on bytes or "
         "FLOPs, which dense matrices count towards. Embeddings and head, a fifth of this model, are not factorised, "
-        "as in the paper. One pass over 32768 training tokens at a larger learning rate, not 10000 steps. The time "
-        "and memory of a build include the decompositions, which are the same with every way of tuning. Measured at "
-        "the embedded scale: better than one rank for all by plain singular values, far worse than "
-        "`activation-aware-svd`.",
+        "as in the paper; the norms, which the public code trains too, stay frozen. One pass over 32768 training "
+        "tokens at a larger learning rate, not 10000 steps. The time and memory of a build include the "
+        "decompositions, which are the same with every way of tuning. Measured at the embedded scale: better than one "
+        "rank for all by plain singular values, far worse than `activation-aware-svd`.",
     )
     variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "default": {},

@@ -29,9 +29,10 @@ class RSQ(Method[CausalLMTask]):
     weighted tokens.
 
     rotation, importance: whether the model is rotated, and whether tokens are weighed (without: QuaRot-style GPTQ).
-    least_weight: of the token that receives the least attention (the paper's 0.005). bits, group, clip, damping,
-    act_order: as in `gptq`. samples, length: calibration windows and their tokens; the paper has 256 x 4096, the
-    operating points allow 1/32 of it.
+    least_weight: of the token that receives the least attention. The paper has 0.005 for windows of 4096 tokens; the
+    most that a token can receive grows with the window, so that eight times as much is the same floor for 512. bits,
+    group, clip, damping, act_order: as in `gptq`. samples, length: calibration windows and their tokens; the paper has
+    256 x 4096, the operating points allow 1/32 of it.
     """
 
     card = Card(
@@ -66,14 +67,14 @@ class RSQ(Method[CausalLMTask]):
         "step a row), packing and the choice of bits are those of gptq and rtn. Ranges are clipped, as in the paper's "
         "scripts and in rtn: with 3 bits the loss over training text is 3.82 nats with and 4.10 without it, while "
         "gptq on the weights as they are is better without. Hadamard matrices for widths that are no power of two are "
-        "Paley's (576 = 16 x 36). All rotations are done beforehand: those that QuaRot's code makes while the model "
-        "runs, before o_proj and down_proj, are for quantised activations and left out. Tied embeddings stay tied: "
-        "the gains of the last norm become a 16-bit matrix before the head, 0.25 % of the bytes and of the FLOPs. "
-        "Within a block all layers are calibrated on the block as it was; the public code calibrates o_proj on "
-        "quantised q, k, v and so on. Without the paper's data expansion (each window shifted to several positions). "
-        "Embeddings and head are rounded to nearest; the paper leaves them at 16 bits. Kernels as in rtn. Measured at "
-        "the embedded scale: at a quarter of the bytes (layers of 3 bits) far better than `gptq`, at half (8 bits) "
-        "not told apart from it.",
+        "Paley's (576 = 16 x 36). All rotations are done beforehand: those that the public code makes while the model "
+        "runs, before o_proj and down_proj, cost time in every step and are left out, so that what down_proj reads is "
+        "not rotated. Tied embeddings stay tied: the gains of the last norm become a 16-bit matrix before the head, "
+        "0.25 % of the bytes and of the FLOPs. Within a block all layers are calibrated on the block as it was; the "
+        "public code calibrates o_proj on quantised q, k, v and so on. Without the paper's data expansion (each "
+        "window shifted to several positions). Embeddings and head are rounded to nearest; the paper leaves them at "
+        "16 bits. Kernels as in rtn. Measured at the embedded scale: at a quarter of the bytes (layers of 3 bits) far "
+        "better than `gptq`, at half (8 bits) not told apart from it.",
     )
     variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "default": {},
@@ -83,7 +84,7 @@ class RSQ(Method[CausalLMTask]):
 
     rotation: bool = True
     importance: bool = True
-    least_weight: float = 0.005
+    least_weight: float = 0.04
     bits: int | None = None
     group: int = GROUP
     clip: bool = True

@@ -43,11 +43,13 @@ class ShiftAddLLM(Method[CausalLMTask]):
     rounded to nearest with as many bits as `rtn` and `gptq` give them at the same limit, so that the linear layers
     alone differ.
 
-    bits: bits of a linear weight on average, whatever the limit (embeddings: as many). width: 1 gives every column its
-    own scales (the paper's "acc"), 8 gives eight columns and an eighth of the rows a scale ("lat"). terms: powers of
-    two in a scale. rounds: of the fit by turns; the public code has 50, after 15 the error falls by less than 0.1 %.
-    mixed: whether bits differ from matrix to matrix. damping: as in GPTQ. samples, length: calibration windows and
-    their tokens; the code has 128 x 2048, the operating points allow an eighth of it; half of that saves a minute.
+    bits: bits of a linear weight, whatever the limit (embeddings: as many). width: 1 gives every column its own scales
+    (the paper's "acc"), 8 gives eight columns and an eighth of the rows a scale ("lat"). group: rows that share a
+    column's scales, all if None, as in the code's scripts for all models but LLaMA; for that they have 128, which does
+    not divide 576. terms: powers of two in a scale. rounds: of the fit by turns; the public code has 50, after 15 the
+    error falls by less than 0.1 %. mixed: whether bits differ from matrix to matrix. damping: as in GPTQ. samples,
+    length: calibration windows and their tokens; the code has 128 x 2048, the operating points allow an eighth of it;
+    half of that saves a minute.
     """
 
     card = Card(
@@ -89,27 +91,26 @@ class ShiftAddLLM(Method[CausalLMTask]):
         "slower than the dense product; prompts of more than 8 rows write the weights out at 16 bits and multiply. "
         "The paper has a CUDA kernel for decoding. The public code's 'acc' also turns the weights by random "
         "orthogonal matrices (QuIP's incoherence): left out, since it belongs to another paper and would put products "
-        "back. The paper has an integer program, the public code sorts the matrices by sensitivity and gives shares "
-        "set by hand. How the cost of a matrix falls with its bits was left open by what we could read: here it is "
-        "the sensitivity times the relative error of the codes, fitted on 32 of its columns, for every weight, as the "
-        "code counts a matrix four times as large four times. The code offers 2, 3 and 4 bits; here up to 8, since "
-        "the limits leave room, but a matrix gets at most one choice more or less than all alike would. Scales are "
-        "fitted for 128 columns at once and touched up in a column's turn. Even sums are a second start of the fit, "
-        "which the greedy one needs with many bits. Measured at the embedded scale: at half of the bytes (layers of "
-        "about 8 bits) not told apart from `gptq` and `rtn`; with 3 bits for all worse than `gptq` and far better "
-        "than `rtn`, and with 3 bits on average, allotted by sensitivity, worse than with 3 for all. Slower than the "
-        "dense model.",
+        "back. Bits: the paper has an integer program; the public code sorts the matrices by sensitivity and gives "
+        "the first of them, as many as the user says, one bit more than the others. Here the program spends what the "
+        "limit leaves above equal bits, so that no matrix gets fewer, and the cost of a matrix is its sensitivity "
+        "times the relative error of the codes (fitted on 32 of its columns) times its weights. Scales are fitted for "
+        "128 columns at once and touched up in a column's turn. Even sums are a second start of the fit, which the "
+        "greedy one needs with many bits. Measured at the embedded scale: at half of the bytes (layers of about 8 "
+        "bits) not told apart from `gptq` and `rtn`; with 3 bits for all worse than `gptq` and far better than `rtn`, "
+        "and with 3 bits on average, allotted by sensitivity, worse than with 3 for all. Slower than the dense model.",
     )
     variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "default": {},
         "lat": {"width": 8},
         "uniform": {"mixed": False},
         **{f"w{bits}": {"bits": bits} for bits in (4, 3, 2)},
-        "w3-uniform": {"bits": 3, "mixed": False},
+        "w3-grouped": {"bits": 3, "group": 192},
     }
 
     bits: int | None = None
     width: int = 1
+    group: int | None = None
     terms: int = 3
     rounds: int = 15
     mixed: bool = True
@@ -147,7 +148,9 @@ class ShiftAddLLM(Method[CausalLMTask]):
                 for name in names:
                     linear = step.block.get_submodule(name)
                     width = bits[f"{prefix}.{step.index}.{name}"]
-                    codes = binary_codes(linear.weight[:, order], factor, width, self.terms, self.width, self.rounds)
+                    codes = binary_codes(
+                        linear.weight[:, order], factor, width, self.terms, self.width, self.rounds, self.group
+                    )
                     step.block.set_submodule(name, _module(in_order(codes, order, self.width), linear))
         return candidate.eval()
 
@@ -163,9 +166,9 @@ class ShiftAddLLM(Method[CausalLMTask]):
             budget, uniform = sum(size[self.bits] for size in sizes), self.bits
         if not self.mixed:
             return [uniform] * len(weights)
-        near = neighbours(uniform)
-        costs = self._costs(candidate, windows[:SENSITIVITY_WINDOWS], near)
-        sizes = [{bits: size[bits] for bits in near} for size in sizes]
+        choices = one_more(uniform)
+        costs = self._costs(candidate, windows[:SENSITIVITY_WINDOWS], choices)
+        sizes = [{bits: size[bits] for bits in choices} for size in sizes]
         while True:
             bits = allocate(costs, sizes, budget)
             if self.bits is not None:
@@ -207,7 +210,7 @@ class ShiftAddLLM(Method[CausalLMTask]):
         return [by_name[name] for name in block_linears(model)]
 
     def _bytes(self, weight: Tensor, bits: int) -> int:
-        codes = blank_codes(*weight.shape, bits, self.terms, self.width, torch.device("meta"))
+        codes = blank_codes(*weight.shape, bits, self.terms, self.width, torch.device("meta"), self.group)
         return codes.signs.nbytes + codes.scales.nbytes
 
     def _blank(self, model: Any, bits: Sequence[int], embeddings: int) -> Any:
@@ -216,7 +219,7 @@ class ShiftAddLLM(Method[CausalLMTask]):
         round_embeddings(candidate, embeddings, GROUP, clip=False)
         for name, width in zip(block_linears(model), bits, strict=True):
             linear = candidate.get_submodule(name)
-            codes = blank_codes(*linear.weight.shape, width, self.terms, self.width, linear.weight.device)
+            codes = blank_codes(*linear.weight.shape, width, self.terms, self.width, linear.weight.device, self.group)
             candidate.set_submodule(name, _module(codes, linear))
         return candidate.eval()
 
@@ -233,10 +236,10 @@ def _hessians(step: BlockOverText) -> Iterator[tuple[Sequence[str], Tensor]]:
         yield names, hessian.matrix
 
 
-def neighbours(bits: int) -> tuple[int, ...]:
-    """The numbers of bits that a matrix may have where all alike would have `bits`: these, one choice fewer or more."""
+def one_more(bits: int) -> tuple[int, ...]:
+    """The numbers of bits that a matrix may have where all alike would have `bits`: these, or the next choice."""
     place = CHOICES.index(bits)
-    return CHOICES[max(0, place - 1) : place + 2]
+    return CHOICES[place : place + 2]
 
 
 def sensitivity(weight: Tensor, diagonal: Tensor) -> float:

@@ -83,12 +83,12 @@ class PERP(Method[CausalLMTask]):
         "code also puts an ordinary low-rank update on the output head; here only where the head is a matrix of its "
         "own: with tied embeddings it would have to be stored twice, or change the input too. At rank 16 the trained "
         "share of a model of 135M parameters is 3.6 %, where it is 0.3 % of billions. The training is the recovery "
-        "that all methods of the suite share: 32 768 tokens. Adapters are 32-bit, as peft keeps them; the sum is "
-        "rounded once. A reconstructed block's loss is the squared error over that of the block before training, "
-        "which leaves the minimum where it was. The paper searches the learning rate of each setting; here that was "
-        "done once, on training text at 75 % of the bytes, for MaskLoRA and for full retraining. Measured at the "
-        "embedded scale, at three quarters of the bytes: far better than magnitude, level with `wanda`, worse than "
-        "`sparsegpt`.",
+        "that all methods of the suite share: 32 768 tokens. The variant of `wanda` compares scores within rows, as "
+        "Wanda does; the code over the whole matrix. Adapters are 32-bit, as peft keeps them; the sum is rounded "
+        "once. A reconstructed block's loss is the squared error over that of the block before training, which leaves "
+        "the minimum where it was. The paper searches the learning rate of each setting; here that was done once, on "
+        "training text at 75 % of the bytes, for MaskLoRA and for full retraining. Measured at the embedded scale, at "
+        "three quarters of the bytes: far better than magnitude, level with `wanda`, worse than `sparsegpt`.",
     )
     variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "default": {},

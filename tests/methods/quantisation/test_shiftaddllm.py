@@ -26,8 +26,8 @@ from methods.quantisation._binary import (
 from methods.quantisation._binary_gptq import binary_codes, column_order, in_order
 from methods.quantisation._bit_allocation import allocate
 from methods.quantisation._precision import block_linears
-from methods.quantisation._shift_add import KERNEL_ROWS, ShiftAddLinear, packed_signs
-from methods.quantisation.shiftaddllm import CHOICES, ShiftAddLLM, neighbours, sensitivity
+from methods.quantisation._shift_add import KERNEL_ROWS, ShiftAddLinear, blank_codes, packed_signs, row_blocks
+from methods.quantisation.shiftaddllm import CHOICES, ShiftAddLLM, one_more, sensitivity
 from suites.lm_compression.task import CausalLMTask
 
 Make = Callable[..., CausalLMTask]
@@ -90,11 +90,14 @@ def test_the_error_falls_with_the_bits() -> None:
     assert all(later < 0.6 * earlier for earlier, later in pairwise(errors))
 
 
-@pytest.mark.parametrize(("bits", "width", "rows"), [(1, 1, 24), (3, 1, 20), (3, 8, 24), (5, 8, 10)])
+@pytest.mark.parametrize(
+    ("bits", "width", "group", "rows"),
+    [(1, 1, None, 24), (3, 1, None, 20), (3, 8, None, 24), (5, 8, None, 10), (3, 1, 8, 24), (3, 1, 7, 24)],
+)
 @pytest.mark.parametrize("count", [1, 5])
-def test_looked_up_sums_are_the_dense_product(bits: int, width: int, rows: int, count: int) -> None:
+def test_looked_up_sums_are_the_dense_product(bits: int, width: int, group: int | None, rows: int, count: int) -> None:
     weight, bias = normal(rows, 48), normal(rows, seed=2)
-    layer = ShiftAddLinear(binary_codes(weight, None, bits, 3, width, 3), bias)
+    layer = ShiftAddLinear(binary_codes(weight, None, bits, 3, width, 3, group), bias)
     x = normal(count, 48, seed=3)
     x[:, 5] = 0
     exact = x.double() @ layer.matrix(torch.float64).T + bias
@@ -137,6 +140,21 @@ def test_columns_that_make_up_for_others_change_the_outputs_less(bits: int, widt
 
     fitted = error(in_order(binary_codes(weight[:, order], factor, bits, 3, width, 5), order, width))
     assert fitted < 0.8 * error(binary_codes(weight, None, bits, 3, width, 5))
+
+
+def test_rows_in_groups_have_scales_of_their_own() -> None:
+    """Two halves of very different size: what one scale for a column loses, one for each half keeps."""
+    weight = torch.cat([normal(16, 32), 100 * normal(16, 32, seed=1)])
+    alone = [ShiftAddLinear(binary_codes(half, None, 3, 3, 1, 4)).matrix(torch.float32) for half in weight.chunk(2)]
+    grouped = ShiftAddLinear(binary_codes(weight, None, 3, 3, 1, 4, 16))
+    assert torch.equal(grouped.matrix(torch.float32), torch.cat(alone))
+    blank = blank_codes(32, 32, 3, 3, 1, torch.device("meta"), 16)
+    assert (blank.signs.nbytes, blank.scales.nbytes) == (grouped.signs.nbytes, grouped.scales.nbytes)
+    assert row_blocks(32, 1, 12) == 1  # rows that groups do not divide share them all
+
+
+def test_no_matrix_gets_fewer_bits_than_all_alike_would() -> None:
+    assert [one_more(bits) for bits in (2, 6, 8)] == [(2, 3), (6, 8), (8,)]
 
 
 def test_the_allocation_is_the_best_of_all_within_the_budget() -> None:
@@ -205,7 +223,7 @@ def test_quality_rises_with_the_bits_and_the_average_is_kept(toy_task: Make) -> 
         for bits in (4, 2):
             candidate = ShiftAddLLM(**QUICK, bits=bits, width=8).build(toy_task(), Limits())
             layers = [module for module in candidate.modules() if isinstance(module, ShiftAddLinear)]
-            assert {layer.bits for layer in layers} <= set(neighbours(bits))
+            assert {layer.bits for layer in layers} <= set(one_more(bits))
             weights = sum(layer.in_features * layer.out_features for layer in layers)
             assert sum(layer.signs.nbytes for layer in layers) * 8 <= (bits + 0.5) * weights
             errors.append(float((candidate(ids).logits.float() - dense).norm() / dense.norm()))
