@@ -31,8 +31,7 @@ class OwLore(Method[FineTuningTask]):
     period: steps between two draws; the paper's 50 would be one draw in the 40 steps of the operating points, 5 makes
     eight. rank: directions (the public code's; more than a third of this model's width, a sixteenth of the paper's).
     gap: steps of a block between two searches for directions; the public code's, longer than a period, so that
-    the directions are found when a block is drawn. rate, rates: see `rates_for`; tried
-    up to the paper's.
+    the directions are found when a block is drawn. rate, rates: see `rates_for`.
     """
 
     card = Card(
@@ -80,10 +79,11 @@ class OwLore(Method[FineTuningTask]):
         "examples. The public code draws the blocks one after another without putting back, which favours the others "
         "over the first more than their scores say; ours are drawn systematically, so that each block is in with "
         "exactly gamma times its share of the scores. Optimizer state and directions of a block go when it falls "
-        "asleep. Directions come from the eigenvectors of the gradient's Gram matrix in place of an SVD. Where no "
-        "weight stands out all blocks are drawn alike. Measured at the embedded scale: right answers as of LoRA and "
-        "of full fine-tuning, within noise, with less memory than GaLore; drawing by outliers is not told apart from "
-        "drawing all alike.",
+        "asleep. AdamW's epsilon is PyTorch's (1e-8, after the bias correction), where galore_torch has 1e-6 before "
+        "it, which damps small gradients. Directions come from the eigenvectors of the gradient's Gram matrix in "
+        "place of an SVD. Where no weight stands out all blocks are drawn alike. Measured at the embedded scale: "
+        "right answers as of LoRA and of full fine-tuning, within noise, with less memory than GaLore; drawing by "
+        "outliers is not told apart from drawing all alike.",
     )
     variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {"default": {}, "uniform": {"by_outliers": False}}
 
