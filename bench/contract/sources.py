@@ -36,7 +36,9 @@ def source_hash(paths: Iterable[Path]) -> str:
 
 
 def code_of(name: str, text: bytes) -> bytes:
-    """What a file does: Python without comments, docstrings, layout and what cards say, any other file as it is.
+    """What a file does: Python without comments, docstrings, layout, what cards say and tables of variants; any other
+    file as it is. What a variant sets is among the hyper-parameters of its records, so that one more variant, or
+    another value in one, leaves the others as they are. Nothing else may read the table, therefore.
 
     Raises SyntaxError for Python that can't be read.
     """
@@ -49,12 +51,18 @@ def _code(source: bytes) -> bytes:
 
 
 class _WithoutText(ast.NodeTransformer):
-    """Drops strings that stand alone, as docstrings of modules, classes, functions and fields do, and what a Card is
-    given."""
+    """Drops strings that stand alone, as docstrings of modules, classes, functions and fields do, what a Card is given
+    and what `variants` is set to."""
 
     def visit_Expr(self, node: ast.Expr) -> ast.Expr | None:
         alone = isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
         return None if alone else node
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
+        for part in node.body:
+            if isinstance(part, ast.AnnAssign) and isinstance(part.target, ast.Name) and part.target.id == "variants":
+                part.value = None
+        return self.generic_visit(node)
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
         if isinstance(node.func, ast.Name) and node.func.id == "Card":

@@ -1,10 +1,13 @@
 """What every registered method must do, at tiny scale: the checks of `effbench check`, without writing a test."""
 
+import ast
 import gc
+import sys
 
 import pytest
 
 from bench.contract.registry import load
+from bench.contract.sources import sources
 from bench.submit.checks import METHOD_CHECKS, finished
 from bench.submit.checks.check import Check, NotChecked
 from bench.submit.subject import MethodSubject
@@ -27,6 +30,14 @@ def libraries_out_of_the_way() -> None:
 
 def test_everything_could_be_imported() -> None:
     assert REGISTRY.problems == ()
+
+
+@pytest.mark.parametrize("slug", SUBJECTS)
+def test_no_method_reads_a_table_of_variants(slug: str) -> None:
+    """Sources count without it (bench/contract/sources.py): what a run makes of a variant is in its own fields."""
+    for path in sources(sys.modules[REGISTRY.method(slug).__module__]):
+        nodes = ast.walk(ast.parse(path.read_bytes()))
+        assert not [node.lineno for node in nodes if isinstance(node, ast.Attribute) and node.attr == "variants"], path
 
 
 @pytest.mark.parametrize("slug", [pytest.param(slug, marks=pytest.mark.xdist_group(slug)) for slug in SUBJECTS])

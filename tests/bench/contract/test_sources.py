@@ -11,12 +11,15 @@ CODE = '''"""A module."""
 class Box:
     """A box."""
     card = Card(slug="box", claims=(Claim("small"),))
+    variants: ClassVar[dict] = {"default": {}, "large": {"side": 9}}
     side: float = 1.0
     """In metres."""
 
     def volume(self):
         """In cubic metres."""
         return self.side**3  # exact
+
+variants: dict = {"small": 1}
 '''
 
 
@@ -36,6 +39,7 @@ def hashed(folder: Path, text: str, name: str = "code.py") -> str:
         ('        """In cubic metres."""\n', ""),
         ("# exact", "# to rounding"),
         ("self.side**3", "(self.side ** 3)"),
+        ('"large": {"side": 9}', '"small": {"side": 0.1}'),  # a record holds what its variant set
     ],
 )
 def test_words_and_layout_do_not_count(tmp_path: Path, old: str, new: str) -> None:
@@ -45,7 +49,13 @@ def test_words_and_layout_do_not_count(tmp_path: Path, old: str, new: str) -> No
 
 @pytest.mark.parametrize(
     ("old", "new"),
-    [("side**3", "side**2"), ("1.0", "1"), ("volume", "area"), ("return self.side**3", "return 'A box.'")],
+    [
+        ("side**3", "side**2"),
+        ("1.0", "1"),
+        ("volume", "area"),
+        ("return self.side**3", "return 'A box.'"),
+        ('"small": 1', '"small": 2'),
+    ],
 )
 def test_what_the_code_does_counts(tmp_path: Path, old: str, new: str) -> None:
     assert hashed(tmp_path, CODE.replace(old, new)) != hashed(tmp_path, CODE)
