@@ -14,18 +14,16 @@ TOUCH_UP = 1
 
 
 @torch.no_grad()
-def binary_codes(
-    weight: Tensor, factor: Tensor | None, bits: int, terms: int, width: int, rounds: int, group: int | None = None
-) -> BinaryCodes:
+def binary_codes(weight: Tensor, factor: Tensor | None, bits: int, terms: int, width: int, rounds: int) -> BinaryCodes:
     """Codes of weights (rows, columns).
 
     factor: of _hessian.inverse_factor for these columns; None leaves the columns as they are, so that the error of the
-    weights is all that is minimised. width: columns that share scales; a column's scales serve all rows if it is 1
-    (or `group` of them), else a width-th of the rows, so that there are equally many.
+    weights is all that is minimised. width: columns that share scales; a column's scales serve all rows if it is 1,
+    else a width-th of the rows, so that there are equally many.
     """
     free = weight.float().clone()
     rows, columns = free.shape
-    blocks = row_blocks(rows, width, group)
+    blocks = row_blocks(rows, width)
     choice = torch.empty(rows, columns, dtype=torch.int64, device=free.device)
     scales = []
     for start in range(0, columns, BLOCK):

@@ -38,21 +38,16 @@ def packed_signs(choice: Tensor, bits: int) -> Tensor:
     return torch.cat([((grouped >> bit & 1) << places).sum(-1) for bit in range(bits)], 1).to(torch.uint8)
 
 
-def blank_codes(
-    rows: int, columns: int, bits: int, terms: int, width: int, device: torch.device, group: int | None = None
-) -> BinaryCodes:
-    """As large as codes of a matrix are, and empty: for weighing. width, group: as in `row_blocks`."""
+def blank_codes(rows: int, columns: int, bits: int, terms: int, width: int, device: torch.device) -> BinaryCodes:
+    """As large as codes of a matrix are, and empty: for weighing. width: columns that share scales."""
     signs = torch.zeros(rows, bits * columns // BYTE, dtype=torch.uint8, device=device)
-    blocks = (bits, row_blocks(rows, width, group), columns // width, terms)
+    blocks = (bits, row_blocks(rows, width), columns // width, terms)
     return BinaryCodes(signs, torch.zeros(blocks, dtype=torch.int8, device=device))
 
 
-def row_blocks(rows: int, width: int, group: int | None = None) -> int:
-    """Blocks that rows fall into where `width` columns share a scale: as many scales as single columns would have, or
-    blocks of `group` rows where the columns are single; one block where the rows do not divide so."""
-    if width > 1:
-        return width if rows % width == 0 else 1
-    return rows // group if group and rows % group == 0 else 1
+def row_blocks(rows: int, width: int) -> int:
+    """Blocks that rows fall into where `width` columns share a scale: as many scales as single columns would have."""
+    return width if rows % width == 0 else 1
 
 
 class ShiftAddLinear(nn.Module):

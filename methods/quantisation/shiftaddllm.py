@@ -1,6 +1,6 @@
 """ShiftAddLLM (You et al., 2024), https://arxiv.org/abs/2406.05981."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -148,9 +148,7 @@ class ShiftAddLLM(Method[CausalLMTask]):
                 for name in names:
                     linear = step.block.get_submodule(name)
                     width = bits[f"{prefix}.{step.index}.{name}"]
-                    codes = binary_codes(
-                        linear.weight[:, order], factor, width, self.terms, self.width, self.rounds, self.group
-                    )
+                    codes = self._codes(linear.weight[:, order], factor, width)
                     step.block.set_submodule(name, _module(in_order(codes, order, self.width), linear))
         return candidate.eval()
 
@@ -210,8 +208,23 @@ class ShiftAddLLM(Method[CausalLMTask]):
         return [by_name[name] for name in block_linears(model)]
 
     def _bytes(self, weight: Tensor, bits: int) -> int:
-        codes = blank_codes(*weight.shape, bits, self.terms, self.width, torch.device("meta"), self.group)
+        codes = self._no_codes(weight, bits, torch.device("meta"))
         return codes.signs.nbytes + codes.scales.nbytes
+
+    def _codes(self, weight: Tensor, factor: Tensor | None, bits: int) -> BinaryCodes:
+        """Codes of a matrix, each group of rows by itself: no row makes up for what another misses."""
+        parts = self._groups(weight)
+        return _below(binary_codes(rows, factor, bits, self.terms, self.width, self.rounds) for rows in parts)
+
+    def _no_codes(self, weight: Tensor, bits: int, device: torch.device) -> BinaryCodes:
+        """As large as the codes of a matrix, and empty."""
+        parts = self._groups(weight)
+        return _below(blank_codes(*rows.shape, bits, self.terms, self.width, device) for rows in parts)
+
+    def _groups(self, weight: Tensor) -> Sequence[Tensor]:
+        """The rows that share a column's scales: all of them where `group` does not divide them."""
+        whole = self.group is None or len(weight) % self.group
+        return (weight,) if whole else weight.split(self.group)
 
     def _blank(self, model: Any, bits: Sequence[int], embeddings: int) -> Any:
         """A candidate of the right size with nothing in it: for weighing."""
@@ -219,9 +232,15 @@ class ShiftAddLLM(Method[CausalLMTask]):
         round_embeddings(candidate, embeddings, GROUP, clip=False)
         for name, width in zip(block_linears(model), bits, strict=True):
             linear = candidate.get_submodule(name)
-            codes = blank_codes(*linear.weight.shape, width, self.terms, self.width, linear.weight.device, self.group)
+            codes = self._no_codes(linear.weight, width, linear.weight.device)
             candidate.set_submodule(name, _module(codes, linear))
         return candidate.eval()
+
+
+def _below(parts: Iterable[BinaryCodes]) -> BinaryCodes:
+    """Codes of rows, one part below the other."""
+    signs, scales = zip(*((part.signs, part.scales) for part in parts), strict=True)
+    return BinaryCodes(torch.cat(signs), torch.cat(scales, 1))
 
 
 def _module(codes: BinaryCodes, linear: Any) -> ShiftAddLinear:

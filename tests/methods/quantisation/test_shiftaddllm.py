@@ -26,7 +26,7 @@ from methods.quantisation._binary import (
 from methods.quantisation._binary_gptq import binary_codes, column_order, in_order
 from methods.quantisation._bit_allocation import allocate
 from methods.quantisation._precision import block_linears
-from methods.quantisation._shift_add import KERNEL_ROWS, ShiftAddLinear, blank_codes, packed_signs, row_blocks
+from methods.quantisation._shift_add import KERNEL_ROWS, ShiftAddLinear, packed_signs
 from methods.quantisation.shiftaddllm import CHOICES, ShiftAddLLM, one_more, sensitivity
 from suites.lm_compression.task import CausalLMTask
 
@@ -90,14 +90,11 @@ def test_the_error_falls_with_the_bits() -> None:
     assert all(later < 0.6 * earlier for earlier, later in pairwise(errors))
 
 
-@pytest.mark.parametrize(
-    ("bits", "width", "group", "rows"),
-    [(1, 1, None, 24), (3, 1, None, 20), (3, 8, None, 24), (5, 8, None, 10), (3, 1, 8, 24), (3, 1, 7, 24)],
-)
+@pytest.mark.parametrize(("bits", "width", "rows"), [(1, 1, 24), (3, 1, 20), (3, 8, 24), (5, 8, 10)])
 @pytest.mark.parametrize("count", [1, 5])
-def test_looked_up_sums_are_the_dense_product(bits: int, width: int, group: int | None, rows: int, count: int) -> None:
+def test_looked_up_sums_are_the_dense_product(bits: int, width: int, rows: int, count: int) -> None:
     weight, bias = normal(rows, 48), normal(rows, seed=2)
-    layer = ShiftAddLinear(binary_codes(weight, None, bits, 3, width, 3, group), bias)
+    layer = ShiftAddLinear(binary_codes(weight, None, bits, 3, width, 3), bias)
     x = normal(count, 48, seed=3)
     x[:, 5] = 0
     exact = x.double() @ layer.matrix(torch.float64).T + bias
@@ -146,11 +143,13 @@ def test_rows_in_groups_have_scales_of_their_own() -> None:
     """Two halves of very different size: what one scale for a column loses, one for each half keeps."""
     weight = torch.cat([normal(16, 32), 100 * normal(16, 32, seed=1)])
     alone = [ShiftAddLinear(binary_codes(half, None, 3, 3, 1, 4)).matrix(torch.float32) for half in weight.chunk(2)]
-    grouped = ShiftAddLinear(binary_codes(weight, None, 3, 3, 1, 4, 16))
+    method = ShiftAddLLM(rounds=4, group=16)
+    grouped = ShiftAddLinear(codes := method._codes(weight, None, 3))
     assert torch.equal(grouped.matrix(torch.float32), torch.cat(alone))
-    blank = blank_codes(32, 32, 3, 3, 1, torch.device("meta"), 16)
-    assert (blank.signs.nbytes, blank.scales.nbytes) == (grouped.signs.nbytes, grouped.scales.nbytes)
-    assert row_blocks(32, 1, 12) == 1  # rows that groups do not divide share them all
+    assert torch.allclose(grouped.looked_up(normal(2, 32)), normal(2, 32) @ torch.cat(alone).T, atol=1e-3)
+    blank = method._no_codes(weight, 3, torch.device("meta"))
+    assert (blank.signs.nbytes, blank.scales.nbytes) == (codes.signs.nbytes, codes.scales.nbytes)
+    assert len(ShiftAddLLM(group=12)._groups(weight)) == 1  # rows that groups do not divide share them all
 
 
 def test_no_matrix_gets_fewer_bits_than_all_alike_would() -> None:
