@@ -12,6 +12,7 @@ from bench.contract import Card, Claim, Limits, Method
 from methods._finetuning import ADAPTER_RATES, fine_tune, rates_for
 from methods.adaptation._modules import found, replaced
 from methods.adaptation._rank import fitting, unmet, within_memory
+from suites._peft import decoder_linears
 from suites.lm_finetuning.candidate import Tuned
 from suites.lm_finetuning.lora import merged
 from suites.lm_finetuning.task import FineTuningTask
@@ -25,9 +26,10 @@ class NLoRA(Method[FineTuningTask]):
 
     nystrom: that start; without it A and N are random and B is zero (the paper's SLoRA). middle: N alone trains (the
     paper's IntTune). inverse: whether N is the pseudo-inverse, or the block itself as in the authors' code. rank: the
-    largest, cut to what the limits leave and to a layer's smaller side; the paper's 128 are of 4096. rates: small where
-    A and B start at the weight's scale with the inverse between them (the authors' scripts have 2e-4 and the block);
-    LoRA's otherwise.
+    largest, cut to what the limits leave and to a layer's smaller side; the paper's 128 are of 4096. rate,
+    rates: for all linears at `rank`, and in inverse proportion for fewer layers or a smaller rank, whose steps move the
+    model less. Small where A and B start at the weight's scale with the inverse between them (the authors' scripts
+    have 2e-4 and the block); LoRA's otherwise.
     """
 
     card = Card(
@@ -98,7 +100,8 @@ class NLoRA(Method[FineTuningTask]):
             return merged(task.model, {name: each.update() for name, each in layers.items()}), shipped
 
         rank = within_memory(task, most, start)
-        return fine_tune(task, lambda: start(rank), rates_for(task, self), finish)
+        share = rank * len(targets) / (self.rank * len(decoder_linears(task.model)))
+        return fine_tune(task, lambda: start(rank), [rate / share for rate in rates_for(task, self)], finish)
 
     def around(self, layer: nn.Linear, rank: int, generator: torch.Generator) -> "ThreeFactors":
         """The layer with its update at the start."""

@@ -63,3 +63,14 @@ def test_inttune_trains_and_ships_the_middle_alone() -> None:
     added = tuned.model.get_submodule(name).weight - weight
     assert added.abs().max() > 1e-3
     assert torch.allclose(added, weight[:, :16] @ moved @ weight[:16], atol=1e-4)
+
+
+@pytest.mark.parametrize("allowed", [None, 0.05, 0.01])
+def test_a_smaller_update_takes_larger_steps(allowed: float | None) -> None:
+    task = toy_task(result={} if allowed is None else {"shipped_ratio": allowed})
+    tuned = NLoRA(rank=4, rate=1e-3).build(task, task.limits)
+    middles = [each for name, each in tuned.shipped.items() if name.endswith(".n")]
+    trained = sum(len(each) for each in middles)
+    every = len(decoder_linears(task.model))
+    assert (len(middles), trained) == (every, 4 * every) if allowed is None else trained < 4 * every
+    assert tuned.rate == pytest.approx(1e-3 * 4 * every / trained)
