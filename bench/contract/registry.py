@@ -18,6 +18,7 @@ from typing import Any
 
 from bench.contract.limits import Limits, OperatingPoint
 from bench.contract.method import Method
+from bench.contract.sources import imported
 from bench.contract.suite import Metric, Suite, SuiteInfo
 
 
@@ -88,6 +89,13 @@ def configured(method: type[Method[Any]], variant: str) -> Method[Any]:
 def suite_package(suite: Suite[Any]) -> str:
     """The package that the suite's module lies in, e.g. "suites.lm_compression"."""
     return type(suite).__module__.rpartition(".")[0]
+
+
+def suite_files(suite: Suite[Any]) -> set[Path]:
+    """Files that the suite's scores come from: the code and the data in its folder, and what the code imports."""
+    code, folder = sorted(suite.info.folder.rglob("*.py")), suite.info.folder
+    modules = [".".join((suite_package(suite), *path.relative_to(folder).with_suffix("").parts)) for path in code]
+    return {*code, *folder.rglob("*.yaml"), *imported(name.removesuffix(".__init__") for name in modules)}
 
 
 def import_all(suite: Suite[Any]) -> None:

@@ -1,9 +1,10 @@
-"""Which files a method is made of, and a hash of what files do."""
+"""Which files a method is made of, which ones a result comes from, and a hash of what files do."""
 
 import ast
 import hashlib
+import importlib.util
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -25,6 +26,56 @@ def sources(module: ModuleType) -> set[Path]:
                 seen.add(name)
                 todo.append(sys.modules[name])
     return files
+
+
+def imported(modules: Iterable[str]) -> set[Path]:
+    """Files of these modules and of all that they import, at their top or later: what their results come from.
+
+    Of the packages methods and suites and the modules' own; the engine has versions instead, as libraries have.
+    """
+    todo = list(modules)
+    packages = {"methods", "suites", *(name.split(".")[0] for name in todo)} - {"bench"}
+    files: set[Path] = set()
+    while todo:
+        name = todo.pop()
+        if name.split(".")[0] not in packages or (path := _file(name)) is None or path in files:
+            continue
+        files.add(path)
+        above = name.rpartition(".")[0]  # the package, which is imported first
+        todo += (above, *_imports(path.read_bytes(), name if path.name == "__init__.py" else above))
+    return files
+
+
+def _file(name: str) -> Path | None:
+    """The Python file of a module, None if there is no such module (but a class or function of that name, say)."""
+    above = sys.modules.get(name.rpartition(".")[0])
+    if name in sys.modules:
+        found = getattr(sys.modules[name], "__file__", None)
+    elif above is not None and not hasattr(above, "__path__"):
+        return None  # what stands in a module is no module
+    else:
+        try:
+            spec = importlib.util.find_spec(name)
+        except (ImportError, ValueError):
+            return None
+        found = spec.origin if spec and spec.has_location else None
+    return Path(found) if found and found.endswith(".py") else None
+
+
+@cache
+def _imports(source: bytes, package: str) -> tuple[str, ...]:
+    """Modules that a file of the package may import: `from a import b` may mean a.b."""
+
+    def names() -> Iterator[str]:
+        for node in ast.walk(ast.parse(source)):
+            if isinstance(node, ast.Import):
+                yield from (alias.name for alias in node.names)
+            elif isinstance(node, ast.ImportFrom):
+                above = package.split(".")[: len(package.split(".")) + 1 - node.level] if node.level else []
+                base = ".".join([*above, *([node.module] if node.module else [])])
+                yield from (base, *(f"{base}.{alias.name}" for alias in node.names))
+
+    return tuple(dict.fromkeys(names()))
 
 
 def source_hash(paths: Iterable[Path]) -> str:

@@ -11,7 +11,6 @@ for what does; how long a run takes is the median of its runs so far, else of it
 """
 
 import statistics
-import sys
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -19,8 +18,8 @@ from functools import cache
 from pathlib import Path
 
 from bench.analyse.rows import Board
-from bench.contract.registry import Registry
-from bench.contract.sources import sources
+from bench.contract.registry import Registry, suite_files
+from bench.contract.sources import imported
 from bench.nightly.series import Configuration, configuration_of
 from bench.record.changes import changed_since
 from bench.record.environment import hardware_class, library_versions
@@ -82,11 +81,11 @@ def changed_files(root: Path, commit: str | None) -> frozenset[str] | None:
 
 def source_files(registry: Registry, job: Job, root: Path) -> frozenset[str]:
     """Folders and files, below root, that the result of a job comes from."""
-    method = sources(sys.modules[registry.method(job.method).__module__])
-    baseline = sources(sys.modules[registry.method(registry.suite(job.suite).info.baseline).__module__])
-    suite = {path for path in registry.suite(job.suite).info.folder.rglob("*") if path.is_file()}
+    suite = registry.suite(job.suite)
+    methods = imported(registry.method(slug).__module__ for slug in (job.method, suite.info.baseline))
+    data = {path for path in suite.info.folder.rglob("*") if path.is_file()}
     engine = {path for part in ("contract", "measure", "run") for path in (root / "bench" / part).rglob("*.py")}
-    files = {path.resolve() for path in method | baseline | suite | engine}
+    files = {path.resolve() for path in methods | data | suite_files(suite) | engine}
     return frozenset(str(path.relative_to(root)) for path in files if path.is_relative_to(root))
 
 

@@ -6,17 +6,15 @@ what is registered now, on any machine. Files count as in the key: better words 
 """
 
 import json
-import sys
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 from bench.contract import Method
-from bench.contract.registry import Registry, configured
-from bench.contract.sources import sources
+from bench.contract.registry import Registry, configured, suite_files
+from bench.contract.sources import imported
 from bench.contract.suite import at_scale
 from bench.record.changes import changed_since, git
 from bench.record.schema import Record
@@ -104,11 +102,9 @@ class Freshness:
 
 def read_freshness(registry: Registry, commits: Iterable[str], root: Path) -> Freshness:
     """Ask the checkout at root what changed since these commits; outside a checkout all is unknown."""
-    made_of = cache(lambda module: _below(root, sources(sys.modules[module])))
-    files = {f"method {slug}": made_of(method.__module__) for slug, method in registry.methods.items()}
+    files = {f"method {slug}": _below(root, imported([method.__module__])) for slug, method in registry.methods.items()}
     folders = {slug: suite.info.folder for slug, suite in registry.suites.items() if _is_suite(suite.info.folder)}
-    for slug, folder in folders.items():
-        files[f"suite {slug}"] = _below(root, {p for p in folder.rglob("*") if p.suffix in (".py", ".yaml")})
+    files |= {f"suite {slug}": _below(root, suite_files(registry.suites[slug])) for slug in folders}
     settings: dict[tuple[str, str], Mapping[str, Any]] = {}
     changed = {commit: changed_since(root, commit) for commit in sorted(set(commits) - {""})}
     for commit, paths in changed.items():

@@ -3,6 +3,7 @@
 import platform
 import re
 import subprocess
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -60,6 +61,11 @@ def usable_cores() -> int:
 
 def library_versions() -> dict[str, str]:
     """Installed versions of LIBRARIES; absent ones are left out."""
+    return dict(_library_versions())
+
+
+@cache
+def _library_versions() -> dict[str, str]:
     found = {}
     for name in LIBRARIES:
         try:

@@ -2,15 +2,14 @@
 
 import hashlib
 import json
-import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from bench import measure
 from bench.contract import SCALES, Method
-from bench.contract.registry import Registry, UnknownName, configured
-from bench.contract.sources import source_hash, sources
+from bench.contract.registry import Registry, UnknownName, configured, suite_files
+from bench.contract.sources import imported, source_hash
 from bench.contract.suite import at_scale
 from bench.record.environment import hardware_class, library_versions, usable_cores
 from bench.record.schema import SCHEMA_VERSION, Record
@@ -115,7 +114,7 @@ def key(registry: Registry, job: Job) -> str:
     inputs = {
         "schema": SCHEMA_VERSION,
         "instruments": measure.VERSION,
-        "suite": source_hash(path for path in suite.info.folder.rglob("*") if path.suffix in (".py", ".yaml")),
+        "suite": source_hash(suite_files(suite)),
         "suite_settings": [
             suite.info.version,
             suite.info.baseline,
@@ -124,7 +123,7 @@ def key(registry: Registry, job: Job) -> str:
         ],
         "point": [point.limits.result, point.limits.build_seconds, point.limits.build_memory_bytes],
         "point_settings": [point.limits.supplies, point.settings],
-        "method": source_hash(sources(sys.modules[method.__module__])),
+        "method": source_hash(imported([method.__module__])),
         "hyperparameters": hyperparameters(configured(method, job.variant)),
         "job": {name: value for name, value in asdict(job).items() if name != "timed"},
         "hardware": hardware_class(job.device, job.threads),
