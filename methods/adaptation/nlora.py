@@ -71,7 +71,7 @@ class NLoRA(Method[FineTuningTask]):
     variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "default": {},
         "inttune": {"middle": True, "rank": 64, "rate": 3e-3, "rates": ADAPTER_RATES},
-        "slora": {"nystrom": False, "rate": 3e-3, "rates": ADAPTER_RATES},
+        "slora": {"nystrom": False, "rate": 1e-2, "rates": ADAPTER_RATES},
         "no-inverse": {"inverse": False, "rate": 3e-3, "rates": ADAPTER_RATES},
     }
 

@@ -41,11 +41,16 @@ class GPTQ(Method[CausalLMTask]):
         notes="The dense model is itself a dequantised 4-bit one with permuted channels (see rtn). A row that GPTQ "
         "leaves with a larger error over the calibration text than round to nearest takes the nearest levels, which "
         "the paper does not do. Embeddings and head, which the paper leaves at 16 bits, are rounded to nearest: a "
-        "fifth of this model's bytes. Kernels as in rtn.",
+        "fifth of this model's bytes. Kernels as in rtn. As the authors' code does by default, columns keep their "
+        "order (the variant act-order sorts them, as they advise for LLaMA) and a block's layers are calibrated on "
+        "the block as it was. Windows are short, 512 tokens and not 2048, so that the first token of each, which many "
+        "channels attend to, weighs more.",
     )
     variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "default": {},
         **{f"w{bits}": {"bits": bits} for bits in (8, 4, 3, 2)},
+        "act-order": {"act_order": True},
+        "w3-act-order": {"bits": 3, "act_order": True},
     }
 
     bits: int | None = None

@@ -18,6 +18,9 @@ from methods.structured_pruning._order import cut_to_limits, even_ranking, unmet
 from methods.structured_pruning._protected import protected
 from suites.lm_compression.task import CausalLMTask
 
+APART = 1024
+"""Tokens between the beginnings of two windows: as many as one text gives before the next has its turn."""
+
 
 @dataclass(frozen=True)
 class LLMPrunerStyle(Method[CausalLMTask]):
@@ -25,8 +28,8 @@ class LLMPrunerStyle(Method[CausalLMTask]):
     over KV groups and neurons; the least important leave at once, and LoRA heals on the recovery budget.
 
     What leaves of each layer, and which layers stay whole, is decided as in `loraprune`. samples, length: calibration
-    windows for the gradients, LLM-Pruner's 10 of 64 tokens. recovery: whether LoRA heals. rank, learning_rate: of LoRA,
-    keep_first, keep_last, block: as in `loraprune`.
+    windows for the gradients, LLM-Pruner's 10 of 64 tokens, each the beginning of another text. recovery: whether LoRA
+    heals. rank, learning_rate: of LoRA, keep_first, keep_last, block: as in `loraprune`.
     """
 
     card = Card(
@@ -55,7 +58,9 @@ class LLMPrunerStyle(Method[CausalLMTask]):
         return unmet(task, limits, self.block, protected(task.model, self.keep_first, self.keep_last))
 
     def build(self, task: CausalLMTask, limits: Limits) -> nn.Module:
-        groups, neurons = taylor_scores(task.model, calibration_batch(task, self.samples, self.length))
+        apart = max(1, APART // self.length)
+        windows = calibration_batch(task, self.samples * apart, self.length)[::apart]
+        groups, neurons = taylor_scores(task.model, windows)
         whole = protected(task.model, self.keep_first, self.keep_last)
         candidate = cut_to_limits(task, limits, even_ranking(task.model, groups, neurons, self.block, whole))
         if not self.recovery:
