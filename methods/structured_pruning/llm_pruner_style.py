@@ -9,17 +9,14 @@ import torch
 from torch import Tensor, nn
 
 from bench.contract import Card, Limits, Method
-from methods._calibration import calibration_batch
 from methods._lora import LEARNING_RATE, lora_recovery
 from methods._recovery import next_token_loss
+from methods._texts import beginnings
 from methods.structured_pruning._cut import layers
 from methods.structured_pruning._importance import of_groups, of_neurons
 from methods.structured_pruning._order import cut_to_limits, even_ranking, unmet
 from methods.structured_pruning._protected import protected
 from suites.lm_compression.task import CausalLMTask
-
-APART = 1024
-"""Tokens between the beginnings of two windows: as many as one text gives before the next has its turn."""
 
 
 @dataclass(frozen=True)
@@ -58,9 +55,7 @@ class LLMPrunerStyle(Method[CausalLMTask]):
         return unmet(task, limits, self.block, protected(task.model, self.keep_first, self.keep_last))
 
     def build(self, task: CausalLMTask, limits: Limits) -> nn.Module:
-        apart = max(1, APART // self.length)
-        windows = calibration_batch(task, self.samples * apart, self.length)[::apart]
-        groups, neurons = taylor_scores(task.model, windows)
+        groups, neurons = taylor_scores(task.model, beginnings(task, self.samples, self.length))
         whole = protected(task.model, self.keep_first, self.keep_last)
         candidate = cut_to_limits(task, limits, even_ranking(task.model, groups, neurons, self.block, whole))
         if not self.recovery:
