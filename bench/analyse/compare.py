@@ -2,7 +2,7 @@
 
 import math
 
-from bench.analyse.rows import Row
+from bench.analyse.rows import Row, common_seeds
 from bench.analyse.summary import Cost, row_costs
 from bench.contract import Metric
 from bench.measure.statistics import Estimate, pooled_difference
@@ -14,7 +14,8 @@ MARGIN = 0.02
 def improvement(row: Row, other: Row, metric: Metric) -> Estimate | None:
     """By which fraction of the other's value the row is better (positive) or worse (negative); None: not comparable.
 
-    Scores are compared item by item over the same data, and seed by seed where both rows have the same seeds. Times are
+    Scores are compared item by item over the same data, and seed by seed over the seeds that both rows have, if these
+    are enough (`common_seeds`). Times are
     compared by their ratios to the baseline where both have them, since those were measured next to it. A figure is
     exact: its interval has no width.
     """
@@ -59,8 +60,12 @@ def _score_change(row: Row, other: Row, name: str) -> Estimate | None:
     right, other_seeds = other.scores(name)
     if not left or not right:
         return None
+    common = common_seeds(seeds, other_seeds)
+    if common is not None:
+        left = [samples for samples, seed in zip(left, seeds, strict=True) if seed in common]
+        right = [samples for samples, seed in zip(right, other_seeds, strict=True) if seed in common]
     try:
-        change = pooled_difference(left, right, same_seeds=seeds == other_seeds)
+        change = pooled_difference(left, right, same_seeds=common is not None)
     except ValueError:  # other items: another version of the data, or a run that was cut short
         return None
     if left[0].aggregate == "exp_mean":

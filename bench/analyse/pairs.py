@@ -3,13 +3,13 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from bench.analyse.rows import Row
+from bench.analyse.rows import Row, common_seeds
 from bench.analyse.summary import Cost, row_costs
 from bench.contract import Metric
 from bench.measure.statistics import CONFIDENCE, MIN_SEEDS
@@ -58,14 +58,38 @@ def pairwise(rows: Sequence[Row], metric: Metric) -> Pairs:
 
 @dataclass(frozen=True)
 class _Scored:
-    """A score of a row: samples (seeds x items), the value of each seed, and each item's share in its error."""
+    """A score of a row: samples and weights (seeds x items)."""
 
     seeds: tuple[int, ...]
     aggregate: str
     table: Matrix
-    per_seed: Matrix
-    shares: Matrix
-    zero_one: bool
+    weights: Matrix
+
+    def of(self, seeds: Sequence[int]) -> "_Scored":
+        """The same with these of its seeds alone."""
+        if tuple(seeds) == self.seeds:
+            return self
+        kept = [self.seeds.index(seed) for seed in seeds]
+        return _Scored(tuple(seeds), self.aggregate, self.table[kept], self.weights[kept])
+
+    @cached_property
+    def per_seed(self) -> Matrix:
+        """The value of each seed."""
+        value: Matrix = self.table.sum(axis=1) / self.weights.sum(axis=1)
+        return value
+
+    @cached_property
+    def shares(self) -> Matrix:
+        """Each item's share in the error."""
+        residuals = self.table - self.weights * self.per_seed[:, None]
+        share: Matrix = (residuals / self.weights.sum(axis=1)[:, None]).mean(axis=0)
+        return share
+
+    @cached_property
+    def zero_one(self) -> bool:
+        """Whether each item is right or wrong, the same under every seed."""
+        alike = np.all((self.table == self.table[0]) & ((self.table == 0) | (self.table == 1)))
+        return bool(np.all(self.weights == 1)) and bool(alike)
 
 
 def _squared_half_width(per_seed: Matrix) -> Matrix:
@@ -82,46 +106,71 @@ def _scored(scores: Sequence[Samples], seeds: tuple[int, ...]) -> _Scored | None
         return None
     table = np.asarray([each.samples for each in scores], dtype=np.float64)
     weights = np.asarray([each.weights or np.ones(table.shape[1]) for each in scores], dtype=np.float64)
-    totals = weights.sum(axis=1)
-    per_seed = table.sum(axis=1) / totals
-    shares = ((table - weights * per_seed[:, None]) / totals[:, None]).mean(axis=0)
-    alike = bool(np.all(weights == 1)) and bool(np.all((table == table[0]) & ((table == 0) | (table == 1))))
-    return _Scored(seeds, scores[0].aggregate, table, per_seed, shares, alike)
+    return _Scored(seeds, scores[0].aggregate, table, weights)
+
+
+@dataclass(frozen=True)
+class _Stack:
+    """Rows with the same seeds, side by side."""
+
+    rows: Sequence[_Scored]
+
+    @cached_property
+    def arrays(self) -> tuple[Matrix, Matrix, Matrix, Matrix, NDArray[np.bool_]]:
+        """Shares, first seeds' samples, tops, values of each seed, and which are right or wrong throughout."""
+        return (
+            np.array([row.shares for row in self.rows]),
+            np.array([row.table[0] for row in self.rows]),
+            np.array([row.table.max() for row in self.rows]),
+            np.array([row.per_seed for row in self.rows]),
+            np.array([row.zero_one for row in self.rows]),
+        )
 
 
 def _compare_scores(rows: Sequence[_Scored], aggregate: str, items: int, at: Sequence[int], pairs: Pairs) -> None:
-    shares = np.array([row.shares for row in rows])
-    first = np.array([row.table[0] for row in rows])
-    tops = np.array([row.table.max() for row in rows])
-    means = np.array([row.per_seed.mean() for row in rows])
-    spread = np.array([_squared_half_width(row.per_seed) for row in rows])
-    binary = np.array([row.zero_one for row in rows]) & (aggregate == "mean")
-    by_seeds = {}
-    for seeds in {row.seeds for row in rows}:
-        same = [i for i, row in enumerate(rows) if row.seeds == seeds]
-        by_seeds[seeds] = same, np.array([rows[i].per_seed for i in same])
+    places: dict[tuple[int, ...], list[int]] = {}
+    for i, row in enumerate(rows):
+        places.setdefault(row.seeds, []).append(i)
+    stacks: dict[tuple[tuple[int, ...], tuple[int, ...]], _Stack] = {}
     for i, where in enumerate(at):
-        if aggregate == "max":
-            value = low = high = tops[i] - tops
+        for seeds, theirs in places.items():
+            common = common_seeds(rows[i].seeds, seeds)
+            kept = seeds if common is None else common
+            if (seeds, kept) not in stacks:
+                stacks[seeds, kept] = _Stack([rows[j].of(kept) for j in theirs])
+            mine = rows[i] if common is None else rows[i].of(common)
+            found = _differences(mine, stacks[seeds, kept], common is not None, aggregate, items)
+            columns = [at[j] for j in theirs]
+            pairs.value[where, columns], pairs.low[where, columns], pairs.high[where, columns] = found
+
+
+def _differences(
+    mine: _Scored, theirs: _Stack, paired: bool, aggregate: str, items: int
+) -> tuple[Matrix, Matrix, Matrix]:
+    """How much a row differs from each of a stack, relative to that; paired: seed by seed."""
+    shares, first, tops, per_seed, alike = theirs.arrays
+    means = per_seed.mean(axis=1)
+    if aggregate == "max":
+        value = low = high = mine.table.max() - tops
+    else:
+        value = mine.per_seed.mean() - means
+        half = _half_width(mine.shares - shares, items)
+        low, high = value - half, value + half
+        binary = alike & (aggregate == "mean")
+        if mine.zero_one and binary.any():
+            low[binary], high[binary] = _bonett_price(mine.table[0] - first[binary])
+        if paired:  # what makes a seed hard for both cancels
+            around = _squared_half_width(mine.per_seed - per_seed)
         else:
-            value = means[i] - means
-            half = _half_width(shares[i] - shares, items)
-            low, high = value - half, value + half
-            if binary[i] and binary.any():
-                low[binary], high[binary] = _bonett_price(first[i] - first[binary])
-            around = spread[i] + spread
-            same, per_seed = by_seeds[rows[i].seeds]  # what makes a seed hard for both cancels
-            around[same] = _squared_half_width(rows[i].per_seed - per_seed)
-            low = np.where(around > 0, value - np.hypot(value - low, np.sqrt(around)), low)
-            high = np.where(around > 0, value + np.hypot(high - value, np.sqrt(around)), high)
-            low, high = _where_not_finite(value, low, high)
-        if aggregate == "exp_mean":
-            value, low, high = np.expm1(value), np.expm1(low), np.expm1(high)
-        else:
-            level = np.abs(tops if aggregate == "max" else means)
-            scale = np.where(level > 0, level, np.where(value != 0, np.abs(value), 1.0))
-            value, low, high = value / scale, low / scale, high / scale
-        pairs.value[where, at], pairs.low[where, at], pairs.high[where, at] = value, low, high
+            around = _squared_half_width(mine.per_seed) + _squared_half_width(per_seed)
+        low = np.where(around > 0, value - np.hypot(value - low, np.sqrt(around)), low)
+        high = np.where(around > 0, value + np.hypot(high - value, np.sqrt(around)), high)
+        low, high = _where_not_finite(value, low, high)
+    if aggregate == "exp_mean":
+        return np.expm1(value), np.expm1(low), np.expm1(high)
+    level = np.abs(tops if aggregate == "max" else means)
+    scale = np.where(level > 0, level, np.where(value != 0, np.abs(value), 1.0))
+    return value / scale, low / scale, high / scale
 
 
 def _half_width(differences: Matrix, items: int) -> Matrix:

@@ -92,6 +92,13 @@ def by_board(rows: Iterable[Row]) -> dict[Board, list[Row]]:
     }
 
 
+def common_seeds(mine: Sequence[int], theirs: Sequence[int]) -> tuple[int, ...] | None:
+    """The seeds over which two rows are compared, seed by seed: those that both have, if they tell a spread or are all
+    that there are; None: all of each are, side against side."""
+    common = tuple(seed for seed in mine if seed in theirs)
+    return common if len(common) >= MIN_SEEDS or tuple(mine) == tuple(theirs) else None
+
+
 def few_seeds(row: Row, stochastic: Collection[str]) -> bool:
     """Whether the row's intervals lack the spread between its seeds: its method is one of these slugs, whose results
     hang on the seed, and fewer than MIN_SEEDS seeds succeeded."""

@@ -15,6 +15,7 @@ from bench.analyse.ranks import ranks
 from bench.analyse.rows import Row, current, make_rows
 from bench.analyse.summary import Cost, costs, lookup, quality, row_costs, row_quality
 from bench.contract import Card, Claim, Metric
+from bench.measure.statistics import Estimate
 from bench.record.schema import Build, Record
 from tests.bench.analyse.record_factory import make_info, make_record
 
@@ -204,6 +205,26 @@ def card(*claims: Claim) -> Card:
 
 def outcomes(claim: Claim, *records: Record) -> list[str]:
     return [check.outcome for check in check_claims(card(claim), make_rows(records), INFO)]
+
+
+def test_rows_are_compared_over_the_seeds_that_both_have() -> None:
+    """What makes a seed hard for both cancels there, and the seeds of one alone say nothing of the other."""
+    hard = [0.0, 0.4, 0.9, 5.0, -4.0]
+    alpha = [make_record(losses=losses(at, seed=s), seed=s) for s, at in enumerate(hard)]
+    beta = [
+        make_record("beta", losses=losses(at + 0.1, noise=0.01, seed=9 + s), seed=s) for s, at in enumerate(hard[:3])
+    ]
+
+    def change(mine: list[Record], theirs: list[Record]) -> Estimate:
+        by_name = {row.method: row for row in make_rows([*mine, *theirs])}
+        found = improvement(by_name["alpha"], by_name["beta"], PERPLEXITY)
+        assert found is not None
+        return found
+
+    assert change(alpha, beta) == change(alpha[:3], beta)
+    assert change(alpha, beta).low > 0
+    few = change(alpha, beta[:2])  # two seeds tell no spread: all of each, side against side
+    assert few.low < 0 < few.high
 
 
 def test_a_claim_holds_fails_or_stays_open() -> None:
