@@ -36,7 +36,7 @@ class LoRAPrune(Method[CausalLMTask]):
     makes up for it. At the end LoRA is merged and what was masked is cut.
 
     criterion: "lora"; as controls under the same training "magnitude", |W + s B A|, and "random", drawn once. rank: of
-    LoRA (8, as in the code). learning_rate: ten times the code's 1e-4, as in all recoveries here: 64 steps, not
+    LoRA (8, as in the code). learning_rate: as in all recoveries by LoRA here, where the code has 1e-4: 64 steps, not
     hundreds of larger batches. decay: of the moving average. every: steps from one pruning to the next; the code's 10
     are for five times as many steps. warm_up, cool_down: shares of the steps before the first and after the last
     pruning. keep_first, keep_last: share of layers from the input, and number of layers at the end, that are not

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from bench.contract import Card, Claim, Limits, Method
 from methods._blocks import walk_blocks
-from methods._calibration import calibration_batch
+from methods._texts import beginnings
 from methods.structured_pruning._cut import cut, kv_groups, query_channels
 from methods.structured_pruning._order import Unit, removable, unmet, without
 from methods.structured_pruning._trajectory import Decoder, Effect
@@ -28,9 +28,9 @@ class OPTIN(Method[CausalLMTask]):
     tried, with the fewest neurons that save the rest.
 
     criterion: "trajectory"; as a control "reconstruction", the squared change of the block's own output alone.
-    samples, length: calibration windows and their tokens; 512 positions, near to the code's 768. probes: random
-    directions for the neurons' scores. ratio: how many times as large as the divergence the trajectory is made, in
-    the mean over the model (lambda, 10). block: neurons leave in blocks of so many.
+    samples, length: calibration windows, each the beginning of another text, and their tokens; 512 positions, near to
+    the code's 768. probes: random directions for the neurons' scores. ratio: how many times as large as the divergence
+    the trajectory is made, in the mean over the model (lambda, 10). block: neurons leave in blocks of so many.
     """
 
     card = Card(
@@ -88,7 +88,7 @@ class OPTIN(Method[CausalLMTask]):
         return unmet(task, limits, self.block)
 
     def build(self, task: CausalLMTask, limits: Limits) -> nn.Module:
-        windows = calibration_batch(task, self.samples, self.length)
+        windows = beginnings(task, self.samples, self.length)
         if self.criterion == "trajectory":
             decoder = Decoder(task.model, windows)
             neurons = decoder.estimate(self.probes, torch.Generator().manual_seed(task.seed))
