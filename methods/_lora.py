@@ -8,7 +8,7 @@ from suites.lm_compression.task import CausalLMTask
 
 LEARNING_RATE = 3e-3
 """The best of those tried by whole recoveries of what `flap` leaves at three quarters of the FLOPs, with a seed that no
-record has: the loss over other training text is 4.12 nats a token after 1e-3 and 4.00 after 3e-3."""
+record has: the loss over other training text is 4.12 nats a token after 1e-3, 4.00 after 3e-3, 4.06 after 1e-2."""
 
 
 def merge(model: Any) -> Any:

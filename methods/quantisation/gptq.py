@@ -42,9 +42,9 @@ class GPTQ(Method[CausalLMTask]):
         "leaves with a larger error over the calibration text than round to nearest takes the nearest levels, which "
         "the paper does not do. Embeddings and head, which the paper leaves at 16 bits, are rounded to nearest: a "
         "fifth of this model's bytes. Kernels as in rtn. As the authors' code does by default, columns keep their "
-        "order (the variant act-order sorts them, as they advise for LLaMA) and a block's layers are calibrated on "
-        "the block as it was. Windows are short, 512 tokens and not 2048, so that the first token of each, which many "
-        "channels attend to, weighs more.",
+        "order (the variant act-order sorts them, as they advise for LLaMA; here that is worse) and a block's layers "
+        "are calibrated on the block as it was. Windows are short, 512 tokens and not 2048, so that the first token "
+        "of each, which many channels attend to, weighs more.",
     )
     variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "default": {},
