@@ -119,7 +119,7 @@ class KaSA(Method[FineTuningTask]):
         model = adapted(task.copied(), config, task.seed)
         for name in targets:
             weight = task.model.get_submodule(name).weight
-            if (kept := self.kept(*weight.shape, rank)) != min(weight.shape) - rank:  # peft left that many
+            if (kept := self.kept(*weight.shape, rank)) != min(weight.shape) - rank:  # type: ignore[call-arg]
                 layer = model.base_model.model.get_submodule(name).get_base_layer()
                 layer.weight.data.copy_(leading(weight, kept))
         return model
