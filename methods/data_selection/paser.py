@@ -75,7 +75,8 @@ class PASER(Method[CausalLMTask]):
         "matrix is decomposed, where the public code hands an unsymmetric one to a symmetric solver, and divergences "
         "are means over positions. A sample has its few best phrases as concepts: with all of them nearly every pair "
         "of known ones lacks an edge. Where the filter leaves too few samples, the budget is filled with the best of "
-        "those passed over. The public code never attaches its LoRA; here it is trained. Measured at the embedded "
+        "those passed over. The public code never attaches its LoRA; here it is trained, without dropout. The variant "
+        "full draws as many windows as the pool has within the same steps, half of it. Measured at the embedded "
         "scale: not told apart from samples drawn at random, and `lora-recovery` with its larger learning rate "
         "recovers more of the same pruned model.",
     )

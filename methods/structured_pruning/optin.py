@@ -64,13 +64,14 @@ class OPTIN(Method[CausalLMTask]):
             ),
         ),
         notes="The paper runs the model once for each head and neuron. So do we for the KV groups. For the neurons "
-        "(46080 here) that would take days on two cores: theirs are second-order estimates by random probes, for "
-        "all neurons at once, which agree with the runs where a removal is small (tested). Features are the residual "
+        "(46080 here) that would take days on two cores: theirs are second-order estimates by random probes, for all "
+        "neurons at once, which agree with the runs where a removal is small (tested). Features are the residual "
         "stream after each block, since this decoder normalises before its sub-layers. The divergence is put at a "
-        "tenth of the trajectory by one factor for the whole model; the code chooses a power of ten for each head and "
+        "tenth of the trajectory by one factor for the whole model, which a few large trajectories set, so that late "
+        "blocks are protected more than by the trajectory alone; the code chooses a power of ten for each head and "
         "neuron. Left out, as tuned to BERT: the code's prior on the index, and its halving of heads and of the last "
-        "layer. Where the limit is on bytes the same search counts bytes. The unit of an attention is a KV group; each "
-        "layer keeps a group and a block of neurons.",
+        "layer. Where the limit is on bytes the same search counts bytes. The unit of an attention is a KV group; "
+        "each layer keeps a group and a block of neurons.",
     )
     variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "default": {},
