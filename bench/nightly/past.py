@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from bench.record import store
+from bench.record.git import git
 from bench.record.schema import Record
 from bench.run.plan import Job
 
@@ -44,15 +45,11 @@ def _worktree(root: Path, commit: str) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="effbench-tree-") as folder:
         tree = Path(folder, "tree")
         try:
-            _git(root, "worktree", "add", "--detach", str(tree), commit)
+            git(root, "worktree", "add", "--detach", str(tree), commit)
         except (OSError, subprocess.SubprocessError) as error:
             raise NoPast(f"commit {commit[:12]} is not in this checkout") from error
         try:
             yield tree
         finally:
             with suppress(OSError, subprocess.SubprocessError):
-                _git(root, "worktree", "remove", "--force", str(tree))
-
-
-def _git(root: Path, *arguments: str) -> None:
-    subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, check=True, timeout=300)
+                git(root, "worktree", "remove", "--force", str(tree))

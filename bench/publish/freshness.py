@@ -16,7 +16,8 @@ from bench.contract import Method
 from bench.contract.registry import Registry, configured, suite_files
 from bench.contract.sources import imported
 from bench.contract.suite import at_scale
-from bench.record.changes import changed_since, git
+from bench.record.changes import changed_since
+from bench.record.git import git_or_none
 from bench.record.schema import Record
 
 INSTRUMENTS = "bench/measure/__init__.py"
@@ -111,7 +112,7 @@ def read_freshness(registry: Registry, commits: Iterable[str], root: Path) -> Fr
         for slug, folder in folders.items():
             (place,) = _below(root, {folder / "suite.toml"}) or {""}
             if place in (paths or ()):
-                settings[commit, slug] = _toml(git(root, "show", f"{commit}:{place}") or b"")
+                settings[commit, slug] = _toml(git_or_none(root, "show", f"{commit}:{place}") or b"")
     return Freshness(registry, root, changed, files, settings)
 
 

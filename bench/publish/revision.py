@@ -7,6 +7,7 @@ from io import BytesIO
 from pathlib import Path
 
 from bench.record import store
+from bench.record.git import git
 from bench.record.schema import Record
 
 
@@ -20,17 +21,13 @@ def records_at(root: Path, folder: Path, revision: str) -> list[Record]:
     Empty if the folder did not exist then. Raises UnknownRevision.
     """
     try:
-        commit = _git(root, "rev-parse", "--verify", "--end-of-options", f"{revision}^{{commit}}").decode().strip()
+        commit = git(root, "rev-parse", "--verify", "--end-of-options", f"{revision}^{{commit}}").decode().strip()
     except (OSError, subprocess.SubprocessError) as error:
         raise UnknownRevision(f"git knows no commit {revision!r} here; fetch it first, or name another") from error
     place = folder.resolve().relative_to(root.resolve()).as_posix()
-    if not _git(root, "ls-tree", "--name-only", commit, "--", place):
+    if not git(root, "ls-tree", "--name-only", commit, "--", place):
         return []
     with tempfile.TemporaryDirectory(prefix="effbench-base-") as base:
-        with tarfile.open(fileobj=BytesIO(_git(root, "archive", commit, "--", place))) as archive:
+        with tarfile.open(fileobj=BytesIO(git(root, "archive", commit, "--", place))) as archive:
             archive.extractall(base, filter="data")
         return store.read_all(Path(base, place))[0]
-
-
-def _git(root: Path, *arguments: str) -> bytes:
-    return subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, check=True, timeout=120).stdout

@@ -1,10 +1,10 @@
 """What is another file now than at a commit. Words about code are no change, as in a record's key."""
 
-import subprocess
 from functools import cache
 from pathlib import Path
 
 from bench.contract.sources import code_of
+from bench.record.git import git_or_none
 
 
 def changed_since(root: Path, commit: str) -> frozenset[str] | None:
@@ -12,21 +12,12 @@ def changed_since(root: Path, commit: str) -> frozenset[str] | None:
     know the commit. Comments, docstrings, layout and cards of Python do nothing (`code_of`)."""
     if not commit or not all(c in "0123456789abcdef" for c in commit):
         return None
-    told = git(root, "diff", "--raw", "-z", "--no-renames", "--abbrev=40", "--end-of-options", commit, "--")
+    told = git_or_none(root, "diff", "--raw", "-z", "--no-renames", "--abbrev=40", "--end-of-options", commit, "--")
     if told is None:
         return None
     fields = told.decode(errors="replace").split("\0")
     pairs = zip(fields[::2], fields[1::2], strict=False)  # ":mode mode blob blob status", path, ...; "" at the end
     return frozenset(path for about, path in pairs if not _same_code(root, about.split(), path))
-
-
-def git(root: Path, *arguments: str) -> bytes | None:
-    """What git says in the work tree, or None if it fails."""
-    try:
-        done = subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, check=True, timeout=60)
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return done.stdout
 
 
 def _same_code(root: Path, about: list[str], path: str) -> bool:
@@ -42,7 +33,7 @@ def _same_code(root: Path, about: list[str], path: str) -> bool:
 
 @cache
 def _code_then(root: Path, blob: str) -> bytes | None:
-    text = git(root, "cat-file", "blob", blob)
+    text = git_or_none(root, "cat-file", "blob", blob)
     try:
         return None if text is None else code_of(".py", text)
     except SyntaxError:

@@ -11,6 +11,7 @@ import psutil
 
 from bench.record.cgroup import affinity
 from bench.record.device import device_facts
+from bench.record.git import git
 from bench.record.schema import Environment
 
 LIBRARIES = ("torch", "torchao", "transformers", "tokenizers", "lm-eval", "numpy", "scipy", "datasets")
@@ -79,8 +80,8 @@ def commit(root: Path) -> tuple[str | None, bool | None]:
     """(commit, dirty) of the checkout at root; (None, None) outside of one. Files under results/ and build/ don't count
     as dirt: a run writes them."""
     try:
-        head = _git(root, "rev-parse", "HEAD")
-        changes = _git(root, "status", "--porcelain", "--", ".", ":(exclude)results", ":(exclude)build")
+        head = git(root, "rev-parse", "HEAD").decode().strip()
+        changes = git(root, "status", "--porcelain", "--", ".", ":(exclude)results", ":(exclude)build")
     except (OSError, subprocess.CalledProcessError):
         return None, None
     return head, bool(changes)
@@ -103,11 +104,6 @@ def collect(device: str, root: Path, threads: int) -> Environment:
         commit=head,
         dirty=dirty,
     )
-
-
-def _git(root: Path, *arguments: str) -> str:
-    done = subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, text=True, check=True, timeout=30)
-    return done.stdout.strip()
 
 
 def _gpu_name(device: str) -> str | None:
