@@ -79,7 +79,8 @@ class Minitron(Method[CausalLMTask]):
         "out: adding what a pruned head computed to those that stay (the public code has no such step either), and "
         "the losses on hidden states, which the paper advises against unless depth is cut by much. Measured at the "
         "embedded scale: the pruned start beats training from scratch by far, and narrowing beats shortening; "
-        "distillation and next-token training are not told apart in so few tokens.",
+        "`llm-pruner-style`, with its rate searched, is not told apart from it; distillation and next-token training "
+        "are not told apart in so few tokens.",
     )
     variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "default": {},
