@@ -107,7 +107,8 @@ def read_freshness(registry: Registry, commits: Iterable[str], root: Path) -> Fr
     folders = {slug: suite.info.folder for slug, suite in registry.suites.items() if _is_suite(suite.info.folder)}
     files |= {f"suite {slug}": _below(root, suite_files(registry.suites[slug])) for slug in folders}
     settings: dict[tuple[str, str], Mapping[str, Any]] = {}
-    changed = {commit: changed_since(root, commit) for commit in sorted(set(commits) - {""})}
+    among = {path.split("/")[0] for paths in files.values() for path in paths or ()} | {INSTRUMENTS}
+    changed = {commit: changed_since(root, commit, *sorted(among)) for commit in sorted(set(commits) - {""})}
     for commit, paths in changed.items():
         for slug, folder in folders.items():
             (place,) = _below(root, {folder / "suite.toml"}) or {""}

@@ -7,12 +7,14 @@ from bench.contract.sources import code_of
 from bench.record.git import git_or_none
 
 
-def changed_since(root: Path, commit: str) -> frozenset[str] | None:
+def changed_since(root: Path, commit: str, *among: str) -> frozenset[str] | None:
     """Paths below `root`, a git work tree, that do something else in it now than at the commit; None where it does not
-    know the commit. Comments, docstrings, layout and cards of Python do nothing (`code_of`)."""
+    know the commit. Words about code are no change (`code_of`). among: files or folders; all if none."""
     if not commit or not all(c in "0123456789abcdef" for c in commit):
         return None
-    told = git_or_none(root, "diff", "--raw", "-z", "--no-renames", "--abbrev=40", "--end-of-options", commit, "--")
+    told = git_or_none(
+        root, "diff", "--raw", "-z", "--no-renames", "--abbrev=40", "--end-of-options", commit, "--", *among
+    )
     if told is None:
         return None
     fields = told.decode(errors="replace").split("\0")
