@@ -30,7 +30,7 @@ class LoRAControl(Method[FineTuningTask]):
         stochastic=True,
         notes="By peft, on all linear layers of the blocks, as later practice has it (the paper: queries and values).",
     )
-    variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {"default": {}, "rank-64": {"rank": 64}}
+    variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {"default": {}, "rank-64": {"rank": 64, "rate": 1e-3}}
 
     rank: int = 8
     alpha_over_rank: float = 2.0
