@@ -70,7 +70,8 @@ class FinerCut(Method[CausalLMTask]):
         notes="Standard Jensen-Shannon divergence; the public code averages the two reversed KL divergences instead. "
         "The public code's temporary protection of the first blocks is left out, as the paper's algorithm has none. "
         "Fewer calibration tokens than the code's 10 x 256, and every eighth position of theirs. Measured at the "
-        "embedded scale: better than whole blocks by similarity, not told apart from `wanda-structured`.",
+        "embedded scale: better than whole blocks by similarity and than `wanda-structured`, not told apart from "
+        "`flap`.",
     )
 
     metric: Literal["js", "kl", "norm", "angular"] = "js"
