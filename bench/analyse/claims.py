@@ -73,12 +73,12 @@ def _outcome(claim: Claim, change: Estimate | None) -> Outcome:
 
 
 def _opponents(row: Row, rows: Sequence[Row], versus: str, info: SuiteInfo) -> list[Row]:
-    """Successful rows of `versus`, a slug or slug:variant, on the row's board.
+    """Successful rows of `versus`, a slug or slug:variant (slug:default for that alone), on the row's board.
 
     The baseline is within few budgets; where it has no result it is taken from another point with the same settings,
     that is, the same problem under another budget.
     """
-    theirs = [other for other in rows if versus in (other.method, other.name) and other is not row and other.ok]
+    theirs = [other for other in rows if versus in _names(other) and other is not row and other.ok]
     here = _alike(row, [other for other in theirs if other.board == row.board])
     if here or versus != info.baseline or row.board.point not in info.points:
         return here
@@ -90,6 +90,10 @@ def _opponents(row: Row, rows: Sequence[Row], versus: str, info: SuiteInfo) -> l
         and info.points[other.board.point].settings == settings
         and _elsewhere(other) == _elsewhere(row)
     ]
+
+
+def _names(row: Row) -> tuple[str, str]:
+    return row.method, f"{row.method}:{row.variant}"
 
 
 def _alike(row: Row, theirs: list[Row]) -> list[Row]:

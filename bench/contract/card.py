@@ -12,9 +12,9 @@ class Claim:
     """One sentence of what the paper says of its method, in our words, in a form that can be held against records.
 
     `metric` names a score or a cost of the suite. With `versus` the claim is that the method is better than that
-    method (a slug) at the same operating point, a variant against the same variant where there is one; without it the
-    claim is that the method keeps the level of the suite's baseline. `paper_value` is the paper's own figure, on the
-    paper's model and hardware, for people to read.
+    method at the same operating point: "slug:variant" names one variant, "slug" the strongest, or the one that is held
+    against it where both have it; without it the claim is that the method keeps the level of the suite's baseline.
+    `paper_value` is the paper's own figure, on the paper's model and hardware, for people to read.
     """
 
     text: str

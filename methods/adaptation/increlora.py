@@ -49,7 +49,7 @@ class IncreLoRA(Method[FineTuningTask]):
                 text="Better answers than LoRA at the same final number of parameters",
                 source="abstract: higher parameter efficiency, above all where there is little to learn from",
                 metric="accuracy",
-                versus="lora",
+                versus="lora:default",
             ),
             Claim(
                 text="Giving ranks is better than taking them away",

@@ -44,7 +44,7 @@ class KaSA(Method[FineTuningTask]):
                 text="Better answers than LoRA with about as many parameters",
                 source="abstract: consistently better than 14 other parameter-efficient methods, LoRA among them",
                 metric="accuracy",
-                versus="lora",
+                versus="lora:default",
                 paper_value="RoBERTa-base, rank 8: CoLA 65.8, MRPC 90.7, SST-2 95.2",
             ),
             Claim(

@@ -38,7 +38,7 @@ class LISA(Method[FineTuningTask]):
                 text="Learns more than LoRA where both may use about the same memory",
                 source="abstract: surpasses LoRA on downstream tasks with similar or less GPU memory",
                 metric="accuracy",
-                versus="lora",
+                versus="lora:default",
                 paper_value="MT-Bench 11 % to 37 % above LoRA",
             ),
             Claim(
@@ -51,7 +51,7 @@ class LISA(Method[FineTuningTask]):
                 text="Needs no more training memory than LoRA",
                 source="abstract: memory costs as low as LoRA's",
                 metric="training_memory_ratio",
-                versus="lora",
+                versus="lora:default",
                 relation="same",
             ),
         ),

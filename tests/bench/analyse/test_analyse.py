@@ -1,6 +1,7 @@
 """Rows, summaries, comparisons, claims, controls and the frontier, on records whose truth is known."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -244,6 +245,8 @@ def test_better_than_a_method_means_better_than_its_best_variant() -> None:
     strong = make_record("beta", variant="joint", losses=losses(-0.5))
     assert outcomes(claim, weak, make_record(losses=losses(0.0))) == ["holds"]
     assert outcomes(claim, weak, strong, make_record(losses=losses(0.0))) == ["does not hold"]
+    plain = replace(claim, versus="beta:default")
+    assert outcomes(plain, weak, strong, make_record(losses=losses(0.0))) == ["holds"]
 
 
 def test_a_variant_is_held_against_the_same_variant_of_the_other() -> None:
