@@ -45,11 +45,11 @@ class ShiftAddLLM(Method[CausalLMTask]):
 
     bits: bits of a linear weight, whatever the limit (embeddings: as many). width: 1 gives every column its own scales
     (the paper's "acc"), 8 gives eight columns and an eighth of the rows a scale ("lat"). group: rows that share a
-    column's scales, all if None, as in the code's scripts for all models but LLaMA; for that they have 128, which does
-    not divide 576. terms: powers of two in a scale. rounds: of the fit by turns; the public code has 50, after 15 the
-    error falls by less than 0.1 %. mixed: whether bits differ from matrix to matrix. damping: as in GPTQ. samples,
-    length: calibration windows and their tokens; the code has 128 x 2048, the operating points allow an eighth of it;
-    half of that saves a minute.
+    column's scales; the code's script for LLaMA has 128, which does not divide 576, those for other models all rows
+    (None). terms: powers of two in a scale. rounds: of the fit by turns; the public code has 50, after 15 the error
+    falls by less than 0.1 %. mixed: whether bits differ from matrix to matrix. damping: as in GPTQ. samples, length:
+    calibration windows and their tokens; the code has 128 x 2048, the operating points allow an eighth of it; half of
+    that saves a minute.
     """
 
     card = Card(
@@ -105,12 +105,12 @@ class ShiftAddLLM(Method[CausalLMTask]):
         "lat": {"width": 8},
         "uniform": {"mixed": False},
         **{f"w{bits}": {"bits": bits} for bits in (4, 3, 2)},
-        "w3-grouped": {"bits": 3, "group": 192},
+        "w3-columns": {"bits": 3, "group": None},
     }
 
     bits: int | None = None
     width: int = 1
-    group: int | None = None
+    group: int | None = 192
     terms: int = 3
     rounds: int = 15
     mixed: bool = True
@@ -223,8 +223,9 @@ class ShiftAddLLM(Method[CausalLMTask]):
 
     def _groups(self, weight: Tensor) -> Sequence[Tensor]:
         """The rows that share a column's scales: all of them where `group` does not divide them."""
-        whole = self.group is None or len(weight) % self.group
-        return (weight,) if whole else weight.split(self.group)
+        if self.group is None or self.width > 1 or len(weight) % self.group:
+            return (weight,)
+        return weight.split(self.group)
 
     def _blank(self, model: Any, bits: Sequence[int], embeddings: int) -> Any:
         """A candidate of the right size with nothing in it: for weighing."""
