@@ -96,9 +96,10 @@ class ShiftAddLLM(Method[CausalLMTask]):
         "limit leaves above equal bits, so that no matrix gets fewer, and the cost of a matrix is its sensitivity "
         "times the relative error of the codes (fitted on 32 of its columns) times its weights. Scales are fitted for "
         "128 columns at once and touched up in a column's turn. Even sums are a second start of the fit, which the "
-        "greedy one needs with many bits. Measured at the embedded scale: at half of the bytes (layers of about 8 "
-        "bits) not told apart from `gptq` and `rtn`; with 3 bits for all worse than `gptq` and far better than `rtn`, "
-        "and with 3 bits on average, allotted by sensitivity, worse than with 3 for all. Slower than the dense model.",
+        "greedy one needs with many bits. Measured at the embedded scale, with 3 bits: better than `gptq` at somewhat "
+        "fewer bytes where groups of rows have scales of their own; where a column has one scale for all rows worse "
+        "than it, though far better than `rtn`; and worse still with bits allotted around 3 by sensitivity. At half "
+        "of the bytes (layers of about 8 bits) nothing is to be gained. Slower than the dense model.",
     )
     variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "default": {},
