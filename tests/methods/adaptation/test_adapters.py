@@ -26,7 +26,7 @@ STARTS_AS_THE_BASE: list[Method[Any]] = [
     PiSSA(**SETTINGS),
     DoRA(**SETTINGS),
     AdaLoRA(**SETTINGS),
-    KaSA(truncate=False, **SETTINGS),
+    KaSA(truncate="none", **SETTINGS),
     NLoRA(rank=4, rate=1e-4),
     NLoRA(rank=4, rate=3e-3, nystrom=False),
     SMoRA(rank=8, active=2, rate=3e-3),
