@@ -44,9 +44,8 @@ def check_claim(claim: Claim, row: Row, rows: Sequence[Row], info: SuiteInfo) ->
     """Hold one claim against the rows of the same suite, version, hardware, scale, base and point.
 
     Against a method with several variants it must stand against the one that is its like (`_alike`), or else against
-    the strongest. "better" holds if the whole
-    interval of the improvement is above zero and fails if none of it is; "same" holds if it is surely not worse than by
-    MARGIN and fails if it is surely worse than that.
+    the strongest. "better" holds if the whole interval of the improvement is above zero and fails if none of it is;
+    "same" holds if it is surely not worse than by MARGIN and fails if it is surely worse than that.
     """
     versus = claim.versus or info.baseline
     metric = info.scores.get(claim.metric) or info.costs.get(claim.metric) or Metric(claim.metric, claim.metric)

@@ -15,9 +15,8 @@ def improvement(row: Row, other: Row, metric: Metric) -> Estimate | None:
     """By which fraction of the other's value the row is better (positive) or worse (negative); None: not comparable.
 
     Scores are compared item by item over the same data, and seed by seed over the seeds that both rows have, if these
-    are enough (`common_seeds`). Times are
-    compared by their ratios to the baseline where both have them, since those were measured next to it. A figure is
-    exact: its interval has no width.
+    are enough (`common_seeds`). Times are compared by their ratios to the baseline where both have them, since those
+    were measured next to it. A figure is exact: its interval has no width.
     """
     if any(metric.name in record.quality for record in row.ok):
         change = _score_change(row, other, metric.name)

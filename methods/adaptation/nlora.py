@@ -26,8 +26,8 @@ class NLoRA(Method[FineTuningTask]):
 
     nystrom: that start; without it A and N are random and B is zero (the paper's SLoRA). middle: N alone trains (the
     paper's IntTune). inverse: whether N is the pseudo-inverse, or the block itself as in the authors' code. rank: the
-    largest, cut to what the limits leave and to a layer's smaller side; the paper's 128 are of 4096. rate,
-    rates: for all linears at `rank`, and in inverse proportion for fewer layers or a smaller rank, whose steps move the
+    largest, cut to what the limits leave and to a layer's smaller side; the paper's 128 are of 4096. rate, rates:
+    for all linears at `rank`, and in inverse proportion for fewer layers or a smaller rank, whose steps move the
     model less. Small where A and B start at the weight's scale with the inverse between them (the authors' scripts
     have 2e-4 and the block); LoRA's otherwise.
     """

@@ -96,10 +96,9 @@ class ShiftAddLLM(Method[CausalLMTask]):
         "limit leaves above equal bits, so that no matrix gets fewer, and the cost of a matrix is its sensitivity "
         "times the relative error of the codes (fitted on 32 of its columns) times its weights. Scales are fitted for "
         "128 columns at once and touched up in a column's turn. Even sums are a second start of the fit, which the "
-        "greedy one needs with many bits. Measured at the embedded scale, with 3 bits: better than `gptq` at somewhat "
-        "fewer bytes where groups of rows have scales of their own; where a column has one scale for all rows worse "
-        "than it, though far better than `rtn`; and worse still with bits allotted around 3 by sensitivity. At half "
-        "of the bytes (layers of about 8 bits) nothing is to be gained. Slower than the dense model.",
+        "greedy one needs with many bits. Measured at the embedded scale, with 3 bits for all: better than `gptq` at "
+        "somewhat fewer bytes, and far better than `rtn`. Earlier records, with a column's scales for all rows and "
+        "bits from 2 to 4 by sensitivity, are far worse than `gptq`. Slower than the dense model.",
     )
     variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "default": {},
