@@ -87,6 +87,7 @@ def test_card_refuses_what_the_site_could_not_show() -> None:
         ({"slug": "Bad Slug"}, "lower-case"),
         ({"url": "javascript:alert(1)"}, "https://"),
         ({"control": False}, "at least one claim"),
+        ({"control": False, "reference": True}, "set control=True"),
     ):
         with pytest.raises(ValueError, match=message):
             Card(**(good | changes))  # type: ignore[arg-type]

@@ -97,3 +97,11 @@ def test_a_suite_is_made_of_its_folder_and_of_what_it_takes_from_others() -> Non
     for name in ("lm_finetuning/training.py", "lm_compression/evaluation/evaluator.py", "_peft.py"):
         assert any(path.endswith(f"suites/{name}") for path in files)
     assert not any(path.endswith(("operator_data/task.py", "bench/contract/task.py")) for path in files)
+
+
+def test_a_method_is_made_of_what_it_takes_from_the_suites_too() -> None:
+    load()
+    files = {path.as_posix() for path in imported(["methods.adaptation.lora"])}
+    for name in ("methods/_finetuning.py", "methods/adaptation/_rank.py", "suites/_peft.py"):
+        assert any(path.endswith(name) for path in files)
+    assert not any(path.endswith("methods/adaptation/_orthogonality.py") for path in files)  # a neighbour's
