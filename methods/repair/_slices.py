@@ -17,15 +17,15 @@ from suites.lm_finetuning.training import Learner, answer_loss
 class SliceLearner(Learner):
     """A model of which a slice learns.
 
-    chosen: numbers of its blocks, None until the first step. share: of the blocks, at least one, in the slice.
-    kl_weight: of the divergence from the task's model. dynamic: choose at each step. by_fault: by the gradients of the
-    loss over the faulty answers, not by those of the repair loss.
+    chosen: numbers of its blocks, None until the first step. settled: they stay; else each step chooses anew. share: of
+    the blocks, at least one, in the slice. kl_weight: of the divergence from the task's model. by_fault: chosen by the
+    gradients of the loss over the faulty answers, not by those of the repair loss.
     """
 
-    def __init__(self, task: FineTuningTask, *, share: float, kl_weight: float, dynamic: bool, by_fault: bool) -> None:
+    def __init__(self, task: FineTuningTask, *, share: float, kl_weight: float, by_fault: bool) -> None:
         super().__init__(task.copied())
         self.references = (task.model,)
-        self.kl_weight, self.dynamic, self.by_fault = kl_weight, dynamic, by_fault
+        self.kl_weight, self.by_fault, self.settled = kl_weight, by_fault, False
         self.blocks = [list(block.parameters()) for block in self.model.get_decoder().layers]
         self.count = max(1, round(share * len(self.blocks)))
         self.chosen: list[int] | None = None
@@ -36,22 +36,31 @@ class SliceLearner(Learner):
         """Of all blocks: which of them move is known only when the gradients are there."""
         return [weight for block in self.blocks for weight in block]
 
+    def settle(self, batches: Sequence[Preferences]) -> None:
+        """Choose the slice for good, by the gradients over all of these batches together."""
+        self._free(range(len(self.blocks)))
+        sums = [torch.zeros_like(weight, dtype=torch.float32) for weight in self.trained()]
+        for batch in batches:
+            for total, gradient in zip(sums, self._gradients(self._sensitive_to(batch)), strict=True):
+                total.add_(gradient)
+        self.chosen, self.settled = self._most_sensitive(sums), True
+
     def loss(self, batch: Batch) -> Tensor:
         """The repair loss. A batch without preferences stands for all of them, so that a step can be weighed on it."""
         beside = batch if isinstance(batch, Preferences) else None
         self._general.append(beside.general if beside is not None and beside.general is not None else batch)
-        if not self.dynamic and self.chosen is not None:
-            self._free(self.chosen)
-        else:
+        if not self.settled:
             self._free(range(len(self.blocks)))
             if self.by_fault:
-                self._choose_by_fault(beside.rejected if beside is not None and beside.rejected is not None else batch)
+                self.chosen = self._most_sensitive(self._gradients(self._sensitive_to(batch)))
+        if self.settled or self.by_fault:
+            self._free(self.chosen or ())
         return answer_loss(self.model, batch)
 
     def penalty(self) -> Tensor | None:
         """Choose the slice by the gradients of the repair loss, drop those of the other blocks; the KL term."""
-        if not self.by_fault and (self.dynamic or self.chosen is None):
-            self.chosen = most_sensitive([[weight.grad for weight in block] for block in self.blocks], self.count)
+        if not self.by_fault and not self.settled:
+            self.chosen = self._most_sensitive([weight.grad for weight in self.trained()])
         assert self.chosen is not None
         self._free(self.chosen)
         general, self._general = self._general, []
@@ -61,10 +70,18 @@ class SliceLearner(Learner):
         terms = [kl_divergence(self.model, self.references[0], batch) * (batch.tokens / tokens) for batch in general]
         return self.kl_weight * torch.stack(terms).sum()
 
-    def _choose_by_fault(self, batch: Batch) -> None:
-        gradients = iter(torch.autograd.grad(answer_loss(self.model, batch), self.trained()))
-        self.chosen = most_sensitive([[next(gradients) for _ in block] for block in self.blocks], self.count)
-        self._free(self.chosen)
+    def _sensitive_to(self, batch: Batch) -> Batch:
+        """What the sensitivity is taken on."""
+        rejected = batch.rejected if self.by_fault and isinstance(batch, Preferences) else None
+        return batch if rejected is None else rejected
+
+    def _gradients(self, batch: Batch) -> Sequence[Tensor]:
+        return torch.autograd.grad(answer_loss(self.model, batch), self.trained())
+
+    def _most_sensitive(self, gradients: Sequence[Tensor | None]) -> list[int]:
+        """The slice by the gradients of all weights of all blocks."""
+        each = iter(gradients)
+        return most_sensitive([[next(each) for _ in block] for block in self.blocks], self.count)
 
     def _free(self, chosen: Sequence[int]) -> None:
         """Only these blocks have gradients."""

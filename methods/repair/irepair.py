@@ -15,16 +15,16 @@ from suites.lm_finetuning.tracks import unsupported
 
 @dataclass(frozen=True)
 class IRepair(Method[FineTuningTask]):
-    """Each step moves only the blocks that the repair asks most of, and holds the model elsewhere.
+    """Each step moves only the block that the fault is most in, and holds the model elsewhere.
 
-    The loss of the right answers is derived by the weights of all blocks; the blocks with the largest gradient norm are
-    the slice. The KL divergence from the faulty model over examples of other tasks is added for these blocks, and they
-    alone are updated. The next step finds its slice anew.
+    The loss of the faulty answers is derived by the weights of all blocks; the block with the largest gradient norm is
+    the slice. It alone is updated, by the loss of the right answers and the KL divergence from the faulty model over
+    examples of other tasks. The next step finds its slice anew.
 
-    share: of the blocks, at least one, in the slice (the paper: errors are concentrated in the top 20 %). kl_weight: of
-    the divergence; the public descriptions do not say it, and 1 puts both terms on the same footing, in nats per token.
-    dynamic: find the slice at each step, or keep that of the first. sensitivity: gradient of the repair loss, or of the
-    loss over the faulty answers, which takes a pass of its own. batch: faults of a step.
+    share: of the blocks in the slice, at least one; 0 is the authors' single block. kl_weight: of the divergence, which
+    the authors weigh twice as much as the repair; both are in nats per token. dynamic: find the slice at each step, or
+    keep one that is found beforehand, by as many faulty answers as an eighth of the tokens holds. sensitivity: gradient
+    of the loss over the faulty answers, which takes a pass of its own, or of the repair loss. batch: faults of a step.
     """
 
     card = Card(
@@ -64,27 +64,29 @@ class IRepair(Method[FineTuningTask]):
             ),
         ),
         notes="The fault is a wrong city in a form instead of toxic text: right answers are the repair data, faulty "
-        "ones the rejected. No usable code is public, and reviews of the paper say that the sensitivity is taken on "
-        "the faulty data: that is the variant fault-sensitivity; the default measures the repair loss, whose gradient "
-        "a step needs anyhow. The slice is of single blocks, not of neighbouring ones. A block's norm is over all of "
-        "its weights, not divided by their number, as blocks are alike. Embeddings, head and last norm never train. "
+        "ones the rejected. Follows a copy of the authors' training code that others published with their own work "
+        "(the authors' own is no longer to be had): one block a step, by the gradient over the rejected answers, the "
+        "divergence weighed twice as much as the repair. Different here: AdamW in place of RMSprop, as for all "
+        "methods; the loss is over answers, not over prompts; the divergence is over examples of other tasks, where "
+        "the authors take text that the model itself made up, so it guards other skills more than ordinary text. "
         "Gradients of all blocks are computed to choose, and the optimizer's state of every block is kept for when it "
-        "is chosen again: the method saves no memory. The variant whole-model has all blocks in the slice: training "
-        "of all blocks with the KL term. Measured at the embedded scale: repairs more than DPO and disturbs less, not "
-        "told apart from training all weights on right answers.",
+        "is chosen again: the method saves no memory. Variants: repair-sensitivity chooses by the repair loss, "
+        "whose gradient a step needs anyhow; fifth has the 20 % of the blocks in which the paper finds most errors; "
+        "whole-model trains all blocks with the KL term.",
     )
     variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "default": {},
         "fixed": {"dynamic": False},
-        "fault-sensitivity": {"sensitivity": "fault"},
+        "repair-sensitivity": {"sensitivity": "repair"},
+        "fifth": {"share": 0.2},
         "whole-model": {"share": 1.0},
         "no-kl": {"kl_weight": 0.0},
     }
 
-    share: float = 0.2
-    kl_weight: float = 1.0
+    share: float = 0.0
+    kl_weight: float = 2.0
     dynamic: bool = True
-    sensitivity: Literal["repair", "fault"] = "repair"
+    sensitivity: Literal["fault", "repair"] = "fault"
     batch: int = BATCH
     rate: float = 6e-5
     rates: tuple[float, ...] = WEIGHT_RATES
@@ -104,6 +106,8 @@ class IRepair(Method[FineTuningTask]):
 
     def learner(self, task: FineTuningTask) -> SliceLearner:
         """One at its beginning."""
-        return SliceLearner(
-            task, share=self.share, kl_weight=self.kl_weight, dynamic=self.dynamic, by_fault=self.sensitivity == "fault"
-        )
+        by_fault = self.sensitivity == "fault"
+        learner = SliceLearner(task, share=self.share, kl_weight=self.kl_weight, by_fault=by_fault)
+        if not self.dynamic:
+            learner.settle(task.preferences(rejected=by_fault, general=False, use="search", batch=1))
+        return learner

@@ -2,7 +2,8 @@
 
 import copy
 import math
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Literal
 
 import pytest
 import torch
@@ -122,7 +123,7 @@ def test_steps_of_dpo_prefer_the_right_answer() -> None:
 # --- IRepair ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("settings", [{}, {"dynamic": False}, {"sensitivity": "fault"}, {"share": 0.5}])
+@pytest.mark.parametrize("settings", [{}, {"dynamic": False}, {"sensitivity": "repair"}, {"share": 0.5}])
 def test_a_step_changes_its_slice_and_nothing_else(settings: dict[str, Any]) -> None:
     task = task_of()
     method = IRepair(**settings)
@@ -136,18 +137,42 @@ def test_a_step_changes_its_slice_and_nothing_else(settings: dict[str, Any]) -> 
         assert len(learner.chosen or ()) == max(1, round(6 * method.share))
 
 
-def test_the_slice_has_the_largest_gradients_of_the_repair_loss() -> None:
+def norms_of(gradients: Sequence[Sequence[Tensor | None]]) -> Tensor:
+    return torch.stack([torch.cat([g.flatten() for g in block if g is not None]).norm() for block in gradients])
+
+
+@pytest.mark.parametrize("sensitivity", ["fault", "repair"])
+def test_the_slice_has_the_largest_gradients(
+    sensitivity: Literal["fault", "repair"], monkeypatch: pytest.MonkeyPatch
+) -> None:
     task = task_of()
-    batch = task.preferences(rejected=False, general=True, batch=4)[0]
-    learner = IRepair(share=0.34, kl_weight=100.0).learner(task)
+    batch = task.preferences(rejected=True, general=True, batch=4)[0]
+    assert batch.rejected is not None
+    looked_at: list[Tensor] = []
+
+    def spy(gradients: Sequence[Sequence[Tensor | None]], count: int) -> list[int]:
+        looked_at.append(norms_of(gradients))
+        return most_sensitive(gradients, count)
+
+    monkeypatch.setattr("methods.repair._slices.most_sensitive", spy)
+    learner = IRepair(share=0.34, kl_weight=100.0, sensitivity=sensitivity).learner(task)
     Trainer(learner).step(batch, 1e-4, MOMENT)
     model = task.copied().requires_grad_(True)
-    answer_loss(model, batch).backward()
-    norms = [
-        torch.cat([weight.grad.flatten() for weight in block.parameters()]).norm()  # type: ignore[union-attr]
-        for block in model.get_decoder().layers
-    ]
-    assert learner.chosen == sorted(torch.stack(norms).topk(2).indices.tolist())
+    answer_loss(model, batch.rejected if sensitivity == "fault" else batch).backward()
+    norms = norms_of([[w.grad for w in block.parameters()] for block in model.get_decoder().layers])
+    torch.testing.assert_close(looked_at, [norms])
+    assert learner.chosen == sorted(norms.topk(2).indices.tolist())
+
+
+def test_a_slice_that_stays_is_found_over_many_faulty_answers() -> None:
+    task = task_of(9000)
+    learner = IRepair(dynamic=False, share=0.34).learner(task)
+    used = task.preferences(rejected=True, general=False, batch=1, use="search")
+    assert len(used) > 4
+    model = task.copied().requires_grad_(True)
+    torch.stack([answer_loss(model, batch.rejected) for batch in used if batch.rejected is not None]).sum().backward()
+    blocks = model.get_decoder().layers
+    assert learner.chosen == most_sensitive([[weight.grad for weight in block.parameters()] for block in blocks], 2)
 
 
 @pytest.mark.parametrize("dynamic", [True, False])
@@ -155,7 +180,7 @@ def test_a_fixed_slice_stays_and_a_dynamic_one_follows_the_gradients(dynamic: bo
     task = task_of()
     learner = IRepair(dynamic=dynamic).learner(task)
     trainer = Trainer(learner)
-    first, second = task.preferences(rejected=False, general=True, batch=2)[:2]
+    first, second = task.preferences(rejected=True, general=True, batch=2)[:2]
     trainer.step(first, 1e-4, MOMENT)
     (chosen,) = learner.chosen or ()
     with torch.no_grad():
