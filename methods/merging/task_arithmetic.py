@@ -1,6 +1,7 @@
 """Control: task arithmetic (Ilharco et al., 2023), https://arxiv.org/abs/2212.04089."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from bench.contract import Card, Limits, Method
 from methods.merging._adapters import adapted, weighted_sum
@@ -14,7 +15,7 @@ class TaskArithmetic(Method[FineTuningTask]):
     """Adds the updates of all tasks, times one number, to the base.
 
     scale: that number. The paper tunes it on held-out examples; 0.4 is what the TIES paper takes for it where there
-    are none.
+    are none, for more tasks than here. The variants are larger numbers, up to the plain sum.
     """
 
     card = Card(
@@ -26,8 +27,15 @@ class TaskArithmetic(Method[FineTuningTask]):
         control=True,
         stochastic=True,
         notes="Task vectors are the updates of the LoRAs; their sum is shipped as one LoRA of all ranks. The number is "
-        "fixed, not tuned, as no merging method here sees examples. It is random only in what it is given.",
+        "fixed, not tuned, as no merging method here sees examples; what claims to be better is held against the "
+        "number that turned out best. It is random only in what it is given.",
     )
+    variants: ClassVar = {
+        "default": {},
+        "scale-0.6": {"scale": 0.6},
+        "scale-0.8": {"scale": 0.8},
+        "sum": {"scale": 1.0},
+    }
 
     scale: float = 0.4
 
