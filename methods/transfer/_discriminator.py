@@ -72,11 +72,10 @@ def realness(task: FineTuningTask, discriminator: Discriminator, prompts: Sequen
     return found
 
 
-def kept(prompts: Sequence[str], scores: Sequence[float], least: float) -> list[str]:
-    """The prompts that are more likely real than not, and in any case the share `least` with the best scores."""
+def likeliest(prompts: Sequence[str], scores: Sequence[float], count: int) -> list[str]:
+    """The `count` prompts with the best scores, in their order."""
     order = sorted(range(len(prompts)), key=lambda index: -scores[index])
-    sure = sum(score > 0.5 for score in scores)
-    return [prompts[index] for index in sorted(order[: max(sure, round(least * len(prompts)))])]
+    return [prompts[index] for index in sorted(order[:count])]
 
 
 def _batch(task: FineTuningTask, chosen: Sequence[tuple[str, str]]) -> Batch:

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal
 
 from bench.contract import Card, Claim, Limits, Method
 from methods._finetuning import ADAPTER_RATES, best_rate, rates_for
-from methods.transfer._discriminator import kept, realness, trained_discriminator
+from methods.transfer._discriminator import likeliest, realness, trained_discriminator
 from methods.transfer._distillation import Distilled
 from methods.transfer._synthesis import answered, write_prompts
 from suites._peft import with_lora
@@ -31,13 +31,14 @@ class TransLoRA(Method[FineTuningTask]):
 
     The few real examples of a task (seeds) are shown to a model, which goes on with further prompts. A discriminator,
     LoRA and a head on the source model, has learned to tell the seeds' prompts from those that the source model makes
-    up, and sorts out what it takes for made up. The source model with its LoRA answers the prompts that are left, and a
+    up, and sorts out what looks most made up. The source model with its LoRA answers the prompts that are left, and a
     LoRA of the target learns its probabilities of the answers' tokens.
 
     samples: prompts of each task that are made up; 96 of 50 tokens for three tasks take about four minutes on one core,
     and no more are made than the training could read. negatives: prompts of each task by the source model, for the
-    discriminator. least: share of the samples that is kept even if the discriminator takes them for made up, so that
-    something is left to learn from. generator: who makes up the samples. prompts: made up, or random text.
+    discriminator. share: of the samples, those that look most real, that is learned from. filtered: whether the
+    discriminator chooses them; if not, as many are made up as it would leave. generator: who makes up the samples.
+    prompts: made up, or random text.
     discriminator_steps, discriminator_rank, discriminator_rate: of its training. temperature, top_p: of the sampling.
     rank, alpha_over_rank: of the target's LoRA, as in `lora`.
     """
@@ -75,12 +76,11 @@ class TransLoRA(Method[FineTuningTask]):
         "so does the default; the variant source-synthesis has the source make up both. Five seeds a task are all "
         "that is real here, where the paper's discriminator has seen the source's training data; one discriminator "
         "serves all tasks. The teacher's answers are its greedy ones, and the loss is the KL divergence from it over "
-        "their tokens, in the common vocabulary of source and target. The learning rate is the one with the least "
-        "loss over the seeds. Random text: passages of the benchmark's training text, the teacher's probabilities of "
-        "their continuations. Temperature, thresholds and the discriminator's training are ours, as no code is "
-        "public. Measured at the embedded scale: the target comes to about what the source knows, which is little (a "
-        "fifth of the answers); real examples give three times as much. Examples that were made up teach far more "
-        "than random text; what the discriminator throws away makes no sure difference.",
+        "their tokens, in the common vocabulary of source and target. The paper samples until the discriminator has "
+        "taken as many prompts for real as the task's data had; here the sampling is bounded, so the half that looks "
+        "most real stays, and without the filter as many are learned from. The learning rate is that of `lora`, not "
+        "searched for this. Random text: passages of the benchmark's training text, the teacher's probabilities of "
+        "their continuations. Temperature and the discriminator's training are ours, as no code is public.",
     )
     variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "default": {},
@@ -92,7 +92,7 @@ class TransLoRA(Method[FineTuningTask]):
     samples: int = 96
     negatives: int = 16
     filtered: bool = True
-    least: float = 0.5
+    share: float = 0.5
     generator: Literal["target", "source"] = "target"
     prompts: Literal["made-up", "random-text"] = "made-up"
     discriminator_steps: int = 24
@@ -132,16 +132,16 @@ class TransLoRA(Method[FineTuningTask]):
         for seed in task.given.seeds:
             seeds.setdefault(seed.task, []).append(seed)
         model = task.model if self.generator == "target" else task.given.model
-        made = {
-            name: self._made_up(task, model, own, self._wanted(task, own), "samples") for name, own in seeds.items()
-        }
+        wanted = {name: self._wanted(task, own) for name, own in seeds.items()}
+        samples = {name: round(count / self.share) if self.filtered else count for name, count in wanted.items()}
+        made = {name: self._made_up(task, model, own, samples[name], "samples") for name, own in seeds.items()}
         if self.filtered:
             negatives = [
                 prompt
                 for own in seeds.values()
                 for prompt in self._made_up(task, task.given.model, own, self.negatives, "negatives")
             ]
-            made = self._sorted_out(task, made, negatives)
+            made = self._sorted_out(task, made, negatives, wanted)
         found = []
         for name, own in seeds.items():
             longest = max(len(task.tokenizer(seed.answer, add_special_tokens=False)["input_ids"]) for seed in own)
@@ -149,10 +149,10 @@ class TransLoRA(Method[FineTuningTask]):
         return found
 
     def _wanted(self, task: FineTuningTask, seeds: Sequence[Example]) -> int:
-        """Samples of a task: no more than the training could read once, after the sorting."""
+        """Samples of a task that are learned from: no more than the training could read once."""
         length = sum(len(encode(task.tokenizer, seed)[0]) for seed in seeds) / len(seeds)
         tasks = len({seed.task for seed in task.given.seeds})
-        return min(self.samples, 1 + int(task.tokens / (tasks * length * self.least)))
+        return min(round(self.share * self.samples), 1 + int(task.tokens / (tasks * length)))
 
     def _made_up(
         self, task: FineTuningTask, model: Any, seeds: Sequence[Example], count: int, purpose: str
@@ -162,7 +162,11 @@ class TransLoRA(Method[FineTuningTask]):
         return write_prompts(model, task.tokenizer, seeds, count, drawn, **sampling)
 
     def _sorted_out(
-        self, task: FineTuningTask, made: Mapping[str, list[str]], negatives: Sequence[str]
+        self,
+        task: FineTuningTask,
+        made: Mapping[str, list[str]],
+        negatives: Sequence[str],
+        wanted: Mapping[str, int],
     ) -> dict[str, list[str]]:
         discriminator = trained_discriminator(
             task,
@@ -173,7 +177,7 @@ class TransLoRA(Method[FineTuningTask]):
             rank=self.discriminator_rank,
             rate=self.discriminator_rate,
         )
-        return {name: kept(own, realness(task, discriminator, own), self.least) for name, own in made.items()}
+        return {n: likeliest(own, realness(task, discriminator, own), wanted[n]) for n, own in made.items()}
 
 
 def repeated(task: FineTuningTask, examples: Sequence[Example]) -> list[Example]:

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from methods.transfer import _synthesis
-from methods.transfer._discriminator import Discriminator, kept, realness, trained_discriminator
+from methods.transfer._discriminator import Discriminator, likeliest, realness, trained_discriminator
 from methods.transfer._distillation import Distilled
 from methods.transfer._synthesis import answered, form_of, write_prompts
 from methods.transfer.trans_lora import TransLoRA, random_text, repeated
@@ -113,16 +113,37 @@ def test_the_filter_keeps_the_seeds_and_sorts_out_what_is_made_up() -> None:
     source = copy.deepcopy(task.given.model.state_dict())
     discriminator = trained_discriminator(task, task.given.model, real, made_up[:8], steps=40, rank=4, rate=3e-3)
     mixed = [*made_up, *real]
-    assert kept(mixed, realness(task, discriminator, mixed), least=0.0) == real
+    assert likeliest(mixed, realness(task, discriminator, mixed), len(real)) == real
     assert task.drawn["discriminator_tokens"] > 0
     assert all(torch.equal(source[name], now) for name, now in task.given.model.state_dict().items())
 
 
-def test_what_is_likely_real_is_kept_and_never_less_than_the_least_share() -> None:
-    prompts = ["a", "b", "c", "d"]
-    assert kept(prompts, [0.9, 0.2, 0.6, 0.55], least=0.5) == ["a", "c", "d"]
-    assert kept(prompts, [0.1, 0.2, 0.4, 0.3], least=0.5) == ["c", "d"]
-    assert kept(prompts, [0.1, 0.2, 0.4, 0.3], least=0.0) == []
+def test_the_likeliest_prompts_are_kept_in_their_order() -> None:
+    assert likeliest(["a", "b", "c", "d"], [0.1, 0.4, 0.9, 0.2], 2) == ["b", "c"]
+
+
+def test_the_filter_chooses_among_more_and_leaves_as_many() -> None:
+    """Else what is compared with it would also have more, or fewer, examples."""
+    found = {}
+    for filtered in (True, False):
+        task = task_of(tokens=4000)
+        teacher = merged(task.given.model, updates(task.given.adapter))
+        method = small(filtered=filtered, share=0.25)
+        counts: list[int] = []
+        made_up = method._made_up
+
+        def spy(*args: Any, made_up: Any = made_up, counts: list[int] = counts) -> list[str]:
+            prompts: list[str] = made_up(*args)
+            if args[-1] == "samples":
+                counts.append(len(prompts))
+            return prompts
+
+        object.__setattr__(method, "_made_up", spy)
+        found[filtered] = (counts, len(method.synthetic(task, teacher)))
+    (more, learned), (fewer, learned_too) = found[True], found[False]
+    assert learned <= sum(fewer)
+    assert abs(learned - learned_too) <= 1  # an answer may be empty
+    assert 3 * sum(fewer) < sum(more) <= 4 * sum(fewer)  # the same prompt twice counts once
 
 
 def test_prompts_that_the_discriminator_refuses_are_not_learned(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -138,7 +159,7 @@ def test_prompts_that_the_discriminator_refuses_are_not_learned(monkeypatch: pyt
     monkeypatch.setattr(trans_lora, "trained_discriminator", lambda *args, **kwargs: None)
     task = task_of()
     teacher = merged(task.given.model, updates(task.given.adapter))
-    learned = {example.prompt for example in TransLoRA(negatives=2, least=0.1).synthetic(task, teacher)}
+    learned = {example.prompt for example in TransLoRA(negatives=2, share=0.25).synthetic(task, teacher)}
     assert learned
     assert refused
     assert not learned & set(refused)
