@@ -32,8 +32,9 @@ class RelaxedRecursive(Method[CausalLMTask]):
     Block l of the dense model becomes block l mod K of the loop. The looped blocks start as the mean of the blocks that
     they stand for, or as some of them. What a depth then lacks of its dense block is given back, layer by layer, as a
     low-rank update (LoRA), the truncated singular value decomposition of the difference; its rank is the same
-    everywhere. All weights, looped ones, updates and embeddings, are then trained for a short time. The depth, the
-    FLOPs and the KV cache stay those of the dense model: what shrinks is what is stored.
+    everywhere. Norms, which weigh next to nothing, stay each depth's own. All weights, looped ones, updates and
+    embeddings, are then trained for a short time. The depth, the FLOPs and the KV cache stay those of the dense model:
+    what shrinks is what is stored.
 
     The number of looped blocks is the largest divisor of L, below L, that meets the limit with updates of rank 1; the
     rank is then the largest that does.

@@ -15,7 +15,6 @@ from bench.contract import Limits, OverBudget
 from methods.layer_dropping._sublayers import blocks
 from methods.weight_sharing._looped import (
     AdaptedLinear,
-    folded,
     linears,
     looped,
     mean_block,
@@ -58,13 +57,22 @@ def loop(model: Any, unique: int, initialisation: Any, rank: int) -> Any:
     return looped(model, starts, residual_adapter(model, rank) if rank else None)
 
 
-def test_a_folded_block_computes_the_same() -> None:
+def test_a_looped_block_starts_as_the_mean_of_the_blocks_it_stands_for() -> None:
     model = dense_model()
-    plain = copy.deepcopy(model)
-    for index, block in enumerate(blocks(model)):
-        plain.model.layers[index] = folded(block)
-    assert all((block.input_layernorm.weight == 1).all() for block in blocks(plain))
-    torch.testing.assert_close(logits(plain), logits(model))
+    mean = mean_block(blocks(model)[1:4])
+    for name in linears(mean):
+        each = torch.stack([block.get_submodule(name).weight for block in blocks(model)[1:4]])
+        torch.testing.assert_close(mean.get_submodule(name).weight, each.mean(0))
+
+
+def test_with_updates_each_depth_has_norms_and_biases_of_its_own() -> None:
+    model = dense_model()
+    for block in blocks(model):  # as Qwen2 has them
+        block.self_attn.q_proj.bias = torch.nn.Parameter(torch.randn(64, dtype=torch.float64))
+    torch.testing.assert_close(logits(loop(model, 2, "average", 64)), logits(model))
+    places = [block.input_layernorm.weight.data_ptr() for block in blocks(loop(model, 2, "average", 3))]
+    assert len(set(places)) == 6
+    assert not set(places) & {block.input_layernorm.weight.data_ptr() for block in blocks(model)}
 
 
 def test_what_each_looped_block_starts_from() -> None:
@@ -88,7 +96,7 @@ def test_an_update_is_the_truncated_svd_of_what_is_lacking() -> None:
     model = dense_model()
     candidate = loop(model, 3, "average", 5)
     for depth, block in enumerate(blocks(candidate)):
-        wanted = folded(blocks(model)[depth])
+        wanted = blocks(model)[depth]
         for name in linears(wanted):
             layer = block.get_submodule(name)
             assert isinstance(layer, AdaptedLinear)
