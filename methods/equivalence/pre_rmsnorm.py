@@ -51,8 +51,9 @@ class PreRMSNorm(Method[CausalLMTask]):
         notes="Needs a base with LayerNorm (GPT-2, GPT-NeoX and Pythia, OPT); Llama-like bases are RMSNorm already. "
         "Computed in float64 and rounded once, so that 16-bit weights change by their rounding. Where head and "
         "embeddings are one table it stays one: the head gets the rows' means back by a term of its own, and applies "
-        "the last norm's scale and shift. RMSNorm is PyTorch's; CRMSNorm has no kernel and runs as a few operators. "
-        "Measured on a CPU: as fast as LayerNorm or a little slower, for PyTorch's LayerNorm is one fused kernel too.",
+        "the last norm's scale and shift. RMSNorm is PyTorch's; CRMSNorm has no kernel and runs as a few operators, "
+        "and its width, one less than the model's, may suit matrix products badly. The packaged base has RMSNorm "
+        "already, so at the embedded scale no claim is measured.",
     )
     variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {"rmsnorm": {}, "crmsnorm": {"compressed": True}}
 

@@ -30,9 +30,8 @@ class BCT(Method[CausalLMTask]):
 
     bits: of all weights, whatever the limit; None: the most that meet it, with as many for embeddings and linear layers
     as `rtn` and `gptq` give them there, 8 without a limit. block: rows and columns of a tile, channels of an
-    activation's block; 64 with shifts of 8 bits gives the paper's 7.99 times at 4 bits, and divides the width of every
-    common model; None: one shift a matrix, and one a token. nonlinear: whether attention, softmax, SiLU and norms are
-    integer too.
+    activation's block; 64 divides the width of every common model; None: one shift a matrix, and one a token.
+    nonlinear: whether attention, softmax, SiLU and norms are integer too.
     """
 
     card = Card(
@@ -58,19 +57,19 @@ class BCT(Method[CausalLMTask]):
                 paper_value="less than 0.9 % lost on most GLUE tasks, 7.988 times smaller than at 32 bits",
             ),
         ),
-        notes="Integer here: weights, biases, embeddings, gains of the norms within blocks, all matrix products "
-        "(8-bit operands, 32-bit sums), softmax (table of 256 powers of two, integer sums), SiLU (256 entries per "
-        "shift), RMS norm (integer squares, root by table), keys and values in the cache. Floating point: the shifts "
-        "between blocks and the sum over them (float32, where a shift is exact), the softmax's division by its sum, "
-        "rotary positions, the residual stream between operators (rounded to 16-bit blocks where it is normalised) "
-        "and the norm before the head. Only the abstract could be read: size of blocks, shifts and tables are ours. "
-        "The paper's models are encoders with GELU and layer norm; this one has SiLU and RMS norm. Blocks of "
-        "activations never mix tokens, so that a token's result hangs on nothing beside it. Probabilities have 14 "
-        "bits, in two 8-bit digits: an attention sink would leave nothing for the others of 8. per-tensor rounds with "
-        "one shift a matrix and one a token, which is finer than one shift for all tokens. 4 bits in blocks take a "
-        "little more than a quarter, so the 25 % of the stored bytes are out of reach. Measured at the embedded "
-        "scale: blocks are far better than one shift a matrix; at the same bytes it is worse than `rtn`, which rounds "
-        "nothing but weights.",
+        notes="Integer here: weights, biases, embeddings, gains of the norms within blocks, all matrix products (8-bit "
+        "operands, 32-bit sums), softmax (table of 256 powers of two, integer sums), SiLU (256 entries per shift), RMS "
+        "norm (integer squares, root by table), keys and values in the cache. Floating point: the shifts between "
+        "blocks and the sum over them (float32, where a shift is exact), the softmax's division by its sum, rotary "
+        "positions, the residual stream between operators (rounded to 16-bit blocks where it is normalised) and the "
+        "norm before the head. Only the abstract could be read: size of blocks, shifts and tables are ours. The "
+        "paper's models are encoders with GELU and layer norm; this one has SiLU and RMS norm. Blocks of activations "
+        "never mix tokens, so that a token's result hangs on nothing beside it. Probabilities have 14 bits, in two "
+        "8-bit digits: an attention sink would leave nothing for the others of 8. per-tensor rounds with one shift a "
+        "matrix and one a token, which is finer than one shift for all tokens. 4 bits in blocks take a little more "
+        "than a quarter, so the 25 % of the stored bytes are out of reach. Measured at the embedded scale: blocks are "
+        "far better than one shift a matrix; at the same bytes it is worse than `rtn`, which rounds nothing but "
+        "weights. The accuracy stays with 8 bits; with 4, which make the paper's 7.99 times, all is lost.",
     )
     variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "default": {},

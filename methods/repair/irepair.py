@@ -70,8 +70,8 @@ class IRepair(Method[FineTuningTask]):
         "methods; the loss is over answers, not over prompts; the divergence is over examples of other tasks, where "
         "the authors take text that the model itself made up, so it guards other skills more than ordinary text. "
         "Gradients of all blocks are computed to choose, and the optimizer's state of every block is kept for when it "
-        "is chosen again: the method saves no memory. Variants: repair-sensitivity chooses by the repair loss, "
-        "whose gradient a step needs anyhow; fifth has the 20 % of the blocks in which the paper finds most errors; "
+        "is chosen again: the method saves no memory. Variants: repair-sensitivity chooses by the repair loss, whose "
+        "gradient a step needs anyhow; fifth has the 20 % of the blocks in which the paper finds most errors; "
         "whole-model trains all blocks with the KL term.",
     )
     variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {

@@ -72,15 +72,15 @@ class TransLoRA(Method[FineTuningTask]):
             ),
         ),
         notes="How far the transfer is lossless is the difference of accuracy and source_accuracy. The figure of the "
-        "paper has the target model make up the data and the source model those that the discriminator learns from: "
-        "so does the default; the variant source-synthesis has the source make up both. Five seeds a task are all "
-        "that is real here, where the paper's discriminator has seen the source's training data; one discriminator "
-        "serves all tasks. The teacher's answers are its greedy ones, and the loss is the KL divergence from it over "
-        "their tokens, in the common vocabulary of source and target. The paper samples until the discriminator has "
-        "taken as many prompts for real as the task's data had; here the sampling is bounded, so the half that looks "
-        "most real stays, and without the filter as many are learned from. The learning rate is that of `lora`, not "
-        "searched for this. Random text: passages of the benchmark's training text, the teacher's probabilities of "
-        "their continuations. Temperature and the discriminator's training are ours, as no code is public.",
+        "paper has the target model make up the data and the source model those that the discriminator learns from: so "
+        "does the default; the variant source-synthesis has the source make up both. Five seeds a task are all that is "
+        "real here, where the paper's discriminator has seen the source's training data; one discriminator serves all "
+        "tasks. The teacher's answers are its greedy ones, and the loss is the KL divergence from it over their "
+        "tokens, in the common vocabulary of source and target. The paper samples until the discriminator has taken as "
+        "many prompts for real as the task's data had; here the sampling is bounded, so the half that looks most real "
+        "stays, and without the filter as many are learned from. The learning rate is that of `lora`, not searched for "
+        "this. Random text: passages of the benchmark's training text, the teacher's probabilities of their "
+        "continuations. Temperature and the discriminator's training are ours, as no code is public.",
     )
     variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "default": {},

@@ -44,10 +44,10 @@ class FoldGPT(Method[CausalLMTask]):
         url="https://arxiv.org/abs/2407.00928",
         claims=(
             Claim(
-                text="Removal with sharing keeps more than earlier ways of dropping blocks, at equal size",
+                text="Removal with sharing keeps more than dropping blocks in earlier ways, at equal size, both healed",
                 source="abstract: better than the previous state of the art in efficient compression",
                 metric="word_perplexity",
-                versus="attention-drop:block",
+                versus="lora-recovery:attention-drop-block",
             ),
             Claim(
                 text="Sharing weights keeps more than removing as many stored bytes by blocks alone",
@@ -64,13 +64,12 @@ class FoldGPT(Method[CausalLMTask]):
         ),
         stochastic=True,
         notes="There is no public code, and the public description names the parts without their formulas. Decided "
-        "here: the gate theta^2 / (theta^2 + epsilon) with a falling epsilon, for what is called polarisation; a "
-        "hinge on the mean gate for the compute constraint; half of the savings by removal; groups are runs of "
-        "neighbours, led by the first of them, and the gates' order says who shares; norms are not shared; tail-layer "
-        "distillation is the squared error of the last hidden states. Fine-tuning of all block weights within the "
-        "suite's recovery budget; embeddings stay. Measured at the embedded scale: better than `attention-drop` at "
-        "the same bytes, and the fine-tuning is what makes sharing usable; but removing as many bytes by blocks "
-        "alone, healed alike, keeps more and saves time as well.",
+        "here: the gate theta^2 / (theta^2 + epsilon) with a falling epsilon, for what is called polarisation; a hinge "
+        "on the mean gate for the compute constraint; half of the savings by removal; groups are runs of neighbours, "
+        "led by the first of them, and the gates' order says who shares; norms are not shared; tail-layer distillation "
+        "is the squared error of the last hidden states. Fine-tuning of all block weights within the suite's recovery "
+        "budget; embeddings stay. Measured at the embedded scale: the fine-tuning is what makes sharing usable; but "
+        "removing as many bytes by blocks alone, healed alike, keeps more and saves time as well.",
     )
     variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "default": {},

@@ -65,7 +65,7 @@ class RelaxedRecursive(Method[CausalLMTask]):
                 text="A looped model keeps more than an ordinary one of its size",
                 source="abstract: better than vanilla models of similar size",
                 metric="word_perplexity",
-                versus="layer-truncation",
+                versus="lora-recovery:layer-truncation",
             ),
             Claim(
                 text="Most of the full-size model's performance is recovered",
@@ -74,14 +74,11 @@ class RelaxedRecursive(Method[CausalLMTask]):
                 relation="same",
             ),
         ),
-        notes="Norm scales are folded into the layers after them before blocks are averaged or subtracted, so that "
-        "the updates make up for them too: at full rank the model is the dense one. Ranks are given by the operating "
-        "point, not by hand. One pass over 32768 training tokens where the paper takes 15 to 60 billion: the result "
-        "tells how good the start is, not what long training would reach. Distillation is by the KL divergence alone. "
-        "Depth-wise batching, which the paper estimates in theory, is not here: it needs a server of its own. "
-        "Measured at the embedded scale: better than truncation, far from `foldgpt` and `flap` at the same bytes; "
-        "blocks taken evenly and strictly tied do better than their mean with updates, which so few tokens do not "
-        "heal.",
+        notes="With updates, norms and biases stay each depth's own: at full rank the model is the dense one. Ranks "
+        "are given by the operating point, not by hand. One pass over 32768 training tokens where the paper takes 15 "
+        "to 60 billion: the result tells how good the start is, not what long training would reach. Distillation is by "
+        "the KL divergence alone. Depth-wise batching, which the paper estimates in theory, is not here: it needs a "
+        "server of its own.",
     )
     variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "default": {},

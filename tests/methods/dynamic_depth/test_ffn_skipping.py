@@ -10,6 +10,7 @@ from torch import Tensor
 from bench.contract import Limits
 from methods.dynamic_depth._skipping import Region, SkippingBlock, SkipPolicy, skipped_share, skipping
 from methods.dynamic_depth.ffn_skipllm import ALWAYS, FFNSkipLLM, Saturation, cosines
+from methods.dynamic_depth.random_ffn_runs import RandomFFNRuns, Tossed
 from methods.dynamic_depth.random_ffn_skip import Chance, RandomFFNSkip
 from suites.lm_compression._toy import toy_model
 from suites.lm_compression.task import CausalLMTask
@@ -224,7 +225,7 @@ def make_task(seed: int = 0) -> CausalLMTask:
     )
 
 
-METHODS = [FFNSkipLLM(length=64, skip=3), RandomFFNSkip(length=64)]
+METHODS = [FFNSkipLLM(length=64, skip=3), RandomFFNSkip(length=64), RandomFFNRuns(length=64, skip=3)]
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -266,8 +267,9 @@ def test_the_dense_model_is_unchanged_and_unshared(method: Any) -> None:
     assert not any(isinstance(block, SkippingBlock) for block in task.model.model.layers)
 
 
-def test_the_random_control_hangs_on_its_seed_alone() -> None:
-    first, again, other = (logits(METHODS[1].build(make_task(seed), Limits())) for seed in (0, 0, 1))
+@pytest.mark.parametrize("method", METHODS[1:])
+def test_a_random_control_hangs_on_its_seed_alone(method: Any) -> None:
+    first, again, other = (logits(method.build(make_task(seed), Limits())) for seed in (0, 0, 1))
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
 
@@ -277,6 +279,22 @@ def test_a_higher_probability_skips_the_same_and_more() -> None:
     assert runs[0].all()
     assert not runs[-1].any()
     assert all((fewer <= more).all() for more, fewer in itertools.pairwise(runs))
+
+
+def test_chance_skips_so_many_in_a_row_as_the_method_does() -> None:
+    tokens, skip, last = 200, 2, 20
+    policy = Tossed(Region(1, last, 0), 0.5, skip, seed=0, device="cpu")
+    ran = []
+    for block in range(1, last + 1):
+        ran.append(policy.runs(block, torch.arange(tokens)))
+        policy.ran(block, ran[-1].nonzero().squeeze(1), torch.empty(0), torch.empty(0))
+    for token in range(tokens):
+        fate = "".join("x" if each[token] else "." for each in ran)
+        gaps = [len(gap) for gap in fate.rstrip(".").split("x") if gap]
+        assert fate[0] == "x"
+        assert set(gaps) <= {skip}
+    share = 1 - torch.stack(ran).float().mean().item()
+    assert 0.4 < share < 0.6  # a toss after each that ran: half of the times two more go
 
 
 @pytest.mark.gpu
