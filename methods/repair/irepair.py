@@ -88,7 +88,7 @@ class IRepair(Method[FineTuningTask]):
     dynamic: bool = True
     sensitivity: Literal["fault", "repair"] = "fault"
     batch: int = BATCH
-    rate: float = 6e-5
+    rate: float = 2e-4
     rates: tuple[float, ...] = WEIGHT_RATES
 
     def supports(self, task: FineTuningTask, limits: Limits) -> str | None:
