@@ -31,13 +31,14 @@ class ClaimCheck:
 
 
 def check_claims(card: Card, rows: Sequence[Row], info: SuiteInfo) -> list[ClaimCheck]:
-    """Every claim of the card at every board and variant of the method in `rows`, but for the variant that the claim
-    itself is held against."""
+    """Every claim of the card at every board and variant of the method in `rows` that it is about: not the one that it
+    is held against."""
+    mine = [row for row in rows if row.method == card.slug and row.board.suite == card.suite]
     return [
         check_claim(claim, row, rows, info)
         for claim in card.claims
-        for row in rows
-        if row.method == card.slug and row.board.suite == card.suite and f"{row.method}:{row.variant}" != claim.versus
+        for row in mine
+        if claim.variant in (None, row.variant) and f"{row.method}:{row.variant}" != claim.versus
     ]
 
 

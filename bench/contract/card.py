@@ -14,6 +14,7 @@ class Claim:
     `metric` names a score or a cost of the suite. With `versus` the claim is that the method is better than that
     method at the same operating point: "slug:variant" names one variant, "slug" the strongest, or the one that is held
     against it where both have it; without it the claim is that the method keeps the level of the suite's baseline.
+    `variant` names the only variant of the method that the claim is about, where it is not about all of them.
     `paper_value` is the paper's own figure, on the paper's model and hardware, for people to read.
     """
 
@@ -23,6 +24,7 @@ class Claim:
     versus: str | None = None
     relation: Literal["better", "same"] = "better"
     paper_value: str | None = None
+    variant: str | None = None
 
     def __post_init__(self) -> None:
         if not self.source.strip():

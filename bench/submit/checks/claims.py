@@ -22,8 +22,14 @@ def problems(subject: MethodSubject) -> Iterator[str]:
             yield f"{label}: source={claim.source!r} names no place in the paper (abstract, section, table...)"
         if claim.metric not in known:
             yield f"{label}: metric={claim.metric!r} is no score or cost of {info.slug}"
-        if claim.versus is not None and claim.versus.partition(":")[0] not in subject.registry.methods_of(info.slug):
+        if claim.variant is not None and claim.variant not in subject.method.variants:
+            yield f"{label}: variant={claim.variant!r} is none of {', '.join(subject.method.variants)}"
+        slug, _, variant = (claim.versus or info.baseline).partition(":")
+        opponent = subject.registry.methods_of(info.slug).get(slug)
+        if opponent is None:
             yield f"{label}: versus={claim.versus!r} is no method of {info.slug}"
+        elif variant and variant not in opponent.variants:
+            yield f"{label}: versus={claim.versus!r}: {slug} has no such variant, but {', '.join(opponent.variants)}"
 
 
 CHECK = Check(

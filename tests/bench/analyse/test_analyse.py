@@ -267,6 +267,14 @@ def test_a_claim_can_be_against_one_variant_of_the_method_itself() -> None:
     assert outcomes(claim, ablated, full) == ["holds"]  # the ablation is held against nothing, not even itself
 
 
+def test_a_claim_can_be_about_one_variant_alone() -> None:
+    claim = Claim("Narrow is better.", "Section 4", "perplexity", versus="random")
+    rows = [make_record(losses=losses(0.6)), make_record("alpha", variant="narrow", losses=losses(0.0))]
+    random = make_record("random", losses=losses(0.3))
+    assert sorted(outcomes(claim, random, *rows)) == ["does not hold", "holds"]
+    assert outcomes(replace(claim, variant="narrow"), random, *rows) == ["holds"]
+
+
 def test_keeping_the_level_of_the_baseline() -> None:
     claim = Claim("Keeps perplexity.", "Abstract", "perplexity", relation="same")
     dense = make_record("dense", losses=losses(0.0, seed=3), point="all")

@@ -104,6 +104,8 @@ FAULTS = {
     "claims: names no place": [('"section 2"', '"the paper"')],
     "claims: is no score or cost": [('metric="error"', 'metric="accuracy"')],
     "claims: is no method of toy": [('"toy-half"', '"dense"')],
+    "claims: toy-half has no such variant": [('"toy-half"', '"toy-half:most"')],
+    "claims: variant='fifth' is none of default, third": [('versus="toy-half"', 'versus="toy-half", variant="fifth"')],
     "docstrings: does not begin with": [(f'"""{DOCSTRING}."""', "")],
     "docstrings: names the paper": [(DOCSTRING, "A method")],
     "docstrings: fewer than": [(", in its order, which is all that anybody could ask of a toy", "")],
