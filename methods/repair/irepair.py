@@ -72,7 +72,9 @@ class IRepair(Method[FineTuningTask]):
         "Gradients of all blocks are computed to choose, and the optimizer's state of every block is kept for when it "
         "is chosen again: the method saves no memory. Variants: repair-sensitivity chooses by the repair loss, whose "
         "gradient a step needs anyhow; fifth has the 20 % of the blocks in which the paper finds most errors; "
-        "whole-model trains all blocks with the KL term.",
+        "whole-model trains all blocks with the KL term. Measured at the embedded scale: as many errors repaired as by "
+        "training all weights on the right answers, though two or three blocks move; rather more than by DPO, at the "
+        "edge of the noise; damage is not told apart.",
     )
     variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "default": {},
