@@ -80,7 +80,10 @@ class TransLoRA(Method[FineTuningTask]):
         "many prompts for real as the task's data had; here the sampling is bounded, so the half that looks most real "
         "stays, and without the filter as many are learned from. The learning rate is that of `lora`, not searched for "
         "this. Random text: passages of the benchmark's training text, the teacher's probabilities of their "
-        "continuations. Temperature and the discriminator's training are ours, as no code is public.",
+        "continuations. Temperature and the discriminator's training are ours, as no code is public. Measured at the "
+        "embedded scale: the target comes to about what the source knows, which is little (a fifth of the answers); "
+        "real examples give three times as much. Examples that were made up teach far more than random text; choosing "
+        "among them does not help, beside as many that were not chosen.",
     )
     variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "default": {},
