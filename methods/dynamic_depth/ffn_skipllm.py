@@ -88,8 +88,9 @@ class FFNSkipLLM(Method[CausalLMTask]):
         "calibration text, as the operating point counts FLOPs on it; on other text the share may be a little more or "
         "less. Rounding may tip a cosine over the threshold, so sums that are done in another order can make a token "
         "skip elsewhere. At 75 % of the FLOPs nearly all that may be skipped is, so the input has little left to "
-        "choose. Measured at the embedded scale: better than skipping at random, but a quarter of the FFNs less "
-        "already costs a five-fold perplexity, where the paper skips them at hardly any cost in far larger models.",
+        "choose. Measured at the embedded scale: better than skipping at random, in its own rhythm too, but a quarter "
+        "of the FFNs less already costs a five-fold perplexity, where the paper skips them at hardly any cost in far "
+        "larger models.",
     )
 
     skip: int = 2
