@@ -38,7 +38,7 @@ def check_claims(card: Card, rows: Sequence[Row], info: SuiteInfo) -> list[Claim
         check_claim(claim, row, rows, info)
         for claim in card.claims
         for row in mine
-        if claim.variant in (None, row.variant) and f"{row.method}:{row.variant}" != claim.versus
+        if claim.variant in (None, row.variant) and claim.versus != _names(row)[1]
     ]
 
 
@@ -94,6 +94,7 @@ def _opponents(row: Row, rows: Sequence[Row], versus: str, info: SuiteInfo) -> l
 
 
 def _names(row: Row) -> tuple[str, str]:
+    """What a claim may call the row's method: the slug, and slug:variant for this variant alone."""
     return row.method, f"{row.method}:{row.variant}"
 
 

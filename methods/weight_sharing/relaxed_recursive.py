@@ -44,7 +44,8 @@ class RelaxedRecursive(Method[CausalLMTask]):
     training: "next-token" loss, "distillation" (KL divergence from the dense model's next-token distribution, costs
         its forward pass too) or "none".
     learning_rate: of the one pass over the recovery budget; the paper trains on billions of tokens. Of 1e-4, 2e-4 and
-        5e-4 the one with the least loss over other training text; without updates, of 2e-4, 5e-4, 1e-3 and 2e-3.
+        5e-4 the one with the least loss over other training text; without updates, of 2e-4, 5e-4, 1e-3 and 2e-3. Run
+        by hand: methods/learning_rates.py trains the methods of lm-finetuning alone.
     """
 
     card = Card(

@@ -141,20 +141,24 @@ def norms_of(gradients: Sequence[Sequence[Tensor | None]]) -> Tensor:
     return torch.stack([torch.cat([g.flatten() for g in block if g is not None]).norm() for block in gradients])
 
 
-@pytest.mark.parametrize("sensitivity", ["fault", "repair"])
-def test_the_slice_has_the_largest_gradients(
-    sensitivity: Literal["fault", "repair"], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    task = task_of()
-    batch = task.preferences(rejected=True, general=True, batch=4)[0]
-    assert batch.rejected is not None
-    looked_at: list[Tensor] = []
+@pytest.fixture
+def looked_at(monkeypatch: pytest.MonkeyPatch) -> list[Tensor]:
+    """The norms that each choice of a slice was made by: in the toy the first blocks always win."""
+    found: list[Tensor] = []
 
     def spy(gradients: Sequence[Sequence[Tensor | None]], count: int) -> list[int]:
-        looked_at.append(norms_of(gradients))
+        found.append(norms_of(gradients))
         return most_sensitive(gradients, count)
 
     monkeypatch.setattr("methods.repair._slices.most_sensitive", spy)
+    return found
+
+
+@pytest.mark.parametrize("sensitivity", ["fault", "repair"])
+def test_the_slice_has_the_largest_gradients(sensitivity: Literal["fault", "repair"], looked_at: list[Tensor]) -> None:
+    task = task_of()
+    batch = task.preferences(rejected=True, general=True, batch=4)[0]
+    assert batch.rejected is not None
     learner = IRepair(share=0.34, kl_weight=100.0, sensitivity=sensitivity).learner(task)
     Trainer(learner).step(batch, 1e-4, MOMENT)
     model = task.copied().requires_grad_(True)
@@ -164,15 +168,16 @@ def test_the_slice_has_the_largest_gradients(
     assert learner.chosen == sorted(norms.topk(2).indices.tolist())
 
 
-def test_a_slice_that_stays_is_found_over_many_faulty_answers() -> None:
+def test_a_slice_that_stays_is_found_over_many_faulty_answers(looked_at: list[Tensor]) -> None:
     task = task_of(9000)
     learner = IRepair(dynamic=False, share=0.34).learner(task)
     used = task.preferences(rejected=True, general=False, batch=1, use="search")
     assert len(used) > 4
     model = task.copied().requires_grad_(True)
     torch.stack([answer_loss(model, batch.rejected) for batch in used if batch.rejected is not None]).sum().backward()
-    blocks = model.get_decoder().layers
-    assert learner.chosen == most_sensitive([[weight.grad for weight in block.parameters()] for block in blocks], 2)
+    gradients = [[weight.grad for weight in block.parameters()] for block in model.get_decoder().layers]
+    torch.testing.assert_close(looked_at, [norms_of(gradients)])
+    assert learner.chosen == most_sensitive(gradients, 2)
 
 
 @pytest.mark.parametrize("dynamic", [True, False])

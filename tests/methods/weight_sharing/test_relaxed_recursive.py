@@ -20,6 +20,7 @@ from methods.weight_sharing._looped import (
     mean_block,
     residual_adapter,
     tied_to,
+    unloopable,
 )
 from methods.weight_sharing.relaxed_recursive import RelaxedRecursive
 from suites.lm_compression._toy import toy_model
@@ -172,6 +173,15 @@ def test_what_looping_cannot_do_is_said(toy_task: ToyTask) -> None:
     with pytest.raises(OverBudget):
         method.build(task, impossible)
     assert "flops_ratio" in str(method.supports(task, Limits(result={"stored_ratio": 0.5, "flops_ratio": 0.5})))
+
+
+def test_blocks_that_are_not_alike_cannot_be_looped() -> None:
+    model = dense_model()
+    assert unloopable(model) is None
+    mlp = blocks(model)[3].mlp
+    narrow = [torch.nn.Linear(*shape, bias=False) for shape in ((64, 8), (64, 8), (8, 64))]
+    mlp.gate_proj, mlp.up_proj, mlp.down_proj = narrow
+    assert "block 3 has other linear layers" in str(unloopable(model))
 
 
 def test_every_depth_has_its_own_cache(toy_task: ToyTask) -> None:
