@@ -9,7 +9,17 @@ import torch
 from torch import Tensor, nn
 
 from bench.contract import Card, Claim, Limits, Method
-from methods.equivalence._pre_ln import Anatomy, affine, anatomy, matrix, put, readers, writers
+from methods.equivalence._pre_ln import (
+    Anatomy,
+    affine,
+    anatomy,
+    matrix,
+    pre_ln_form,
+    put,
+    readers,
+    why_no_pre_ln_form,
+    writers,
+)
 from methods.equivalence._rms import CentredHead, CRMSNorm, RMSNorm
 from suites.lm_compression.task import CausalLMTask
 
@@ -44,33 +54,35 @@ class PreRMSNorm(Method[CausalLMTask]):
                 text="Reading a prompt takes less time",
                 source="abstract",
                 metric="prefill.latency.ratio",
-                versus="dense",
+                versus="pre-ln",
                 paper_value="training and inference time 1 % to 10 % lower",
             ),
         ),
-        notes="Needs a base with LayerNorm (GPT-2, GPT-NeoX and Pythia, OPT); Llama-like bases are RMSNorm already. "
-        "Computed in float64 and rounded once, so that 16-bit weights change by their rounding. Where head and "
-        "embeddings are one table it stays one: the head gets the rows' means back by a term of its own, and applies "
-        "the last norm's scale and shift. RMSNorm is PyTorch's; CRMSNorm has no kernel and runs as a few operators, "
-        "and its width, one less than the model's, may suit matrix products badly. The packaged base has RMSNorm "
-        "already, so at the embedded scale no claim is measured.",
+        notes="For bases with LayerNorm (GPT-2, GPT-NeoX and Pythia, OPT). Llama-like bases, as the packaged one, have "
+        "RMSNorm already: they are first written as a Pre-LN Transformer, exactly (control `pre-ln`), and the claims "
+        "are about that one, whose width and separate head make it larger than the base. Computed in float64 and "
+        "rounded once, so that 16-bit weights change by their rounding. Where head and embeddings are one table it "
+        "stays one: the head gets the rows' means back by a term of its own, and applies the last norm's scale and "
+        "shift. RMSNorm is PyTorch's; CRMSNorm has no kernel and runs as a few operators, and its width, one less than "
+        "the model's, may suit matrix products badly.",
     )
     variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {"rmsnorm": {}, "crmsnorm": {"compressed": True}}
 
     compressed: bool = False
 
     def supports(self, task: CausalLMTask, limits: Limits) -> str | None:
-        if isinstance(found := anatomy(task.model), str):
-            return found
+        if reason := why_no_pre_ln_form(task.model):
+            return reason
         if limits.result:
-            return "an exact rewrite: bytes and FLOPs stay those of the dense model but for one part in its width"
+            return "an exact rewrite: the model gets smaller by one part in its width at most"
         return None
 
     def build(self, task: CausalLMTask, limits: Limits) -> nn.Module:
-        found = anatomy(task.model)
+        model = pre_ln_form(task.model)
+        found = anatomy(model)
         if isinstance(found, str):
             raise ValueError(found)
-        candidate = copy.deepcopy(task.model)
+        candidate: nn.Module = copy.deepcopy(model) if model is task.model else model
         rewrite(candidate, found, compressed=self.compressed)
         return candidate
 

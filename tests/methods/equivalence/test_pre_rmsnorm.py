@@ -10,6 +10,8 @@ from transformers import (
     GPT2LMHeadModel,
     GPTNeoXConfig,
     GPTNeoXForCausalLM,
+    MistralConfig,
+    MistralForCausalLM,
     OPTConfig,
     OPTForCausalLM,
     PreTrainedModel,
@@ -19,12 +21,19 @@ from bench.contract import Limits
 from methods.equivalence._pre_ln import ANATOMIES
 from methods.equivalence._rms import CRMSNorm, RMSNorm
 from methods.equivalence.pre_rmsnorm import PreRMSNorm
-from suites.lm_compression._toy import toy_model
 from suites.lm_compression.task import CausalLMTask
 
 HIDDEN, VOCABULARY = 32, 61
 IDS = torch.randint(2, VOCABULARY, (2, 12), generator=torch.Generator().manual_seed(1))
 KINDS = ["gpt2", "gpt2-untied", "neox", "neox-serial", "opt"]
+MISTRAL = MistralConfig(
+    hidden_size=16,
+    num_hidden_layers=1,
+    num_attention_heads=2,
+    num_key_value_heads=2,
+    intermediate_size=16,
+    vocab_size=11,
+)
 METHODS = [PreRMSNorm(), PreRMSNorm(compressed=True)]
 
 
@@ -147,8 +156,8 @@ def test_compressed_norm_is_the_norm(eps: float) -> None:
 
 
 def test_what_it_can_not_do_it_says() -> None:
-    llama, gpt2 = make_task(toy_model()), make_task(random_model("gpt2"))
-    assert "no LayerNorm" in str(METHODS[0].supports(llama, Limits()))
+    mistral, gpt2 = make_task(MistralForCausalLM(MISTRAL)), make_task(random_model("gpt2"))
+    assert "no LayerNorm, and of type 'mistral'" in str(METHODS[0].supports(mistral, Limits()))
     assert METHODS[0].supports(gpt2, Limits()) is None
     assert "exact rewrite" in str(METHODS[0].supports(gpt2, Limits(result={"stored_ratio": 0.75})))
     post = OPTForCausalLM(
@@ -164,7 +173,7 @@ def test_what_it_can_not_do_it_says() -> None:
     )
     assert "not Pre-LN" in str(METHODS[0].supports(make_task(post), Limits()))
     with pytest.raises(ValueError, match="no LayerNorm"):
-        METHODS[0].build(llama, Limits())
+        METHODS[0].build(mistral, Limits())
 
 
 def test_the_dense_model_is_unchanged() -> None:
