@@ -32,9 +32,9 @@ class Minitron(Method[CausalLMTask]):
     controls "next-token" and "none". scratch: as a control, the same architecture with random weights. samples, length:
     calibration windows, the paper's 1024 samples cut to 8192 tokens. depths, widths: shares of the blocks and of the
     stream's channels that are tried. step: channels and neurons come in multiples of it; in small models finer. slack:
-    how far from the limit an architecture may be (5 %). trial_steps: steps of training before the best is chosen, the
-    paper's 400 being more than the whole recovery has here. learning_rate: 3e-4 (the paper's decays from 1e-4 over 1e5
-    times as many tokens).
+    how far from the limit an architecture may be (5 %). judged: calibration windows whose loss tells architectures
+    apart. trial_steps: steps of training before the best is chosen, the paper's 400 being more than the whole recovery
+    has here. learning_rate: 3e-4 (the paper's decays from 1e-4 over 1e5 times as many tokens).
     """
 
     card = Card(
@@ -102,6 +102,7 @@ class Minitron(Method[CausalLMTask]):
     widths: tuple[float, ...] = (1.0, 0.875, 0.75, 0.5)
     step: int = 32
     slack: float = 0.05
+    judged: int = 8
     trial_steps: int = 4
     learning_rate: float = 3e-4
 
@@ -124,7 +125,7 @@ class Minitron(Method[CausalLMTask]):
         windows = calibration_batch(task, self.samples, self.length)
         scores = importance(task.model, windows)
         batches = list(recovery_batches(task))
-        shape = self._architecture(task, limits, scores, windows[:2], batches[: self.trial_steps])
+        shape = self._architecture(task, limits, scores, windows[: self.judged], batches[: self.trial_steps])
         candidate = trim(task.model, scores.most(shape))
         if self.scratch:
             initialise(candidate, torch.Generator(task.device).manual_seed(task.seed))
