@@ -31,14 +31,17 @@ class ClaimCheck:
 
 
 def check_claims(card: Card, rows: Sequence[Row], info: SuiteInfo) -> list[ClaimCheck]:
-    """Every claim of the card at every board and variant of the method in `rows` that it is about: not the one that it
-    is held against."""
+    """Every claim of the card at every board and variant of the method in `rows` that it is about.
+
+    A variant that one of the claims is held against is there as a control: no claim is about it that does not name it.
+    """
     mine = [row for row in rows if row.method == card.slug and row.board.suite == card.suite]
+    controls = {claim.versus for claim in card.claims}
     return [
         check_claim(claim, row, rows, info)
         for claim in card.claims
         for row in mine
-        if claim.variant in (None, row.variant) and claim.versus != _names(row)[1]
+        if (row.variant == claim.variant if claim.variant else _names(row)[1] not in controls)
     ]
 
 

@@ -14,7 +14,8 @@ class Claim:
     `metric` names a score or a cost of the suite. With `versus` the claim is that the method is better than that
     method at the same operating point: "slug:variant" names one variant, "slug" the strongest, or the one that is held
     against it where both have it; without it the claim is that the method keeps the level of the suite's baseline.
-    `variant` names the only variant of the method that the claim is about, where it is not about all of them.
+    `variant` names the only variant of the method that the claim is about; else it is about all of them but those that
+    a claim is held against.
     `paper_value` is the paper's own figure, on the paper's model and hardware, for people to read.
     """
 

@@ -267,6 +267,20 @@ def test_a_claim_can_be_against_one_variant_of_the_method_itself() -> None:
     assert outcomes(claim, ablated, full) == ["holds"]  # the ablation is held against nothing, not even itself
 
 
+def test_no_claim_is_about_a_variant_that_another_claim_is_held_against() -> None:
+    bias = Claim("The bias helps.", "Abstract", "perplexity", versus="alpha:no-bias")
+    chance = Claim("Better than random.", "Table 1", "perplexity", versus="random")
+    records = [make_record(), make_record("alpha", variant="no-bias"), make_record("random")]
+
+    def about(*claims: Claim) -> list[str]:
+        found = check_claims(card(*claims), make_rows(records), INFO)
+        return [check.row.name for check in found]
+
+    assert about(chance) == ["alpha", "alpha:no-bias"]
+    assert about(bias, chance) == ["alpha", "alpha"]
+    assert about(bias, replace(chance, variant="no-bias")) == ["alpha", "alpha:no-bias"]
+
+
 def test_a_claim_can_be_about_one_variant_alone() -> None:
     claim = Claim("Narrow is better.", "Section 4", "perplexity", versus="random")
     rows = [make_record(losses=losses(0.6)), make_record("alpha", variant="narrow", losses=losses(0.0))]
