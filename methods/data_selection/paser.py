@@ -77,8 +77,9 @@ class PASER(Method[CausalLMTask]):
         "are means over positions. A sample has its few best phrases as concepts: with all of them nearly every pair "
         "of known ones lacks an edge. Where the filter leaves too few samples, the budget is filled with the best of "
         "those passed over. The public code never attaches its LoRA; here it is trained, without dropout. The variant "
-        "full draws as many windows as the pool has within the same steps, half of it. Measured at the embedded "
-        "scale: not told apart from samples drawn at random.",
+        "full draws as many windows as the pool has within the same steps, half of it. Measured at the embedded scale: "
+        "not told apart from samples drawn at random, better than the score of the samples alone; as many steps over "
+        "half of the pool, each window seen once, heal better than three passes over a sixth.",
     )
     variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "default": {},
