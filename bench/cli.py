@@ -70,6 +70,7 @@ def show_command(arguments: argparse.Namespace) -> None:
     row = _describe(registry, arguments.method)
     row["summary"] = (method.__doc__ or "").strip()
     row["variants"] = {name: dict(settings) for name, settings in method.variants.items()}
+    row["at_point"] = {name: dict(settings) for name, settings in method.at_point.items()}
     row["claims"] = [vars(claim) for claim in method.card.claims]
     row["notes"] = method.card.notes
     row["source"] = str(Path(str(sys.modules[method.__module__].__file__)))
@@ -80,6 +81,8 @@ def show_command(arguments: argparse.Namespace) -> None:
     print(f"{row['paper']}{'  ' + row['url'] if row['url'] else ''}\n\n{row['summary']}\n")
     for claim in method.card.claims:
         print(f"claim: {claim.text} [{claim.source}]")
+    for point, settings in method.at_point.items():
+        print(f"at {point}: {', '.join(f'{name}={value}' for name, value in settings.items())}")
     print(f"variants: {', '.join(method.variants)}\nfile: {row['source']}")
 
 

@@ -82,8 +82,9 @@ def try_one(what: str, rate: float, seed: int, losses: Losses) -> None:
 
 
 def _configured(what: str) -> Any:
-    slug, _, variant = what.partition("@")[0].partition(":")
-    return configured(load().method(slug), variant or "default")
+    spec, _, point = what.partition("@")
+    slug, _, variant = spec.partition(":")
+    return configured(load().method(slug), variant or "default", point)
 
 
 def _loss(method: Any, point: str, seed: int) -> float:

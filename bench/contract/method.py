@@ -23,6 +23,10 @@ class Method(ABC, Generic[TaskT]):
     variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {"default": {}}
     """Named settings of the fields that are benchmarked side by side, e.g. {"mlp": {"kind": "mlp"}}."""
 
+    at_point: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    """Other settings at one operating point, e.g. {"size-25": {"rate": 1e-4}}, where the best were searched for there
+    too. A variant's own settings go before them."""
+
     def supports(self, task: TaskT, limits: Limits) -> str | None:
         """Why this method can't be run on the task under these limits, in one sentence, or None if it can."""
         return None

@@ -79,11 +79,11 @@ def family(method: type[Method[Any]]) -> str:
     return method.__module__.split(".")[-2].replace("_", "-") if "." in method.__module__ else "external"
 
 
-def configured(method: type[Method[Any]], variant: str) -> Method[Any]:
-    """An instance of the method with the settings of one of its variants."""
+def configured(method: type[Method[Any]], variant: str, point: str | None = None) -> Method[Any]:
+    """An instance of the method with the settings of one of its variants, and those that it has at the point."""
     if variant not in method.variants:
         raise UnknownName(f"variant of {method.card.slug}", variant, method.variants)
-    return method(**method.variants[variant])
+    return method(**{**method.at_point.get(point or "", {}), **method.variants[variant]})
 
 
 def suite_package(suite: Suite[Any]) -> str:

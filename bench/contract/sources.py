@@ -87,9 +87,9 @@ def source_hash(paths: Iterable[Path]) -> str:
 
 
 def code_of(name: str, text: bytes) -> bytes:
-    """What a file does: Python without comments, docstrings, layout, what cards say and tables of variants; any other
-    file as it is. What a variant sets is among the hyper-parameters of its records, so that one more variant, or
-    another value in one, leaves the others as they are. Nothing else may read the table, therefore.
+    """What a file does: Python without comments, docstrings, layout, what cards say and tables of settings (`variants`,
+    `at_point`); any other file as it is. What these set is among the hyper-parameters of the records, so that one more
+    entry, or another value in one, leaves the others as they are. Nothing else may read the tables, therefore.
 
     Raises SyntaxError for Python that can't be read.
     """
@@ -102,8 +102,8 @@ def _code(source: bytes) -> bytes:
 
 
 class _WithoutText(ast.NodeTransformer):
-    """Drops strings that stand alone, as docstrings of modules, classes, functions and fields do, what a Card is given
-    and what `variants` is set to."""
+    """Drops strings that stand alone, as docstrings of modules, classes, functions and fields do, what a Card is given,
+    what `variants` is set to, and `at_point`."""
 
     def visit_Expr(self, node: ast.Expr) -> ast.Expr | None:
         alone = isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
@@ -111,11 +111,18 @@ class _WithoutText(ast.NodeTransformer):
 
     def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
         for part in node.body:
-            if isinstance(part, ast.AnnAssign) and isinstance(part.target, ast.Name) and part.target.id == "variants":
+            if isinstance(part, ast.AnnAssign) and _target(part) == "variants":
                 part.value = None
+        node.body = [part for part in node.body if _target(part) != "at_point"]
         return self.generic_visit(node)
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
         if isinstance(node.func, ast.Name) and node.func.id == "Card":
             return node.func
         return self.generic_visit(node)
+
+
+def _target(part: ast.stmt) -> str | None:
+    """The name that a statement sets, if it sets one."""
+    targets = part.targets if isinstance(part, ast.Assign) else [part.target] if isinstance(part, ast.AnnAssign) else []
+    return targets[0].id if len(targets) == 1 and isinstance(targets[0], ast.Name) else None

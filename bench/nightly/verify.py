@@ -109,7 +109,8 @@ def job_of(registry: Registry, record: Record, device: str | None = None, thread
         threads=threads or record.environment.threads,
         timed=bool(record.timings) or record.status != "ok",
     )
-    today = json.dumps(vars(configured(registry.method(job.method), job.variant)), sort_keys=True, default=repr)
+    configured_now = configured(registry.method(job.method), job.variant, job.point)
+    today = json.dumps(vars(configured_now), sort_keys=True, default=repr)
     if record.hyperparameters and json.dumps(record.hyperparameters, sort_keys=True) != today:
         raise NotVerifiable(f"{record.method} had other hyper-parameters then: {record.hyperparameters}{commit}")
     return job

@@ -87,13 +87,16 @@ class Freshness:
             return ["the variant is no longer there"]
         if not record.hyperparameters:
             return []
-        today, then = _fields(method, record.variant), _plain(record.hyperparameters)
+        today, then = _fields(method, record.variant, record.point), _plain(record.hyperparameters)
         names = sorted(name for name in today.keys() | then.keys() if today.get(name) != then.get(name))
         return [f"hyper-parameters changed: {', '.join(names)}"] if names else []
 
     def _all_fields(self, slug: str) -> list[Any]:
         method = self.registry.methods.get(slug)
-        return [] if method is None else [[variant, _fields(method, variant)] for variant in method.variants]
+        if method is None:
+            return []
+        points = (None, *method.at_point)
+        return [[variant, at, _fields(method, variant, at)] for variant in method.variants for at in points]
 
     def _settings(self, record: Record, folder: Path) -> bool:
         """Whether what a run reads of suite.toml is another now; titles and texts are not."""
@@ -141,9 +144,9 @@ def _toml(text: bytes) -> dict[str, Any]:
         return {}
 
 
-def _fields(method: type[Method[Any]], variant: str) -> dict[str, Any]:
-    """The hyper-parameters of a variant today, as a record holds them."""
-    made = configured(method, variant)
+def _fields(method: type[Method[Any]], variant: str, point: str | None) -> dict[str, Any]:
+    """The hyper-parameters of a variant at a point today, as a record holds them."""
+    made = configured(method, variant, point)
     return _plain({each.name: getattr(made, each.name) for each in fields(made)})  # type: ignore[arg-type]
 
 

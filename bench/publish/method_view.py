@@ -34,6 +34,7 @@ class MethodView:
     summary: Sequence[str]
     parameters: Sequence[tuple[str, str, str]]
     variants: Mapping[str, Mapping[str, Any]]
+    at_point: Mapping[str, Mapping[str, Any]]
     source: str
     claims: Sequence[ClaimView]
     configurations: Sequence[Mapping[str, Any]]
@@ -50,7 +51,7 @@ def make_method(
     """The view of one method from what the sections say of it; changes: its own, newest first."""
     configurations = [each for section in sections for each in section["configurations"] if each["method"] == slug]
     if method is None:
-        return MethodView(slug, slug, None, None, "", [], [], {}, "", [], configurations, changes)
+        return MethodView(slug, slug, None, None, "", [], [], {}, {}, "", [], configurations, changes)
     card = method.card
     checks = [check for section in sections for check in section["claims"].get(slug, ())]
     claims = [
@@ -62,7 +63,8 @@ def make_method(
     summary = [p for p in inspect.cleandoc(method.__doc__ or "").split("\n\n") if p.strip()]
     return MethodView(
         slug, card.title, card, safe_url(card.url), family(method), summary, _parameters(method),
-        {name: dict(settings) for name, settings in method.variants.items()}, _source(method), claims, configurations,
+        {name: dict(settings) for name, settings in method.variants.items()},
+        {name: dict(settings) for name, settings in method.at_point.items()}, _source(method), claims, configurations,
         changes,
     )  # fmt: skip
 

@@ -188,7 +188,9 @@ def _code(registry: Registry, infos: Mapping[str, SuiteInfo]) -> str:
     for path in files:
         digest.update(path.read_bytes())
     digest.update(
-        repr([sorted(infos.items()), [(s, m.card, m.variants) for s, m in registry.methods.items()]]).encode()
+        repr(
+            [sorted(infos.items()), [(s, m.card, m.variants, m.at_point) for s, m in registry.methods.items()]]
+        ).encode()
     )
     return digest.hexdigest()
 

@@ -124,7 +124,7 @@ def key(registry: Registry, job: Job) -> str:
         "point": [point.limits.result, point.limits.build_seconds, point.limits.build_memory_bytes],
         "point_settings": [point.limits.supplies, point.settings],
         "method": source_hash(imported([method.__module__])),
-        "hyperparameters": hyperparameters(configured(method, job.variant)),
+        "hyperparameters": hyperparameters(configured(method, job.variant, job.point)),
         "job": {name: value for name, value in asdict(job).items() if name != "timed"},
         "hardware": hardware_class(job.device, job.threads),
         "versions": library_versions(),

@@ -82,7 +82,7 @@ def _run(job: Job, result: Outcome) -> None:
     registry = load(tuple(job.modules))
     suite = registry.suite(job.suite)
     point = registry.point(job.suite, job.point).at(job.scale)
-    method = configured(registry.method(job.method), job.variant)
+    method = configured(registry.method(job.method), job.variant, job.point)
     result.hyperparameters = hyperparameters(method)
     lock_evaluation(sources(sys.modules[type(method).__module__]) - set(suite.info.folder.rglob("*.py")))
     _seed_everything(job.seed)

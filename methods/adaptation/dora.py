@@ -35,6 +35,8 @@ class DoRA(Method[FineTuningTask]):
         stochastic=True,
         notes="By peft, on all linear layers of the blocks. The lengths are shipped besides LoRA's factors.",
     )
+    at_point = {"params-0.1pct": {"rate": 1e-2}}  # noqa: RUF012
+
     rank: int = 8
     alpha_over_rank: float = 2.0
     rate: float = 3e-3

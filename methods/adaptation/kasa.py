@@ -88,6 +88,7 @@ class KaSA(Method[FineTuningTask]):
         "every-layer": {"truncate": "every-layer"},
         "no-truncation": {"truncate": "none"},
     }
+    at_point = {"params-0.1pct": {"rate": 1e-2}}  # noqa: RUF012
 
     truncate: Literal["inputs", "every-layer", "none"] = "inputs"
     rank: int = 8

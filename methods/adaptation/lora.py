@@ -31,6 +31,7 @@ class LoRAControl(Method[FineTuningTask]):
         notes="By peft, on all linear layers of the blocks, as later practice has it (the paper: queries and values).",
     )
     variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {"default": {}, "rank-64": {"rank": 64, "rate": 1e-3}}
+    at_point = {"params-0.1pct": {"rate": 1e-2}}  # noqa: RUF012
 
     rank: int = 8
     alpha_over_rank: float = 2.0

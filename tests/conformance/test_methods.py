@@ -28,16 +28,19 @@ def libraries_out_of_the_way() -> None:
     gc.freeze()
 
 
+TABLES = ("variants", "at_point")
+
+
 def test_everything_could_be_imported() -> None:
     assert REGISTRY.problems == ()
 
 
 @pytest.mark.parametrize("slug", SUBJECTS)
-def test_no_method_reads_a_table_of_variants(slug: str) -> None:
-    """Sources count without it (bench/contract/sources.py): what a run makes of a variant is in its own fields."""
+def test_no_method_reads_a_table_of_settings(slug: str) -> None:
+    """Sources count without them (bench/contract/sources.py): what a run makes of a variant is in its own fields."""
     for path in sources(sys.modules[REGISTRY.method(slug).__module__]):
         nodes = ast.walk(ast.parse(path.read_bytes()))
-        assert not [node.lineno for node in nodes if isinstance(node, ast.Attribute) and node.attr == "variants"], path
+        assert not [node.lineno for node in nodes if isinstance(node, ast.Attribute) and node.attr in TABLES], path
 
 
 @pytest.mark.parametrize("slug", [pytest.param(slug, marks=pytest.mark.xdist_group(slug)) for slug in SUBJECTS])

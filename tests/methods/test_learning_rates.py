@@ -6,7 +6,6 @@ import pytest
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from bench.contract.registry import configured, load
 from methods import learning_rates
 from methods.learning_rates import best, known, try_all
 from suites.lm_finetuning.batches import Batch
@@ -16,8 +15,7 @@ from tests.methods.finetuning_toys import toy_task
 
 @pytest.mark.parametrize("what", known())
 def test_the_rate_is_the_best_that_was_tried_and_none_beyond_it_is_left(what: str) -> None:
-    slug, _, variant = what.partition("@")[0].partition(":")
-    method = configured(load().method(slug), variant or "default")
+    method = learning_rates._configured(what)
     rates = sorted(map(float, known()[what]))
     assert method.rate == best(known()[what])
     assert rates[0] < method.rate < rates[-1]

@@ -17,6 +17,12 @@ def problems(subject: MethodSubject) -> Iterator[str]:
     if not method.__dataclass_params__.frozen:
         yield f"{method.__name__} is not frozen: @dataclass(frozen=True)"
     names = {field.name for field in dataclasses.fields(method)}
+    points = subject.info.points
+    for point, settings in method.at_point.items():
+        if point not in points:
+            yield f"at_point names {point!r}, which is no operating point of {method.card.suite}: {', '.join(points)}"
+        if unknown := sorted(set(settings) - names):
+            yield f"at_point sets {unknown[0]!r}, which is no field"
     for variant, settings in method.variants.items():
         unknown = sorted(set(settings) - names)
         if unknown:
@@ -41,6 +47,6 @@ def _plain(value: Any) -> bool:
 CHECK = Check(
     "fields",
     guards="the hyper-parameters are frozen, plain (numbers, strings, booleans, None, tuples) and can be recorded",
-    mend="give each field a plain type and a default; `variants` may only set fields",
+    mend="give each field a plain type and a default; `variants` and `at_point` may only set fields",
     problems=problems,
 )

@@ -13,6 +13,7 @@ class Box:
     """A box."""
     card = Card(slug="box", claims=(Claim("small"),))
     variants: ClassVar[dict] = {"default": {}, "large": {"side": 9}}
+    at_point = {"narrow": {"side": 0.5}}
     side: float = 1.0
     """In metres."""
 
@@ -41,6 +42,7 @@ def hashed(folder: Path, text: str, name: str = "code.py") -> str:
         ("# exact", "# to rounding"),
         ("self.side**3", "(self.side ** 3)"),
         ('"large": {"side": 9}', '"small": {"side": 0.1}'),  # a record holds what its variant set
+        ('    at_point = {"narrow": {"side": 0.5}}\n', ""),
     ],
 )
 def test_words_and_layout_do_not_count(tmp_path: Path, old: str, new: str) -> None:

@@ -118,6 +118,17 @@ def test_key_changes_with_every_input(toy_registry: Registry, monkeypatch: pytes
     assert not keys() & first
 
 
+def test_settings_at_a_point_change_the_key_there_alone_and_a_variants_own_go_first(
+    toy_registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs = make_plan(toy_registry, suite="toy", methods=["toy-half"], scale="tiny", seeds=[0])
+    before = {job: key(toy_registry, job) for job in jobs}
+    method = toy_registry.method("toy-half")
+    monkeypatch.setattr(method, "at_point", {"half": {"share": 0.125}})
+    changed = {(job.variant, job.point) for job in jobs if key(toy_registry, job) != before[job]}
+    assert changed == {("default", "half")}
+
+
 def test_key_knows_the_settings_of_its_own_scale_alone(toy_registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
     (job,) = make_plan(toy_registry, suite="toy", methods=["toy-half:default@half"], scale="tiny", seeds=[0])
 

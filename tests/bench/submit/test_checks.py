@@ -111,6 +111,8 @@ FAULTS = {
     "docstrings: fewer than": [(", in its order, which is all that anybody could ask of a toy", "")],
     "fields: is no plain value": [(FIELD, f"{FIELD}\n    table: object = frozenset()")],
     "fields: which is no field": [('"third": {"share"', '"third": {"part"')],
+    "fields: at_point sets 'part', which is no field": [(FIELD, f'at_point = {{"half": {{"part": 1}}}}\n    {FIELD}')],
+    "fields: at_point names 'whole'": [(FIELD, f'at_point = {{"whole": {{"share": 1.0}}}}\n    {FIELD}')],
     "fields: can't be made": [(FIELD, "share: float")],
     "imports: bench.run.worker.run: of the engine": [(TOP, f"{TOP}from bench.run.worker import run\n")],
     "imports: lock_evaluation: of the engine": [(TOP, f"{TOP}from bench.contract.evaluation import lock_evaluation\n")],
