@@ -2,10 +2,10 @@
 
 Trains a method at the embedded scale with each of its `rates`, to the end, with a seed that no record has, and adds
 the loss over the validation examples (a part of the training split) to learning_rates.json; of a repair, the share of
-wrong answers in the training split (`wrong_answers`). While the best rate is the
-first or the last that was tried, the next one beyond it is tried too. The method's `rate` is to be the best: a test
-holds the two against each other. Where two are close, another `--seed` decides (`--rate` for these alone): a rate near
-the edge of divergence may be best with one seed and fail with the next.
+wrong answers in the training split (`wrong_answers`). While the best rate is the first or the last that was tried, the
+next one beyond it is tried too. The method's `rate` (in its `at_point`, where a point was searched by itself) is to be
+the best: a test holds the two against each other. Where two are close, another `--seed` decides (`--rate` for these
+alone): a rate near the edge of divergence may be best with one seed and fail with the next.
 """
 
 import argparse
