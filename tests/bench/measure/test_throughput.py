@@ -4,6 +4,7 @@ import gc
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from statistics import median
 from typing import ClassVar
 
 import numpy as np
@@ -210,8 +211,9 @@ def test_each_side_is_timed_at_its_own_best_batch() -> None:
     assert (found.candidate_batch, found.baseline_batch) == (16, 4)
     assert len(found.candidate) == len(found.baseline) >= 3
     trial = 0.01  # real seconds that the trials sleep
-    assert trial / 16 <= min(found.candidate) < trial / 16 * 4
-    assert trial / 4 <= min(found.baseline) < trial / 4 * 4
+    # Medians: on a busy machine a single trial may seem to take no time, as time spent waiting for a core is left out.
+    assert trial / 16 <= median(found.candidate) < trial / 16 * 4
+    assert trial / 4 <= median(found.baseline) < trial / 4 * 4
 
 
 def test_nothing_is_measured_where_a_side_has_no_batch() -> None:
