@@ -11,12 +11,12 @@ from scipy import stats
 
 from bench.analyse.regressions import SENSITIVITY, Run
 from bench.contract import Score
-from bench.contract.registry import Registry, UnknownName, configured
+from bench.contract.registry import Registry, UnknownName
 from bench.measure.statistics import paired_difference
 from bench.nightly.series import Noises, Series, history_of, runs_of
 from bench.record.schema import Record, Samples
 from bench.run import local
-from bench.run.plan import Job, make_plan
+from bench.run.plan import Job, make_plan, method_of
 from bench.run.runner import Executor, check_ready, run_job
 
 Outcome = Literal["reproduced", "not reproduced", "not comparable"]
@@ -109,8 +109,7 @@ def job_of(registry: Registry, record: Record, device: str | None = None, thread
         threads=threads or record.environment.threads,
         timed=bool(record.timings) or record.status != "ok",
     )
-    configured_now = configured(registry.method(job.method), job.variant, job.point)
-    today = json.dumps(vars(configured_now), sort_keys=True, default=repr)
+    today = json.dumps(vars(method_of(registry, job)), sort_keys=True, default=repr)
     if record.hyperparameters and json.dumps(record.hyperparameters, sort_keys=True) != today:
         raise NotVerifiable(f"{record.method} had other hyper-parameters then: {record.hyperparameters}{commit}")
     return job

@@ -101,6 +101,11 @@ def make_plan(
     return list(dict.fromkeys(jobs))
 
 
+def method_of(registry: Registry, job: Job) -> Method[Any]:
+    """The method that a job runs, with its settings."""
+    return configured(registry.method(job.method), job.variant, job.point)
+
+
 def hyperparameters(method: Method[Any]) -> dict[str, Any]:
     """The fields of a configured method."""
     return {field.name: getattr(method, field.name) for field in fields(method)}  # type: ignore[arg-type]
@@ -124,7 +129,7 @@ def key(registry: Registry, job: Job) -> str:
         "point": [point.limits.result, point.limits.build_seconds, point.limits.build_memory_bytes],
         "point_settings": [point.limits.supplies, point.settings],
         "method": source_hash(imported([method.__module__])),
-        "hyperparameters": hyperparameters(configured(method, job.variant, job.point)),
+        "hyperparameters": hyperparameters(method_of(registry, job)),
         "job": {name: value for name, value in asdict(job).items() if name != "timed"},
         "hardware": hardware_class(job.device, job.threads),
         "versions": library_versions(),

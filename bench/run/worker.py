@@ -36,7 +36,7 @@ from bench.run.integrity.holdings import check_process, check_tensors
 from bench.run.integrity.processes import adopt_orphans, check_alone, note_children_of_others
 from bench.run.integrity.results import check_counted
 from bench.run.integrity.seal import Seal
-from bench.run.plan import Job, hyperparameters
+from bench.run.plan import Job, hyperparameters, method_of
 from bench.run.timing import Bench
 
 
@@ -82,7 +82,7 @@ def _run(job: Job, result: Outcome) -> None:
     registry = load(tuple(job.modules))
     suite = registry.suite(job.suite)
     point = registry.point(job.suite, job.point).at(job.scale)
-    method = configured(registry.method(job.method), job.variant, job.point)
+    method = method_of(registry, job)
     result.hyperparameters = hyperparameters(method)
     lock_evaluation(sources(sys.modules[type(method).__module__]) - set(suite.info.folder.rglob("*.py")))
     _seed_everything(job.seed)
