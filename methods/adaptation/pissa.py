@@ -31,9 +31,10 @@ class PiSSA(Method[FineTuningTask]):
         stochastic=True,
         notes="By peft, with the exact decomposition, on all linear layers of the blocks. The frozen rest is rounded "
         "to the base's 16 bits. Shipped are the trained factors: who has the base finds the rest by the same "
-        "decomposition. Its rate was searched at equal tokens alone; where 0.1 % of the parameters train, others' best "
-        "rates are three times as high, so its rows there may be worse than need be.",
+        "decomposition.",
     )
+    at_point = {"params-0.1pct": {"rate": 9e-3}}  # noqa: RUF012
+
     rank: int = 8
     rate: float = 1e-3
     rates: tuple[float, ...] = (1e-4, 3e-4, 1e-3)
