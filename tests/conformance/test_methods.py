@@ -3,6 +3,7 @@
 import ast
 import gc
 import sys
+from collections.abc import Iterator
 
 import pytest
 
@@ -20,12 +21,16 @@ CHECKS = [check for check in METHOD_CHECKS if check is not finished.METHOD_CHECK
 
 
 @pytest.fixture(scope="module", autouse=True)
-def libraries_out_of_the_way() -> None:
-    """Each run collects garbage a few times, and need not look at the libraries, once loaded, every time."""
-    for slug in {SUBJECTS[slug].info.baseline for slug in SUBJECTS}:
-        SUBJECTS[slug].timed_jobs()
-    gc.collect()
-    gc.freeze()
+def libraries_out_of_the_way() -> Iterator[None]:
+    """Each run collects garbage a few times, and need not look at the libraries, once loaded, every time. Nor need
+    lm-eval ask pip what is installed whenever it scores: it takes a second, and nothing here reads it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("lm_eval.evaluator.add_env_info", lambda results: None)
+        for slug in {SUBJECTS[slug].info.baseline for slug in SUBJECTS}:
+            SUBJECTS[slug].timed_jobs()
+        gc.collect()
+        gc.freeze()
+        yield
 
 
 TABLES = ("variants", "at_point")
