@@ -9,7 +9,7 @@ import logging
 import pkgutil
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cache, cached_property
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -84,6 +84,11 @@ def configured(method: type[Method[Any]], variant: str, point: str | None = None
     if variant not in method.variants:
         raise UnknownName(f"variant of {method.card.slug}", variant, method.variants)
     return method(**{**method.at_point.get(point or "", {}), **method.variants[variant]})
+
+
+def hyperparameters(method: Method[Any]) -> dict[str, Any]:
+    """The fields of a configured method."""
+    return {field.name: getattr(method, field.name) for field in fields(method)}  # type: ignore[arg-type]
 
 
 def suite_package(suite: Suite[Any]) -> str:

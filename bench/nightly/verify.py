@@ -11,7 +11,7 @@ from scipy import stats
 
 from bench.analyse.regressions import SENSITIVITY, Run
 from bench.contract import Score
-from bench.contract.registry import Registry, UnknownName
+from bench.contract.registry import Registry, UnknownName, hyperparameters
 from bench.measure.statistics import paired_difference
 from bench.nightly.series import Noises, Series, history_of, runs_of
 from bench.record.schema import Record, Samples
@@ -109,7 +109,7 @@ def job_of(registry: Registry, record: Record, device: str | None = None, thread
         threads=threads or record.environment.threads,
         timed=bool(record.timings) or record.status != "ok",
     )
-    today = json.dumps(vars(method_of(registry, job)), sort_keys=True, default=repr)
+    today = json.dumps(hyperparameters(method_of(registry, job)), sort_keys=True, default=repr)
     if record.hyperparameters and json.dumps(record.hyperparameters, sort_keys=True) != today:
         raise NotVerifiable(f"{record.method} had other hyper-parameters then: {record.hyperparameters}{commit}")
     return job

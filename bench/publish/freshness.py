@@ -8,12 +8,12 @@ what is registered now, on any machine. Files count as in the key: better words 
 import json
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from bench.contract import Method
-from bench.contract.registry import Registry, configured, suite_files
+from bench.contract.registry import Registry, configured, hyperparameters, suite_files
 from bench.contract.sources import imported
 from bench.contract.suite import at_scale
 from bench.record.changes import changed_since
@@ -146,8 +146,7 @@ def _toml(text: bytes) -> dict[str, Any]:
 
 def _fields(method: type[Method[Any]], variant: str, point: str | None) -> dict[str, Any]:
     """The hyper-parameters of a variant at a point today, as a record holds them."""
-    made = configured(method, variant, point)
-    return _plain({each.name: getattr(made, each.name) for each in fields(made)})  # type: ignore[arg-type]
+    return _plain(hyperparameters(configured(method, variant, point)))
 
 
 def _plain(values: Mapping[str, Any]) -> dict[str, Any]:

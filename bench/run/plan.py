@@ -3,12 +3,12 @@
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from bench import measure
 from bench.contract import SCALES, Method
-from bench.contract.registry import Registry, UnknownName, configured, suite_files
+from bench.contract.registry import Registry, UnknownName, configured, hyperparameters, suite_files
 from bench.contract.sources import imported, source_hash
 from bench.contract.suite import at_scale
 from bench.record.environment import hardware_class, library_versions, usable_cores
@@ -104,11 +104,6 @@ def make_plan(
 def method_of(registry: Registry, job: Job) -> Method[Any]:
     """The method that a job runs, with its settings."""
     return configured(registry.method(job.method), job.variant, job.point)
-
-
-def hyperparameters(method: Method[Any]) -> dict[str, Any]:
-    """The fields of a configured method."""
-    return {field.name: getattr(method, field.name) for field in fields(method)}  # type: ignore[arg-type]
 
 
 def key(registry: Registry, job: Job) -> str:

@@ -22,7 +22,7 @@ import torch
 
 from bench.contract import Limits, Method, OverBudget, Suite, Task
 from bench.contract.evaluation import lock_evaluation, scoring, unlock_evaluation
-from bench.contract.registry import configured, import_all, load, suite_package
+from bench.contract.registry import configured, hyperparameters, import_all, load, suite_package
 from bench.contract.sources import sources
 from bench.measure.flops import count_flops
 from bench.measure.memory import Peak, named, peak_memory
@@ -36,7 +36,7 @@ from bench.run.integrity.holdings import check_process, check_tensors
 from bench.run.integrity.processes import adopt_orphans, check_alone, note_children_of_others
 from bench.run.integrity.results import check_counted
 from bench.run.integrity.seal import Seal
-from bench.run.plan import Job, hyperparameters, method_of
+from bench.run.plan import Job, method_of
 from bench.run.timing import Bench
 
 
