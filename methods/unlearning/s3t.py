@@ -70,7 +70,7 @@ class S3T(Method[FineTuningTask]):
         "rank), no dropout. A dead shard learns nothing again until all are dead. Measured at the embedded scale: it "
         "serves every deletion without training, where SISA serves none; but it learns less than SISA before any "
         "deletion, where the paper has it better, perhaps because an example trains a quarter of the layers alone; "
-        "and one order, which learns twice the examples, is not surely worse after the deletions.",
+        "and one order, which learns twice the examples, leaves more right answers after the deletions.",
     )
     variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "default": {},
