@@ -39,7 +39,6 @@ def cuda() -> str:
     return "cuda"
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Under pytest-xdist the tests of a file stay in one process, with what they share, unless they say otherwise."""
     for item in items:

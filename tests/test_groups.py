@@ -5,7 +5,8 @@ import os
 import pytest
 
 
+@pytest.mark.xdist_group("together")
 @pytest.mark.skipif("PYTEST_XDIST_WORKER" not in os.environ, reason="all tests are in one process")
-def test_the_tests_of_a_file_stay_in_one_process(request: pytest.FixtureRequest) -> None:
+def test_the_tests_of_a_group_stay_in_one_process(request: pytest.FixtureRequest) -> None:
     """pytest-xdist hands the group on in the name of the test; where pytest keeps that name, it hands on nothing."""
-    assert request.node.nodeid.endswith("@tests/test_groups.py")
+    assert request.node.nodeid.endswith("@together")
