@@ -37,10 +37,3 @@ def cuda() -> str:
     if not torch.cuda.is_available():
         pytest.skip("no CUDA device")
     return "cuda"
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Under pytest-xdist the tests of a file stay in one process, with what they share, unless they say otherwise."""
-    for item in items:
-        if item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group(item.nodeid.split("::")[0]))
