@@ -153,17 +153,23 @@ def test_warm_up_is_cut_and_counted() -> None:
 
 @pytest.mark.parametrize("frozen", [False, True])
 def test_what_somebody_froze_stays_frozen_and_nothing_else(frozen: bool) -> None:
+    # Two objects are watched, as a count of what is frozen changes whenever other threads let go of some of it.
+    def collectable(watched: list[int]) -> bool:
+        return any(watched is other for other in gc.get_objects())
+
     gc.unfreeze()
+    old = [1]
     if frozen:
         gc.freeze()
-    before = gc.get_freeze_count()
+    new = [2]
     with paired.quiet_collector(), paired.quiet_collector():
         assert not gc.isenabled()
-        assert gc.get_freeze_count() > 0
-    after = gc.get_freeze_count()
+        assert not collectable(old)
+        assert collectable(new) == frozen
+    left = collectable(old), collectable(new), gc.get_freeze_count() > 0
     gc.unfreeze()
     assert gc.isenabled()
-    assert after == before
+    assert left == (not frozen, True, frozen)
 
 
 @pytest.mark.usefixtures("told")
