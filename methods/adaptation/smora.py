@@ -63,7 +63,7 @@ class SMoRA(Method[FineTuningTask]):
         notes="Gates, their normalisation and the balancing are those of the authors' code, which counts padding too "
         "and moves the biases with every forward pass, here with every step. There the biases also come to be "
         "trained, it seems by accident; here they are not. Forward, and for the gradient of its input, only the taken "
-        "ranks are computed, from gathered rows; the gradient of the factors is one product with a matrix that is "
+        "ranks are computed; the gradient of the factors is one product with a matrix that is "
         "zero at the others. It can't be merged, so the adapted model keeps its routers and is slower than the base. "
         "At points that limit what is shipped a router costs about half a LoRA. multi-lora: LoRAs of rank 4, as many "
         "ranks in total and active. Measured at the embedded scale: right answers as of LoRA within noise, less "
