@@ -11,8 +11,9 @@ from bench.record.schema import Environment
 Cause = Literal["our code", "a dependency", "the machine", "unknown"]
 _MACHINE = ("cpu", "cores", "memory_bytes", "gpu", "platform")
 _DEVICE_FACTS = (
-    "governor", "max_mhz", "boost", "smt", "cpu_quota", "memory_limit_bytes", "driver", "power_limit_watts", "ecc",
-    "mig", "persistence", "max_sm_mhz", "max_memory_mhz", "applications_sm_mhz", "applications_memory_mhz",
+    "generation", "governor", "max_mhz", "boost", "smt", "cpu_quota", "memory_limit_bytes", "driver",
+    "power_limit_watts", "ecc", "mig", "persistence", "max_sm_mhz", "max_memory_mhz", "applications_sm_mhz",
+    "applications_memory_mhz",
 )  # fmt: skip
 """Endings of the names of those facts of `Environment.device` that hold from one night to the next."""
 

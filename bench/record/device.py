@@ -33,11 +33,19 @@ def device_facts(device: str) -> dict[str, str]:
     return cpu_facts() | (gpu_facts(device) if device.startswith("cuda") else {})
 
 
+def cpu_info(proc: Path = Path("/proc")) -> dict[str, str]:
+    """What Linux tells of the first processor, by its words; nothing where that can't be read."""
+    first = (read(proc / "cpuinfo") or "").split("\n\n")[0]
+    lines = [line.partition(":") for line in first.splitlines()]
+    return {name.strip(): value.strip() for name, _, value in lines}
+
+
 def cpu_facts(sys: Path = Path("/sys"), proc: Path = Path("/proc")) -> dict[str, str]:
     """Facts of the processors and of the container around this process."""
     cpus = sys / "devices/system/cpu"
     cores = cgroup.affinity()
     facts: dict[str, str | None] = {
+        "generation": _generation(proc),
         "load_1min": (read(proc / "loadavg") or "").split(" ")[0],
         "governor": _all(read(cpus / f"cpu{core}/cpufreq/scaling_governor") for core in cores),
         "mhz": _megahertz(cpus, cores),
@@ -159,6 +167,12 @@ def _word(text: str | None, words: dict[str, str]) -> str | None:
 
 def _thousandth(text: str | None) -> str | None:
     return f"{int(text) / 1000:.0f}" if text and text.isdigit() else None
+
+
+def _generation(proc: Path) -> str | None:
+    """Family, model and stepping, which tell processors apart that go by one name."""
+    info = cpu_info(proc)
+    return "-".join(info[name] for name in ("cpu family", "model", "stepping") if name in info)
 
 
 def _megahertz(cpus: Path, cores: list[int]) -> str | None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 
 from bench.record.cgroup import affinity
-from bench.record.device import device_facts
+from bench.record.device import cpu_info, device_facts
 from bench.record.git import git
 from bench.record.schema import Environment
 
@@ -38,21 +38,27 @@ def check_device(device: str) -> None:
 
 
 def hardware_class(device: str, threads: int) -> str:
-    """The class whose times may stand in one ranking, e.g. "cpu-amd-epyc-2t" (threads), "nvidia-h100-80gb-hbm3"."""
+    """The class whose times may stand in one ranking, e.g. "cpu-amd-epyc-2t" (threads), "cpu-amd-epyc-avx2-2t" (has AVX2
+    and no AVX-512), "nvidia-h100-80gb-hbm3".
+
+    Hypervisors give processors of different generations one name ("AMD EPYC"), of which one may take twice the time of
+    another; the vector instructions, by which libraries choose their kernels, part them.
+    """
     if device.startswith("cuda"):
         import torch
 
         return _slug(torch.cuda.get_device_name(device))
-    return f"cpu-{_slug(cpu_model())}-{threads}t"
+    return f"cpu-{_slug(cpu_model())}{_lesser_vectors()}-{threads}t"
 
 
 def cpu_model() -> str:
     """The processor's name as the system gives it."""
-    try:
-        names = re.findall(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
-    except OSError:
-        names = []
-    return names[0] if names else platform.processor() or platform.machine()
+    return cpu_info().get("model name") or platform.processor() or platform.machine()
+
+
+def _lesser_vectors() -> str:
+    flags = cpu_info().get("flags", "").split()
+    return "-avx2" if "avx2" in flags and "avx512f" not in flags else ""
 
 
 def usable_cores() -> int:

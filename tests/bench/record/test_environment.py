@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from bench.record import cgroup
-from bench.record.device import cpu_facts, device_facts, gpu_facts, other_processes
-from bench.record.environment import collect
+from bench.record.device import cpu_facts, cpu_info, device_facts, gpu_facts, other_processes
+from bench.record.environment import collect, hardware_class
 from bench.record.nvml import Gpu, own_bytes
 
 CORE = min(os.sched_getaffinity(0))
@@ -20,6 +20,12 @@ CORE = min(os.sched_getaffinity(0))
 def write(path: Path, text: object) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(f"{text}\n")
+
+
+def cpuinfo(core: int, vectors: str = "avx2 avx512f") -> str:
+    """As Linux tells of one processor of a virtual machine."""
+    named = f"cpu family\t: 25\nmodel\t\t: {17 + core}\nmodel name\t: AMD EPYC\nstepping\t: 1"
+    return f"processor\t: {core}\n{named}\nflags\t\t: fpu {vectors} sse4_2\npower management:\n\n"
 
 
 @pytest.fixture
@@ -42,6 +48,7 @@ def test_facts_of_a_cpu(sys: Path, proc: Path) -> None:
     write(cpus / f"cpu{CORE}/thermal_throttle/core_throttle_count", 12)
     write(cpus / "intel_pstate/no_turbo", 1)
     write(cpus / "smt/active", 1)
+    write(proc / "cpuinfo", cpuinfo(0) + cpuinfo(1))
     write(proc / "loadavg", "3.25 1.0 0.5 1/200 4242")
     write(proc / "stat", f"cpu  1 2 3 4 5 6 7 {250 * os.sysconf('SC_CLK_TCK')} 0 0")
     write(sys / "fs/cgroup/box/cpu.stat", "nr_periods 8\nnr_throttled 3")
@@ -50,6 +57,7 @@ def test_facts_of_a_cpu(sys: Path, proc: Path) -> None:
     facts = cpu_facts(sys, proc)
     assert facts.pop("affinity")
     assert facts == {
+        "generation": "25-17-1",
         "load_1min": "3.25",
         "governor": "powersave",
         "mhz": "2400",
@@ -61,6 +69,17 @@ def test_facts_of_a_cpu(sys: Path, proc: Path) -> None:
         "throttled_periods": "7",
         "cpu_quota": "1.5",
     }
+
+
+def test_processors_of_one_name_without_the_same_vectors_are_of_two_classes(
+    proc: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bench.record.environment.cpu_info", lambda: cpu_info(proc))
+    found = []
+    for vectors in ("avx2 avx512f", "avx2", "neon"):
+        write(proc / "cpuinfo", cpuinfo(0, vectors))
+        found.append(hardware_class("cpu", 1))
+    assert found == ["cpu-amd-epyc-1t", "cpu-amd-epyc-avx2-1t", "cpu-amd-epyc-1t"]
 
 
 def test_facts_that_cannot_be_read_are_left_out(tmp_path: Path) -> None:
