@@ -38,7 +38,7 @@ def check_device(device: str) -> None:
 
 
 def hardware_class(device: str, threads: int) -> str:
-    """The class whose times may stand in one ranking, e.g. "cpu-amd-epyc-2t" (threads), "cpu-amd-epyc-avx2-2t" (has AVX2
+    """The class whose times may stand in one ranking, e.g. "cpu-amd-epyc-2t" (threads), "cpu-amd-epyc-avx2-2t" (AVX2
     and no AVX-512), "nvidia-h100-80gb-hbm3".
 
     Hypervisors give processors of different generations one name ("AMD EPYC"), of which one may take twice the time of
