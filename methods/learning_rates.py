@@ -1,15 +1,18 @@
 """How the learning rates of short trainings are chosen: `python -m methods.learning_rates SLUG[:VARIANT]@POINT ...`
 
-Trains a method at the embedded scale with each of its `rates`, to the end, with a seed that no record has, and adds
-the loss over the validation examples (a part of the training split) to learning_rates.json; of a repair, the share of
-wrong answers in the training split (`wrong_answers`). While the best rate is the first or the last that was tried, the
-next one beyond it is tried too. The method's `rate` (in its `at_point`, where a point was searched by itself) is to be
-the best: a test holds the two against each other. Where two are close, another `--seed` decides (`--rate` for these
-alone): a rate near the edge of divergence may be best with one seed and fail with the next.
+Builds a method at the embedded scale with each of its rates, to the end, with a seed that no record has, and adds what
+that leaves to learning_rates.json: of a fine-tuning the loss over the validation examples (a part of the training
+split); of a repair the share of wrong answers in the training split (`wrong_answers`); of a compressed model the loss
+over training text that its recovery has not seen (`unseen_loss`). While the best rate is the first or the last that
+was tried, the next one beyond it is tried too. The method's rate (in its variant, or in its `at_point` where a point
+was searched by itself) is to be the best: a test holds the two against each other. Where two are close, another
+`--seed` decides (`--rate` for these alone): a rate near the edge of divergence may be best with one seed and fail with
+the next.
 """
 
 import argparse
 import json
+import math
 import random
 from dataclasses import replace
 from pathlib import Path
@@ -17,18 +20,27 @@ from statistics import fmean
 from typing import Any
 
 import torch
+from torch import Tensor
 
+from bench.contract import Limits
 from bench.contract.registry import configured, load
+from bench.run.worker import Scale
+from methods._recovery import BATCH, LENGTH, next_token_loss
+from suites.lm_compression.task import CausalLMTask
 from suites.lm_finetuning.batches import collate
 from suites.lm_finetuning.faults import fault
 from suites.lm_finetuning.reading import answer_logits
 from suites.lm_finetuning.task import FineTuningTask
 from suites.lm_finetuning.training import Learner, validation_loss
 
-SUITE, SCALE, SEED = "lm-finetuning", "embedded", 1000
+SCALE, SEED = "embedded", 1000
 FILE = Path(__file__).with_suffix(".json")
-"""Of each method and point, the losses of each rate, one a seed from SEED on: nats per token of the answers; of a
-repair, the share of answers that are wrong."""
+"""Of each method and point, what each rate left, one number a seed from SEED on: nats per token (fine-tuning: of the
+answers); of a repair, the share of answers that are wrong."""
+FACTOR = 3
+"""From one rate to the next, where a method has one rate and no list of them."""
+UNSEEN = 16_384
+"""Tokens of training text that a compressed model is judged by."""
 JUDGED = 64
 """Faults, and as many other examples, that a repair is judged by."""
 
@@ -63,44 +75,79 @@ def best(losses: Losses) -> float:
 
 def try_all(what: str, losses: Losses) -> None:
     """Fill `losses` in, for the first seed."""
-    rates = sorted(_configured(what).rates)
+    method = configured_as(what)
+    given = rate_of(method)
+    rates = sorted(getattr(method, "rates", (_digit(given / FACTOR), given, _digit(given * FACTOR))))
     while missing := [rate for rate in rates if f"{rate:g}" not in losses]:
         try_one(what, missing[0], SEED, losses)
         if len(missing) > 1:
             continue
         if best(losses) == rates[-1]:
-            rates.append(float(f"{rates[-1] * rates[-1] / rates[-2]:.1g}"))
+            rates.append(_digit(rates[-1] * rates[-1] / rates[-2]))
         elif best(losses) == rates[0]:
-            rates.insert(0, float(f"{rates[0] * rates[0] / rates[1]:.1g}"))
+            rates.insert(0, _digit(rates[0] * rates[0] / rates[1]))
 
 
 def try_one(what: str, rate: float, seed: int, losses: Losses) -> None:
     """Add one training's loss."""
-    found = _loss(replace(_configured(what), rate=rate), what.partition("@")[2], seed)
+    method = configured_as(what)
+    found = _loss(replace(method, **{_field(method): rate}), what.partition("@")[2], seed)
     losses.setdefault(f"{rate:g}", []).append(found)
     print(f"{what} {rate:g}, seed {seed}: {found:.4f}", flush=True)
 
 
-def _configured(what: str) -> Any:
+def configured_as(what: str) -> Any:
+    """The method that "SLUG[:VARIANT]@POINT" names, with the variant's and the point's fields."""
     spec, _, point = what.partition("@")
     slug, _, variant = spec.partition(":")
     return configured(load().method(slug), variant or "default", point)
 
 
+def rate_of(method: Any) -> float:
+    """The learning rate that the method has."""
+    return float(getattr(method, _field(method)))
+
+
+def _field(method: Any) -> str:
+    return "rate" if hasattr(method, "rate") else "learning_rate"
+
+
+def _digit(rate: float) -> float:
+    return float(f"{rate:.1g}")
+
+
 def _loss(method: Any, point: str, seed: int) -> float:
     registry = load()
-    suite = registry.suite(SUITE)
-    at = registry.point(SUITE, point).at(SCALE)
+    suite = registry.suite(method.card.suite)
+    at = registry.point(method.card.suite, point).at(SCALE)
     task = suite.task(scale=SCALE, base=suite.info.bases[SCALE][0], point=at, seed=seed, device="cpu")
+    baseline = configured(registry.method(suite.info.baseline), "default").build(task, Limits())
+    task.limits, task.weigh = at.limits, Scale(suite, task, baseline).weigh
+    unseen = _held_back(task) if isinstance(task, CausalLMTask) else None
     try:
-        tuned = method.build(task, at.limits)
+        built = method.build(task, at.limits)
     except FloatingPointError:
-        return float("inf")
-    if task.track == "repair":
-        return round(wrong_answers(tuned.model, task), 4)
-    # What is trained in parts has no curve of the whole.
-    found = tuned.curve.validation[-1:] or [validation_loss(Learner(tuned.model), task.validation())]
-    return round(found[0], 4)
+        return math.inf
+    if unseen is not None:
+        found = unseen_loss(built, unseen)
+    elif task.track == "repair":
+        found = wrong_answers(built.model, task)
+    else:  # what is trained in parts has no curve of the whole
+        found = (built.curve.validation[-1:] or [validation_loss(Learner(built.model), task.validation())])[0]
+    return round(found, 4) if math.isfinite(found) else math.inf
+
+
+def _held_back(task: CausalLMTask) -> Tensor:
+    """Take the last UNSEEN tokens out of the training split: (windows, LENGTH)."""
+    held = torch.tensor(task.training_ids[-UNSEEN:], device=task.device)
+    task.training_ids = task.training_ids[:-UNSEEN]
+    return held[: len(held) // LENGTH * LENGTH].view(-1, LENGTH)
+
+
+@torch.no_grad()
+def unseen_loss(model: Any, windows: Tensor) -> float:
+    """Mean loss of the next token over windows (windows, LENGTH), in nats."""
+    return fmean(next_token_loss(model, ids).item() for ids in windows.split(BATCH))
 
 
 @torch.no_grad()

@@ -1,24 +1,28 @@
 """Every method's learning rate is the best of those that were tried with whole trainings."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from torch import Tensor
 from torch.nn.functional import one_hot
 
+from bench.contract import Limits
 from methods import learning_rates
-from methods.learning_rates import best, known, try_all
+from methods.learning_rates import SEED, best, configured_as, known, rate_of, try_all
+from methods.low_rank.welore import WeLore
+from suites.lm_compression.task import CausalLMTask
 from suites.lm_finetuning.batches import Batch
 from suites.lm_finetuning.faults import FAULTY_CITIES
-from tests.methods.finetuning_toys import toy_task
+from tests.methods.finetuning_toys import toy_task as fine_tuning_task
 
 
 @pytest.mark.parametrize("what", known())
 def test_the_rate_is_the_best_that_was_tried_and_none_beyond_it_is_left(what: str) -> None:
-    method = learning_rates._configured(what)
+    rate = rate_of(configured_as(what))
     rates = sorted(map(float, known()[what]))
-    assert method.rate == best(known()[what])
-    assert rates[0] < method.rate < rates[-1]
+    assert rate == best(known()[what])
+    assert rates[0] < rate < rates[-1]
 
 
 @pytest.mark.parametrize(("at", "tried"), [(3e-3, 3), (3e-2, 5), (9e-5, 6)])
@@ -36,8 +40,28 @@ def test_the_search_goes_on_until_the_best_has_neighbours(
     assert len(losses) == tried
 
 
+def test_a_compressed_model_is_judged_by_text_that_its_recovery_cannot_see(
+    toy_task: Callable[..., CausalLMTask], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(learning_rates, "SCALE", "tiny")
+    seen: list[CausalLMTask] = []
+    build = WeLore.build
+
+    def watched(method: WeLore, task: CausalLMTask, limits: Limits) -> Any:
+        seen.append(task)
+        return build(method, task, limits)
+
+    monkeypatch.setattr(WeLore, "build", watched)
+    losses: learning_rates.Losses = {}
+    for rate in (1e-3, 1e3):
+        learning_rates.try_one("welore@size-75", rate, SEED, losses)
+    assert losses["0.001"] < losses["1000"]
+    whole = toy_task(seed=SEED).training_ids
+    assert all(list(task.training_ids) == list(whole[: -learning_rates.UNSEEN]) for task in seen)
+
+
 def test_a_repair_is_judged_by_faults_and_the_rest_alike(monkeypatch: pytest.MonkeyPatch) -> None:
-    task = toy_task(900, track="repair")
+    task = fine_tuning_task(900, track="repair")
     monkeypatch.setattr(learning_rates, "JUDGED", 4)
 
     def right_but_for_faults(model: Any, batch: Batch) -> Tensor:
