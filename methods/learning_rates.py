@@ -24,6 +24,7 @@ from torch import Tensor
 
 from bench.contract import Limits
 from bench.contract.registry import configured, load
+from bench.run.bfloat16 import widen_products
 from bench.run.worker import Scale
 from methods._recovery import BATCH, LENGTH, next_token_loss
 from suites.lm_compression.task import CausalLMTask
@@ -53,6 +54,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=SEED)
     parser.add_argument("--rate", type=float, action="append", help="this alone; repeat for more")
     arguments = parser.parse_args()
+    widen_products()
     for what in arguments.what:
         losses = known().get(what, {})
         if arguments.rate:

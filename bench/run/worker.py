@@ -28,6 +28,7 @@ from bench.measure.flops import count_flops
 from bench.measure.memory import Peak, named, peak_memory
 from bench.measure.size import resident, serialised
 from bench.record.schema import Build, Outcome, Samples
+from bench.run.bfloat16 import widen_products
 from bench.run.integrity import RuleBroken
 from bench.run.integrity.baseline import BaselineGuard
 from bench.run.integrity.evaluation import check_refusals
@@ -48,6 +49,7 @@ def main() -> None:
         _die_with_parent()
     adopt_orphans()
     protect([Path(folder) for folder in order["protected"]])
+    widen_products()
     outcome = run(Job(**order["job"]))
     with os.fdopen(answer, "wb") as pipe:
         pipe.write(outcome.model_dump_json().encode())
