@@ -8,7 +8,7 @@ from suites.lm_compression.task import CausalLMTask
 
 LEARNING_RATE = 3e-3
 """The best of 1e-3, 3e-3 and 1e-2, by the loss over other training text after whole recoveries of what `flap` leaves at
-three quarters of the FLOPs. Run by hand: methods/learning_rates.py trains the methods of lm-finetuning alone."""
+three quarters of the FLOPs. Run by hand, before methods/learning_rates.py took methods of this suite."""
 
 
 def merge(model: Any) -> Any:
