@@ -70,6 +70,7 @@ class SMoRA(Method[FineTuningTask]):
         "forgotten in each seed, at more than twice the time of a step.",
     )
     variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {"default": {}, "multi-lora": {"partition": 4}}
+    at_point: ClassVar[Mapping[str, Mapping[str, Any]]] = {"params-0.1pct": {"rate": 1e-2}}
 
     rank: int = 64
     active: int = 8
