@@ -169,7 +169,7 @@ def _thousandth(text: str | None) -> str | None:
     return f"{int(text) / 1000:.0f}" if text and text.isdigit() else None
 
 
-def _generation(proc: Path) -> str | None:
+def _generation(proc: Path) -> str:
     """Family, model and stepping, which tell processors apart that go by one name."""
     info = cpu_info(proc)
     return "-".join(info[name] for name in ("cpu family", "model", "stepping") if name in info)

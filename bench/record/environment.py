@@ -53,12 +53,18 @@ def hardware_class(device: str, threads: int) -> str:
 
 def cpu_model() -> str:
     """The processor's name as the system gives it."""
-    return cpu_info().get("model name") or platform.processor() or platform.machine()
+    return _first_processor().get("model name") or platform.processor() or platform.machine()
 
 
 def _lesser_vectors() -> str:
-    flags = cpu_info().get("flags", "").split()
+    flags = _first_processor().get("flags", "").split()
     return "-avx2" if "avx2" in flags and "avx512f" not in flags else ""
+
+
+@cache
+def _first_processor() -> dict[str, str]:
+    """Read once, as every job's key asks for the class."""
+    return cpu_info()
 
 
 def usable_cores() -> int:

@@ -74,7 +74,7 @@ def test_facts_of_a_cpu(sys: Path, proc: Path) -> None:
 def test_processors_of_one_name_without_the_same_vectors_are_of_two_classes(
     proc: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bench.record.environment.cpu_info", lambda: cpu_info(proc))
+    monkeypatch.setattr("bench.record.environment._first_processor", lambda: cpu_info(proc))
     found = []
     for vectors in ("avx2 avx512f", "avx2", "neon"):
         write(proc / "cpuinfo", cpuinfo(0, vectors))

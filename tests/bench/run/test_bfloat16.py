@@ -60,6 +60,18 @@ def test_gradients_are_those_of_float32() -> None:
         assert float((found - wanted).norm() / wanted.norm()) < 0.02
 
 
+@pytest.mark.usefixtures("widened")
+def test_the_way_back_of_attention_is_that_of_float32_rounded_once() -> None:
+    attention = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
+    q, k, v, above = (random(1, 2, 32, 16).roll(shift) for shift in range(4))
+    out, sums = attention(*wide(q, k, v))
+    operands = (above, q, k, v, out.bfloat16())
+    found = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward(*operands, sums, 0.0, False)
+    wanted = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward(*wide(*operands), sums, 0.0, False)
+    for gradient, reference in zip(found, wanted, strict=True):
+        assert torch.equal(gradient, reference.bfloat16())
+
+
 def test_other_types_and_counts_stay_what_they_are(request: pytest.FixtureRequest) -> None:
     x, y = random(16, 64), random(64, 32)
     before = x.float() @ y.float(), count_flops(lambda: x @ y)
