@@ -71,15 +71,15 @@ def test_facts_of_a_cpu(sys: Path, proc: Path) -> None:
     }
 
 
-def test_processors_of_one_name_without_the_same_vectors_are_of_two_classes(
+def test_processors_of_one_name_without_the_same_instructions_are_of_different_classes(
     proc: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("bench.record.environment._first_processor", lambda: cpu_info(proc))
     found = []
-    for vectors in ("avx2 avx512f", "avx2", "neon"):
+    for vectors in ("avx2 avx512f", "avx2", "neon", "avx2 avx512f amx_bf16"):
         write(proc / "cpuinfo", cpuinfo(0, vectors))
         found.append(hardware_class("cpu", 1))
-    assert found == ["cpu-amd-epyc-1t", "cpu-amd-epyc-avx2-1t", "cpu-amd-epyc-1t"]
+    assert found == ["cpu-amd-epyc-1t", "cpu-amd-epyc-avx2-1t", "cpu-amd-epyc-1t", "cpu-amd-epyc-amx-1t"]
 
 
 def test_facts_that_cannot_be_read_are_left_out(tmp_path: Path) -> None:
