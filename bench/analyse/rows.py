@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 
 from bench.measure.statistics import MIN_SEEDS
@@ -39,6 +39,18 @@ class Row:
     def ok(self) -> tuple[Record, ...]:
         """The records that count: those of status ok."""
         return tuple(record for record in self.records if record.status == "ok")
+
+    @property
+    def elsewhere(self) -> tuple[Record, ...]:
+        """Those that other hardware ran: they count for scores alone, see bench.analyse.elsewhere."""
+        return tuple(record for record in self.records if record.environment.hardware != self.board.hardware)
+
+    @property
+    def home(self) -> Board:
+        """The board whose pages show its records in full: its own, unless all of them come from elsewhere."""
+        if len(self.elsewhere) < len(self.records):
+            return self.board
+        return replace(self.board, hardware=self.records[0].environment.hardware)
 
     @property
     def failed(self) -> tuple[Record, ...]:

@@ -57,7 +57,8 @@ class Limits:
 
 @dataclass(frozen=True)
 class OperatingPoint:
-    """A named budget of a suite. `settings` are for the suite alone (e.g. which problem, which preconditioner).
+    """A named budget of a suite. `settings` are for the suite (e.g. which problem, which preconditioner); the engine
+    reads `clock` alone.
 
     allowances: scale -> how many times the build limits hold there: larger models need more of everything.
     """

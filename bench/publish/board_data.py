@@ -18,7 +18,8 @@ from bench.analyse.summary import MISSING, Cost, lookup, row_costs, row_quality
 from bench.contract import Metric, SuiteInfo
 from bench.publish.table_view import Table
 
-COLUMNS = ("rank", "method", "family", "kind", "status", "reason", "seeds", "seeds_asked", "beaten_by_control", "stale")
+COLUMNS = ("rank", "method", "family", "kind", "status", "reason", "seeds", "seeds_elsewhere",
+           "seeds_asked", "beaten_by_control", "stale")  # fmt: skip
 
 
 def board_metrics(rows: Sequence[Row], info: SuiteInfo) -> list[Metric]:
@@ -118,7 +119,7 @@ def _identity(line: Any) -> dict[str, Any]:
     return {
         "rank": line.rank if line.status == "ok" else "", "method": line.name, "family": line.family,
         "kind": line.kind, "status": line.status, "reason": line.reason, "seeds": line.seeds,
-        "seeds_asked": line.asked,
+        "seeds_elsewhere": line.elsewhere, "seeds_asked": line.asked,
         "beaten_by_control": " ".join(line.unbeaten), "stale": "; ".join(line.stale),
     }  # fmt: skip
 

@@ -82,7 +82,7 @@ def make_configuration(
 ) -> ConfigurationView:
     """The view of one configuration. row: its current row, None if it has none. entries: all its records, oldest first.
 
-    files: how each file of records is named on the page. ages: of the row's records.
+    files: where each record stands, by its id. ages: of the row's records.
     """
     first = entries[0]
     current = {record.id for record in row.records} if row else set()
@@ -93,14 +93,13 @@ def make_configuration(
         PastView(entry, [make_cell(entry.figure(m.name), m) for m in columns], entry.id in current)
         for entry in newest_first[:HISTORY]
     ]
-    places = {entry.id: f"{files[entry.file]}, from byte {entry.offset}" for entry in entries if entry.id in current}
     figures = _figures(row, info) if row else {}
     known = {**info.scores, **info.costs}
     return ConfigurationView(
         board, first.method, first.variant,
         [(known[name].title if name in known else name, cell) for name, cell in figures.items()],
         [metric.title for name, metric in known.items() if name not in figures] if row and row.ok else [],
-        [_record(r, places.get(r.id, ""), age) for r, age in zip(row.records, ages, strict=True)] if row else [],
+        [_record(r, files[r.id], age) for r, age in zip(row.records, ages, strict=True)] if row else [],
         columns, past, max(0, len(entries) - HISTORY), series_of(entries, columns),
     )  # fmt: skip
 

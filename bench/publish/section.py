@@ -12,6 +12,7 @@ from typing import Any
 
 from bench.analyse.claims import ClaimCheck, check_claims
 from bench.analyse.compare import MARGIN
+from bench.analyse.elsewhere import agreeing, scores_alone, seeds_elsewhere
 from bench.analyse.pairs import pairwise
 from bench.analyse.rows import Board, Row, by_board, few_seeds, make_rows
 from bench.analyse.summary import Cost, lookup, row_costs, row_quality
@@ -61,15 +62,18 @@ class Place:
 
 
 def build_section(
-    context: Context, place: Place, entries: Sequence[Entry], siblings: Sequence[Place]
+    context: Context, place: Place, entries: Sequence[Entry], siblings: Sequence[Place], others: Sequence[Entry] = ()
 ) -> dict[str, Any]:
     """Write all pages of the section, unless nothing has changed; returns what other pages say of it (plain JSON).
 
     entries: all of its records, of any version of the suite, oldest first. siblings: the suite's other sections.
+    others: the records of the same scale and base on other hardware, oldest first.
     """
     version = context.versions[place.suite]
-    ages = context.freshness.identity((e.commit for e in entries), place.suite, {e.method for e in entries})
-    identity = [version, [asdict(s) for s in siblings], [e.identity for e in entries], ages]
+    lent = seeds_elsewhere(entries, [e for e in others if e.suite_version == version], context.infos[place.suite])
+    read = [*entries, *lent]
+    ages = context.freshness.identity((e.commit for e in read), place.suite, {e.method for e in read})
+    identity = [version, [asdict(s) for s in siblings], [e.identity for e in entries], [e.identity for e in lent], ages]
     wanted = _hash([context.code, identity])
     cache = (
         context.pages.output / ".cache" / (hashlib.sha256(place.address.encode()).hexdigest()[:16] + ".section.json")
@@ -81,19 +85,21 @@ def build_section(
             return known
     except (OSError, ValueError, KeyError):
         pass
-    made = _build(context, place, entries, siblings, known.get("standing", {})) | {"wanted": wanted}
+    made = _build(context, place, entries, siblings, lent, known.get("standing", {})) | {"wanted": wanted}
     cache.parent.mkdir(parents=True, exist_ok=True)
     cache.write_text(json.dumps(made))
     return made
 
 
 def _build(
-    context: Context, place: Place, entries: Sequence[Entry], siblings: Sequence[Place], standing: Mapping[str, str]
-) -> dict[str, Any]:
-    """standing: a hash of what each configuration's page, as it stands, was made of."""
+    context: Context, place: Place, entries: Sequence[Entry], siblings: Sequence[Place], lent: Sequence[Entry],
+    standing: Mapping[str, str],
+) -> dict[str, Any]:  # fmt: skip
+    """lent: of other hardware, for the seeds that are missing. standing: a hash of what each configuration's page, as
+    it stands, was made of."""
     info, pages = context.infos[place.suite], context.pages
     version = context.versions[place.suite]
-    rows, problems = _rows(entries, version)
+    rows, problems = _rows(context, place, entries, lent)
     controls = context.registry.controls
     boards = _in_order(by_board(rows), info)
     ages = {(row.board.point, row.name): [context.freshness.of(record) for record in row.records] for row in rows}
@@ -120,6 +126,7 @@ def _build(
     lines = {(table.board.point, line.name): line for table in tables for line in table.lines}
     primary = [info.primary, *(metric for metric in info.costs.values() if metric.primary)]
     histories = by_configuration(entries)
+    files = {e.id: f"{context.files[e.file]}, from byte {e.offset}" for e in [*entries, *lent]}
     followed = {key: follow_figures(history, primary) for key, history in histories.items()}
     noises = noises_of(followed.values(), primary)
     for key, history in histories.items():
@@ -127,9 +134,10 @@ def _build(
         row = current.get((board.point, method, variant))
         address = record_address(board, method, variant)
         age = ages[board.point, row.name] if row else []
-        made_of[address] = _hash([context.code, version, [e.identity for e in history], [asdict(a) for a in age]])
+        ids = [record.id for record in row.records] if row else []
+        made_of[address] = _hash([context.code, version, [e.identity for e in history], ids, [asdict(a) for a in age]])
         if standing.get(address) != made_of[address]:
-            view = make_configuration(row.board if row else board, row, history, info, context.files, age)
+            view = make_configuration(row.board if row else board, row, history, info, files, age)
             pages.page("record.html", address, view=view, **shared)
         changes += [asdict(change) for change in changes_of(history, followed[key], primary, noises)]
         line = lines.get((board.point, row.name)) if row else None
@@ -163,10 +171,16 @@ def _hash(identity: Any) -> str:
     return hashlib.sha256(json.dumps(identity).encode()).hexdigest()
 
 
-def _rows(entries: Sequence[Entry], version: str) -> tuple[list[Row], list[str]]:
-    """Rows of the newest record of each seed under the suite's newest version, and what could not be made of them."""
+def _rows(
+    context: Context, place: Place, entries: Sequence[Entry], lent: Sequence[Entry]
+) -> tuple[list[Row], list[str]]:
+    """Rows of the newest record of each seed under the suite's newest version, and what could not be made of them.
+    Nothing that is stale is taken from elsewhere."""
+    info, version = context.infos[place.suite], context.versions[place.suite]
     newest = {(e.point, e.method, e.variant, e.seed): e for e in entries if e.suite_version == version}
     records: list[Record] = [entry.load() for entry in newest.values()]
+    fresh = [record for record in (entry.load() for entry in lent) if not context.freshness.of(record).stale]
+    records += [scores_alone(record, place.hardware, info) for record in agreeing(records, fresh)]
     rows, problems = [], []
     for row in make_rows(records):
         try:
@@ -262,7 +276,7 @@ def _said(check: ClaimCheck, stochastic: Collection[str]) -> dict[str, Any]:
         "point": board.point, "variant": check.row.variant, "hardware": board.hardware, "scale": board.scale,
         "base": board.base, "versus": check.versus, "outcome": check.outcome, "reason": check.reason,
         "improvement": "" if change is None else percent(change.value), "within": within.replace("]", "] %"),
-        "address": record_address(board, check.row.method, check.row.variant),
+        "address": record_address(check.row.home, check.row.method, check.row.variant),
         "few_seeds": [r.name for r in (check.row, check.opponent) if r is not None and few_seeds(r, stochastic)],
     }  # fmt: skip
 

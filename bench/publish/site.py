@@ -5,7 +5,7 @@ import json
 import shutil
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +70,7 @@ def build_site(
         groups[Place(entry.suite, entry.hardware, entry.scale, entry.base)].append(entry)
     places = sorted(groups, key=lambda p: (p.suite, p.hardware, _scale_order(p.scale), p.base))
     jobs = [
-        (context, place, entries, [other for other in places if other.suite == place.suite])
+        (context, place, entries, [other for other in places if other.suite == place.suite], _elsewhere(groups, place))
         for place, entries in sorted(groups.items(), key=lambda item: -len(item[1]))
     ]
     sections = list(each(build_section, jobs, heavy=len(catalogue.entries) > RECORDS_TO_SHARE))
@@ -79,6 +79,12 @@ def build_site(
     written = _write_rest(context, catalogue, sections, url)
     _forget_others(output, [*written, *(address for section in sections for address in section["written"])])
     return Built(output / "index.html", len(catalogue.entries), len(written), catalogue.broken)
+
+
+def _elsewhere(groups: Mapping[Place, Sequence[Entry]], place: Place) -> list[Entry]:
+    """The records of the same suite, scale and base on other hardware, oldest first."""
+    theirs = [group for other, group in groups.items() if replace(other, hardware=place.hardware) == place != other]
+    return sorted((entry for group in theirs for entry in group), key=lambda entry: (entry.started, entry.id))
 
 
 def _write_rest(

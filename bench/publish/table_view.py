@@ -36,7 +36,8 @@ class Line:
 
     stale: what is not today's any more in what it was measured with.
     tied: how many neighbours share its rank, itself included. band: alternates between groups of ties.
-    asked: how many seeds the suite asks for. few_seeds: it hangs on its seed, and has too few to tell by how much.
+    elsewhere: how many of its seeds other hardware ran. asked: how many seeds the suite asks for.
+    few_seeds: it hangs on its seed, and has too few to tell by how much.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Line:
     tied: int
     band: int
     seeds: int
+    elsewhere: int
     asked: int
     few_seeds: bool
     failed: Sequence[tuple[int, str, str]]
@@ -82,6 +84,11 @@ class Table:
     def few_seeds(self) -> list[Line]:
         """Lines whose intervals lack the spread between seeds."""
         return [line for line in self.lines if line.few_seeds]
+
+    @property
+    def elsewhere(self) -> list[Line]:
+        """Lines with seeds that other hardware ran."""
+        return [line for line in self.lines if line.elsewhere]
 
     @property
     def stale(self) -> list[Line]:
@@ -127,13 +134,14 @@ def make_table(
                     tied=len(group) if place else 1,
                     band=band % 2,
                     seeds=len(row.ok),
+                    elsewhere=len(row.elsewhere),
                     asked=info.seeds if row.method in registry.stochastic else 1,
                     few_seeds=few_seeds(row, registry.stochastic),
                     failed=[(r.seed, r.status, r.reason or "") for r in row.failed] if row.ok else [],
                     unbeaten=losers.get(row.name, []),
                     stale=stale.get(row.name, ()),
                     cells=_cells(row, shown, ranked),
-                    address=record_address(board, row.method, row.variant),
+                    address=record_address(row.home, row.method, row.variant),
                 )
             )
     return Table(

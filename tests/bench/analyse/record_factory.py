@@ -35,12 +35,13 @@ def make_record(
     if candidate:
         timing = Timing(candidate=list(candidate), baseline=list(baseline), units=64, unit="token", converged=True)
         timings = {"decode": {"tpot": timing}}
+    environment = ENVIRONMENT.model_copy(update={"hardware": changes.get("hardware", ENVIRONMENT.hardware)})
     values: dict[str, Any] = {
         "id": f"{method}-{changes.get('variant', '')}-{changes.get('point', '')}-{changes.get('seed', 0)}-{age}",
         "key": "key", "suite": "demo", "suite_version": "1", "method": method, "variant": "default", "point": "half",
         "scale": "tiny", "base": "toy", "seed": 0, "hardware": "cpu-test", "status": "ok", "quality": quality,
         "figures": {"stored_ratio": 0.5}, "timings": timings, "memory": {"peak": 1e9},
-        "build": Build(seconds=2.0, peak_memory_bytes=1e8), "environment": ENVIRONMENT,
+        "build": Build(seconds=2.0, peak_memory_bytes=1e8), "environment": environment,
         "started": START - timedelta(days=age), "seconds": 5.0, "command": f"effbench run --method {method}",
     }  # fmt: skip
     return Record(**(values | changes))

@@ -113,6 +113,24 @@ def test_a_row_with_too_few_seeds_says_so_wherever_it_stands(tmp_path: Path) -> 
     assert {row["method"]: (row["seeds"], row["seeds_asked"]) for row in stored["rows"]}["alpha"] == (2, 5)
 
 
+def test_seeds_of_other_hardware_count_for_scores_and_say_so(tmp_path: Path) -> None:
+    here = [make_record("dense", losses=losses(0), **times(1.0)), make_record(losses=losses(0.1), **times(0.5))]
+    there = [make_record(losses=losses(0.1, s), seed=s, hardware="cpu-other", **times(0.9)) for s in (1, 2)]
+    beta = make_record("beta", losses=losses(0.2), hardware="cpu-other", **times(0.3))
+    page = build([*here, *there, beta], REGISTRY, tmp_path).index.parent / "suites/demo"
+    rows = json.loads((page / "cpu-test/tiny/toy/half.json").read_text())["rows"]
+    found = {row["method"]: (row["seeds"], row["seeds_elsewhere"], row["metrics"]) for row in rows}
+    assert [found[name][:2] for name in ("dense", "alpha", "beta")] == [(1, 0), (3, 2), (1, 1)]
+    assert found["alpha"][2]["decode.tpot.ratio"]["value"] == pytest.approx(0.5)
+    assert "decode.tpot.ratio" not in found["beta"][2]
+    board = (page / "cpu-test/tiny/toy/half.html").read_text()
+    assert "2 elsewhere" in board
+    assert "all elsewhere" in board
+    assert "cpu-other/tiny/toy/half/beta/default.html" in board  # where its record stands in full
+    record = (page / "cpu-test/tiny/toy/half/alpha/default.html").read_text()
+    assert record.count("its scores count here, its times do not") == 2
+
+
 def test_nobody_is_asked_to_beat_a_reference(tmp_path: Path) -> None:
     oracle = make_method("oracle", control=True, reference=True, claims=())
     control = make_method("random", control=True, claims=())
