@@ -28,8 +28,8 @@ SUMS_AT_ONCE = 2**19
 """Rows, and 32-bit sums of all blocks, that are held at a time. Measured on an EPYC with AVX-512, for 512 rows and
 matrices of 576 x 1536: 6 to 8 ms with these (16 bits: 4), up to 30 with four times as many of both."""
 
-_CUDA_ROWS, _CUDA_MULTIPLE = 17, 8
-"""On CUDA an integer product has so many rows at least, and inner and outer sizes that are multiples of 8."""
+_CUDA_ROWS, _CUDA_MULTIPLE = 24, 8
+"""On CUDA an integer product has so many rows at least, and all its sizes are multiples of 8."""
 
 
 @dataclass(frozen=True)
@@ -199,6 +199,8 @@ def integer_product(a: Tensor, b: Tensor, out: Tensor) -> None:
     if a.device.type != "cuda":
         torch._int_mm(a, b, out=out)
         return
-    rows, inner, outer = max(0, _CUDA_ROWS - len(a)), -a.shape[1] % _CUDA_MULTIPLE, -b.shape[1] % _CUDA_MULTIPLE
-    filled = torch._int_mm(pad(a, (0, inner, 0, rows)), pad(b, (0, outer, 0, inner)))
+    inner, outer = -a.shape[1] % _CUDA_MULTIPLE, -b.shape[1] % _CUDA_MULTIPLE
+    rows = max(_CUDA_ROWS - len(a), -len(a) % _CUDA_MULTIPLE)
+    by_columns = pad(b.t(), (0, inner, 0, outer)).t()  # the only layout of the second matrix that cuBLAS has in int8
+    filled = torch._int_mm(pad(a, (0, inner, 0, rows)), by_columns)
     out.copy_(filled[: len(a), : b.shape[1]])

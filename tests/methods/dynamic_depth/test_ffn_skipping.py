@@ -26,7 +26,8 @@ def model() -> Any:
 
 def middle(model: Any, skip: int = 2, warm_up: int = 4) -> Saturation:
     """A threshold that about half of the cosines pass."""
-    threshold = cosines(model, IDS, Region(1, LAST, warm_up)).median().item()
+    found = cosines(model, IDS, Region(1, LAST, warm_up)).flatten().sort().values
+    threshold = found[len(found) // 2 - 1 :][:2].mean().item()  # between two of them, whatever rounding does
     return Saturation(Region(1, LAST, warm_up), threshold, skip)
 
 
@@ -305,4 +306,4 @@ def test_the_same_code_runs_on_a_gpu(cuda: str, chance: bool) -> None:
         dense = toy_model().double()
         policy = Chance(Region(1, LAST, 4), 0.5, seed=3, device=device) if chance else middle(dense)
         answers.append(logits(skipping(dense.to(device), policy), IDS.to(device)).cpu())
-    assert torch.allclose(*answers, atol=1e-8)
+    assert torch.allclose(*answers, atol=1e-5)  # RMSNorm computes in float32

@@ -252,7 +252,8 @@ def test_one_wait_for_the_device_per_batch(toy: tuple[Any, Any], cuda: str) -> N
             scorer.score([([start, *range(50)], [5]) for start in range(100, 130)], done=batches.append)
     finally:
         torch.cuda.set_sync_debug_mode("default")
-    assert len([wait for wait in waits if "synchroniz" in str(wait.message)]) == len(batches)
+    places = [f"{wait.filename}:{wait.lineno}" for wait in waits if "synchroniz" in str(wait.message)]
+    assert len(places) == len(batches), places
 
 
 def test_half_precision_keeps_the_tree(toy: tuple[Any, Any]) -> None:
