@@ -25,7 +25,8 @@ class Reading:
     seconds: on the wall, with the device idle at both ends, less `lost`. lost: while the calling thread was ready to
     run but another process had the processor. device: between CUDA events before and after the call, None on a CPU.
     processor: of all threads of this process. thread: of the calling thread alone. waited: for a processor, by threads
-    that took part, without being in `lost`: it may have made the call longer, nobody knows by how much.
+    that took part, without being in `lost`: it may have made the call longer, nobody knows by how much. unfinished:
+    while other streams of the device went on after the one that the call was made on.
     """
 
     seconds: float
@@ -34,6 +35,7 @@ class Reading:
     processor: float
     thread: float
     waited: float
+    unfinished: float = 0.0
 
 
 class Clock:
@@ -74,7 +76,7 @@ class Clock:
             _synchronize(self._device)
         account = self._queue.read()
         processor_start, thread_start = _processor(), _thread()
-        result, wall, device = self._cuda_seconds(run) if self._cuda else self._cpu_seconds(run)
+        result, wall, device, unfinished = self._cuda_seconds(run) if self._cuda else self._cpu_seconds(run)
         thread, processor = (_thread() - thread_start) / 1e9, (_processor() - processor_start) / 1e9
         after = self._queue.read()
         waited = after.waited_since(account, self._caller)
@@ -82,22 +84,25 @@ class Clock:
         if not self._cuda:
             lost = min(max(0.0, waited - max(0.0, processor - thread)), max(0.0, wall - thread))
         waited = max(0.0, waited - lost) + after.others_waited_since(account, self._caller, wall)
-        return result, Reading(wall - lost, lost, device, processor, thread, waited)
+        return result, Reading(wall - lost, lost, device, processor, thread, waited, unfinished)
 
-    def _cpu_seconds(self, run: Callable[[], Any]) -> tuple[Any, float, float | None]:
+    def _cpu_seconds(self, run: Callable[[], Any]) -> tuple[Any, float, float | None, float]:
         start = _now()
         result = run()
-        return result, (_now() - start) / 1e9, None
+        return result, (_now() - start) / 1e9, None, 0.0
 
-    def _cuda_seconds(self, run: Callable[[], Any]) -> tuple[Any, float, float | None]:
+    def _cuda_seconds(self, run: Callable[[], Any]) -> tuple[Any, float, float | None, float]:
         begin, end = self._events
         stream = torch.cuda.current_stream(self._device)
         start = _now()
         begin.record(stream)
         result = run()
         end.record(stream)
+        end.synchronize()
+        own = _now()
         _synchronize(self._device)  # every stream of the device, not only the one that the events are on
-        return result, (_now() - start) / 1e9, begin.elapsed_time(end) / 1e3
+        done = _now()
+        return result, (done - start) / 1e9, begin.elapsed_time(end) / 1e3, (done - own) / 1e9
 
 
 def clock(run: Callable[[], Any], device: str) -> float:

@@ -53,7 +53,7 @@ class PairedTimes:
     warm_up, dropped: pairs that were thrown away, see `time_pair`. waited: share of the wall time that other processes
     took from both sides, and that is not in the times. cores: processor seconds that all threads of the
     candidate took, per one of the thread that calls it (on a busy machine both wait, so wall seconds would hide what
-    works beside it); None on CUDA, and where it was too little to tell.
+    works beside it); None on CUDA, and where it was too little to tell. unfinished: median of the candidate's on CUDA.
     """
 
     units: float
@@ -68,6 +68,7 @@ class PairedTimes:
     device_baseline: list[float] | None = None
     waited: float = 0.0
     cores: float | None = None
+    unfinished: float | None = None
 
 
 def time_pair(
@@ -180,6 +181,7 @@ class _Series:
         if kept and kept[0].candidate.device is not None:
             times.device_candidate = [(pair.candidate.device or 0.0) / self.scale[0] for pair in kept]
             times.device_baseline = [(pair.baseline.device or 0.0) / self.scale[1] for pair in kept]
+            times.unfinished = float(np.median([pair.candidate.unfinished for pair in kept]))
         elif kept:
             busy, calling = (sum(getattr(pair.candidate, name) for pair in kept) for name in ("processor", "thread"))
             times.cores = busy / calling if busy > _COUNTABLE and calling else None

@@ -36,7 +36,8 @@ class Timing(_Strict):
     flops, bytes: what one sample of the candidate executes and must at least move, as counted on untimed steps; the
     fewest that were seen. None where it was not counted. waited: share of the wall time of both sides that other
     processes took, and that is not in the times. cores: processor seconds of all threads of the candidate, per one of
-    the thread that calls it.
+    the thread that calls it. unfinished: median seconds (CUDA) that other streams of the device worked on after the one
+    that the candidate was called on.
     """
 
     candidate: list[float]
@@ -54,6 +55,7 @@ class Timing(_Strict):
     bytes: float | None = None
     waited: float = 0.0
     cores: float | None = None
+    unfinished: float | None = None
 
 
 class Batch(_Strict):

@@ -200,9 +200,9 @@ def put(linear: Any, weight: Tensor, bias: Tensor) -> None:
         linear.out_features, linear.in_features = weight.shape
 
 
-def affine(norm: nn.LayerNorm) -> tuple[Tensor, Tensor]:
-    """Scale and shift (hidden,) of a LayerNorm, float64; 1 and 0 where it has none."""
-    one = torch.ones(norm.normalized_shape, dtype=torch.float64)
+def affine(norm: nn.LayerNorm, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Scale and shift (hidden,) of a LayerNorm, float64; 1 and 0, on the device, where it has none."""
+    one = torch.ones(norm.normalized_shape, dtype=torch.float64, device=device)
     scale = norm.weight.detach().double() if norm.weight is not None else one
     shift = norm.bias.detach().double() if norm.bias is not None else torch.zeros_like(scale)
     return scale, shift

@@ -107,16 +107,16 @@ def rewrite(model: Any, of: Anatomy, *, compressed: bool) -> None:
     for name, linears in readers(model, of):
         norm = model.get_submodule(name)
         for linear in map(model.get_submodule, linears):
-            put(linear, *_reading(matrix(linear), affine(norm), compressed))
+            put(linear, *_reading(matrix(linear), affine(norm, table.device), compressed))
         model.set_submodule(name, _norm(norm.eps, compressed))
 
     norm = model.get_submodule(of.norm)
     model.set_submodule(of.norm, _norm(norm.eps, compressed))
     if tied:
-        numbers = [tensor.to(table.dtype) for tensor in (means, *affine(norm))]
+        numbers = [tensor.to(table.dtype) for tensor in (means, *affine(norm, table.device))]
         model.set_submodule(of.head, CentredHead(model.get_submodule(of.embeddings[0]).weight, *numbers))
     else:
-        put(head, *_reading(matrix(head), affine(norm), compressed))
+        put(head, *_reading(matrix(head), affine(norm, table.device), compressed))
 
 
 def _norm(eps: float, compressed: bool) -> RMSNorm | CRMSNorm:

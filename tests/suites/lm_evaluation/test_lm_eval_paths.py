@@ -253,6 +253,7 @@ def test_one_wait_for_the_device_per_batch(toy: tuple[Any, Any], cuda: str) -> N
     finally:
         torch.cuda.set_sync_debug_mode("default")
     places = [f"{wait.filename}:{wait.lineno}" for wait in waits if "synchroniz" in str(wait.message)]
+    places = [place for place in places if "/transformers/" not in place]  # its search for packed sequences waits too
     assert len(places) == len(batches), places
 
 
