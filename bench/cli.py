@@ -134,6 +134,7 @@ def run_command(arguments: argparse.Namespace) -> None:
         "device": arguments.device,
         "threads": arguments.threads,
         "timed": not arguments.untimed,
+        "workloads": arguments.workload,
     }
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # being told to stop is like Ctrl-C: tidy up
     confined = arguments.sandbox or arguments.submission
@@ -502,6 +503,12 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--device", default="cpu", help="cpu (default) or cuda")
     command.add_argument("--threads", type=int, help="processor threads of each run (default: all cores)")
     command.add_argument("--untimed", action="store_true", help="score only; speed stays missing")
+    command.add_argument(
+        "--workload",
+        action="append",
+        default=[],
+        help="time this one alone; repeat for more (default: all of the suite)",
+    )
     command.add_argument("--timeout", type=float, metavar="SECONDS", help="per run, instead of the suite's")
     command.add_argument("--again", action="store_true", help="run even what is recorded already")
     command.add_argument("--dry-run", action="store_true", help="print the plan, run nothing")

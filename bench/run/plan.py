@@ -32,6 +32,8 @@ class Job:
     """What the worker imports to find suite, baseline and method."""
     timed: bool = True
     """Whether the workloads are timed: seeds are there for the quality, a suite may time the first few alone."""
+    workloads: tuple[str, ...] = ()
+    """The only ones that are timed; empty means all."""
 
     @property
     def label(self) -> str:
@@ -41,10 +43,11 @@ class Job:
     @property
     def command(self) -> str:
         """The command that reproduces the run."""
+        timed = "".join(f" --workload {name}" for name in self.workloads) if self.timed else " --untimed"
         return (
             f"effbench run --suite {self.suite} --method {self.method}:{self.variant} --point {self.point} "
             f"--scale {self.scale} --base {self.base} --seed {self.seed} --device {self.device} "
-            f"--threads {self.threads}{'' if self.timed else ' --untimed'} --again"
+            f"--threads {self.threads}{timed} --again"
         )
 
 
@@ -60,12 +63,14 @@ def make_plan(
     device: str = "cpu",
     threads: int | None = None,
     timed: bool = True,
+    workloads: Sequence[str] = (),
 ) -> list[Job]:
     """Jobs of one suite, point by point, the baseline first.
 
     Empty selections mean all; no threads, all cores; without seeds a method that declares itself stochastic gets as
-    many as the suite says, the others seed 0; without timed no speed is measured. methods are slugs, slug:variant,
-    slug@point or slug:variant@point. Raises UnknownName, naming the nearest, for anything that does not exist.
+    many as the suite says, the others seed 0; without timed no speed is measured, with workloads that of these alone.
+    methods are slugs, slug:variant, slug@point or slug:variant@point. Raises UnknownName, naming the nearest, for
+    anything that does not exist.
     """
     info = registry.suite(suite).info
     if scale not in SCALES:
@@ -75,6 +80,10 @@ def make_plan(
         base = known_bases[0]
     elif scale != "full" and base not in known_bases:  # at full scale any hub id will do
         raise UnknownName(f"base of {suite} at scale {scale}", base, known_bases)
+    known_workloads = {name.split(".")[0] for name in info.costs if "." in name}
+    for name in workloads:
+        if name not in known_workloads:
+            raise UnknownName(f"workload of {suite}", name, known_workloads)
     every_point = [registry.point(suite, name).name for name in points] or list(info.points)
     chosen = [
         (point, slug, variant)
@@ -96,6 +105,7 @@ def make_plan(
                 Job(
                     suite, slug, variant, point, scale, base, seed, device,
                     threads or usable_cores(), modules(slug), timed and timed_seed,
+                    tuple(workloads),
                 )
             )  # fmt: skip
     return list(dict.fromkeys(jobs))
@@ -125,7 +135,7 @@ def key(registry: Registry, job: Job) -> str:
         "point_settings": [point.limits.supplies, point.settings],
         "method": source_hash(imported([method.__module__])),
         "hyperparameters": hyperparameters(method_of(registry, job)),
-        "job": {name: value for name, value in asdict(job).items() if name != "timed"},
+        "job": {name: value for name, value in asdict(job).items() if name not in ("timed", "workloads")},
         "hardware": hardware_class(job.device, job.threads),
         "versions": library_versions(),
     }

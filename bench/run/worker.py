@@ -136,6 +136,8 @@ def _run(job: Job, result: Outcome) -> None:
         rng=np.random.default_rng([job.seed, 0x7131E]),
     )
     for workload in suite.workloads(task):
+        if job.workloads and workload.name not in job.workloads:
+            continue
         _say(f"time {workload.name}")
         bench.measure(workload, result)
 

@@ -78,7 +78,10 @@ def _ask(confinement: Confinement, asked: dict[str, Any], slug: str, info: Suite
             raise MissingAsset(str(answer["missing"]))
         if len(answer["plan"]) > _LONGEST_PLAN:
             raise NoPlan(f"it planned more than {_LONGEST_PLAN} runs")
-        found = [(Job(**{**job, "modules": tuple(job["modules"])}), str(key)) for job, key in answer["plan"]]
+        found = [
+            (Job(**{**job, **{name: tuple(job[name]) for name in ("modules", "workloads")}}), str(key))
+            for job, key in answer["plan"]
+        ]
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise NoPlan(last) from error
     for job, found_key in found:
@@ -90,7 +93,7 @@ def _check(job: Job, asked: dict[str, Any], slug: str, info: SuiteInfo) -> None:
     """Raise NoPlan for a job that is not this method's, or was not asked for: the answer was made beside its code."""
     expected = {
         "suite": asked["suite"], "method": slug, "modules": tuple(asked["modules"]), "scale": asked["scale"],
-        "device": asked["device"], "threads": asked["threads"],
+        "device": asked["device"], "threads": asked["threads"], "workloads": tuple(asked.get("workloads", ())),
     }  # fmt: skip
     given = asdict(job)
     for name, value in expected.items():

@@ -98,6 +98,17 @@ def test_suite_may_time_the_first_seeds_alone(toy_registry: Registry, monkeypatc
     assert [bool(run_in_process(job).timings) for job in jobs] == [True, False, False]
 
 
+def test_chosen_workloads_alone_are_timed(toy_registry: Registry) -> None:
+    select = {"suite": "toy", "methods": ["toy-half:default@half"], "scale": "tiny", "seeds": [0]}
+    (whole,), (part,) = make_plan(toy_registry, **select), make_plan(toy_registry, **select, workloads=["sum"])
+    assert set(run_in_process(part).timings) == {"sum"}
+    assert set(run_in_process(replace(part, workloads=("other",))).timings) == set()
+    assert " --workload sum --again" in part.command
+    assert key(toy_registry, part) == key(toy_registry, whole)  # as without times, it answers for the scores
+    with pytest.raises(UnknownName, match="sum"):
+        make_plan(toy_registry, **select, workloads=["sums"])
+
+
 def test_what_is_recorded_is_not_run_again_unless_asked_or_changed(toy_registry: Registry, tmp_path: Path) -> None:
     assert len(run(toy_registry, tmp_path, "toy-half:third")) == 3
     assert run(toy_registry, tmp_path, "toy-half:third") == []

@@ -18,5 +18,5 @@ def test_a_slow_host_is_no_hidden_work() -> None:
 
 
 def test_work_that_goes_on_after_the_steps_own_stream_is_refused() -> None:
-    with pytest.raises(RuleBroken, match="work not done when the step returned: .*other streams working"):
+    with pytest.raises(RuleBroken, match=r"work not done when the step returned: .*other streams working"):
         check_streams(times(3e-3))
