@@ -2,8 +2,8 @@
 
 One multiply-add is two FLOPs. Counted are matrix products, convolutions and attention, which is where a network's work
 lies; elementwise operators count as nothing. Attention counts the whole rectangle of queries x keys, causal or not,
-as is usual. The counting itself is PyTorch's (torch.utils.flop_counter); here are the formulas that it lacks, and the
-refusal to return a number that leaves a product out.
+as is usual. The counting itself is PyTorch's (torch.utils.flop_counter); here are the formulas that it, or an older
+one, lacks, and the refusal to return a number that leaves a product out.
 """
 
 import math
@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils.flop_counter import FlopCounterMode, flop_registry, sdpa_flop_count, shape_wrapper
+from torch.utils.flop_counter import FlopCounterMode, flop_registry, shape_wrapper
 
 Shape = Sequence[int]
 Formula = Callable[..., int]
@@ -82,21 +82,23 @@ def _added_matrix_vector(_added: Shape, x: Shape, *_: Any, **__: Any) -> int:
 
 
 def _attention(query: Shape, key: Shape, value: Shape, *_: Any, **__: Any) -> int:
-    """Shapes (batch, heads, tokens, head size); fewer key heads than query heads are shared among them."""
-    return int(sdpa_flop_count(query, key, value))  # type: ignore[no-untyped-call]
+    """Shapes (batch, heads, tokens, head size); fewer key heads than query heads are shared among them, which PyTorch
+    before 2.13 does not know. Two products: scores, and probabilities times values."""
+    return 2 * math.prod(query[:-1]) * key[-2] * (query[-1] + value[-1])
 
 
 def _attention_backward(_gradient: Shape, query: Shape, key: Shape, value: Shape, *_: Any, **__: Any) -> int:
-    """Five products of the size of which the forward pass has two: the scores once more, and a gradient of each of
-    probabilities, values, queries and keys."""
-    return 5 * int(sdpa_flop_count(query, key, value)) // 2  # type: ignore[no-untyped-call]
+    """Five products: the scores once more, and a gradient of each of queries and keys, of the head size of these;
+    a gradient of each of probabilities and values, of the head size of the values."""
+    return 2 * math.prod(query[:-1]) * key[-2] * (3 * query[-1] + 2 * value[-1])
 
+
+_KERNELS = ("flash_attention_for_cpu", "flash_attention", "efficient_attention", "cudnn_attention",
+            "fused_attention_overrideable")  # fmt: skip
 
 _LACKING: Mapping[str, Formula] = {
-    "aten._scaled_dot_product_flash_attention_for_cpu": _attention,
-    "aten._scaled_dot_product_flash_attention_for_cpu_backward": _attention_backward,
-    "aten._scaled_dot_product_fused_attention_overrideable": _attention,
-    "aten._scaled_dot_product_fused_attention_overrideable_backward": _attention_backward,
+    **{f"aten._scaled_dot_product_{kernel}": _attention for kernel in _KERNELS},
+    **{f"aten._scaled_dot_product_{kernel}_backward": _attention_backward for kernel in _KERNELS},
     "aten._weight_int8pack_mm": _packed_product,
     "aten._weight_int4pack_mm": _packed_product,
     "aten._weight_int4pack_mm_for_cpu": _packed_product,

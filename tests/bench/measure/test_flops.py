@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn import functional
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from bench.measure.flops import UncountedOperatorError, count_flops, is_product
+from bench.measure.flops import UncountedOperatorError, count_flops, flops_of, is_product
 
 BATCH, ROWS, INNER, COLUMNS = 2, 3, 8, 5
 
@@ -65,6 +65,27 @@ def test_attention_counts_the_whole_rectangle_for_every_query_head(dtype: torch.
     key = value = torch.randn(BATCH, 2, 7, 16, dtype=dtype)
     attend = partial(functional.scaled_dot_product_attention, query, key, value, is_causal=causal, enable_gqa=True)
     assert count_flops(attend) == 2 * (2 * BATCH * 6 * 7 * 7 * 16)
+
+
+@pytest.mark.parametrize("kernel", ["flash", "efficient", "cudnn"])
+def test_every_kernel_of_a_gpu_has_grouped_queries_too(kernel: str) -> None:
+    """PyTorch's own formulas refuse them before 2.13. Nothing runs: the formula sees shapes alone."""
+    query, key = (torch.empty(2, heads, 7, 16, device="meta") for heads in (6, 2))
+    forward = getattr(torch.ops.aten, f"_scaled_dot_product_{kernel}_attention").default
+    backward = getattr(torch.ops.aten, f"_scaled_dot_product_{kernel}_attention_backward").default
+    product = 2 * 2 * 6 * 7 * 7 * 16
+    assert flops_of(forward, (query, key, key), {}, query) == 2 * product
+    assert flops_of(backward, (query, query, key, key), {}, (query, key, key)) == 5 * product
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_attention_on_a_gpu_counts_what_it_does_on_a_cpu(cuda: str, dtype: torch.dtype) -> None:
+    counts = []
+    for device in ("cpu", cuda):
+        query, key = (torch.randn(2, heads, 64, 16, device=device, dtype=dtype) for heads in (6, 2))
+        counts.append(count_flops(partial(functional.scaled_dot_product_attention, query, key, key, enable_gqa=True)))
+    assert counts[0] == counts[1]
 
 
 def test_the_way_back_through_attention_is_five_products() -> None:
