@@ -1,8 +1,7 @@
 """Scores from other hardware, for the seeds that a board lacks: the same code and seed score the same there, to
 rounding, which moves a score no more than another seed does. What is timed never crosses."""
 
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Collection, Sequence
 from typing import Protocol, TypeVar
 
 from bench.contract import SuiteInfo
@@ -13,8 +12,6 @@ class Run(Protocol):
     """What a record and its entry in the catalogue have in common."""
 
     @property
-    def suite_version(self) -> str: ...
-    @property
     def point(self) -> str: ...
     @property
     def method(self) -> str: ...
@@ -24,31 +21,29 @@ class Run(Protocol):
     def seed(self) -> int: ...
     @property
     def status(self) -> str: ...
-    @property
-    def started(self) -> datetime | float: ...
 
 
 RunT = TypeVar("RunT", bound=Run)
 
 
-def seeds_elsewhere(own: Sequence[RunT], others: Sequence[RunT], info: SuiteInfo) -> list[RunT]:
-    """The newest successful run on other hardware of every seed that was not run here.
+def seeds_elsewhere(points: Collection[str], own: Sequence[Run], others: Sequence[RunT], info: SuiteInfo) -> list[RunT]:
+    """The newest successful run on other hardware of every seed that was not run here, at these points.
 
-    own, others: runs of one suite, scale and base, on this hardware and on others, oldest first. Nothing is taken for a
-    version or a point that has no run here, nor for a point whose clock decides how much is done (`clock` in its
-    settings): its scores are those of a machine.
+    own, others: runs of one suite, version, scale and base, on this hardware and on others, oldest first. Nothing is
+    taken for a point whose clock decides how much is done (`clock` in its settings): its scores are a machine's.
     """
-    boards = {(run.suite_version, run.point) for run in own}
-    here = {(run.suite_version, run.point, run.method, run.variant, run.seed) for run in own}
-    found = {}
-    for run in others:
-        board = run.suite_version, run.point
-        seed = (*board, run.method, run.variant, run.seed)
-        point = info.points.get(run.point)
-        clocked = point is None or bool(point.settings.get("clock"))
-        if run.status == "ok" and board in boards and seed not in here and not clocked:
-            found[seed] = run
+    here = {_seed(run) for run in own}
+    open_points = {name for name in points if name in info.points and not info.points[name].settings.get("clock")}
+    found = {
+        _seed(run): run for run in others if run.status == "ok" and run.point in open_points and _seed(run) not in here
+    }
     return list(found.values())
+
+
+def filled(own: Sequence[Record], lent: Sequence[Record]) -> list[Record]:
+    """The own records with the lent ones, each in place of the own record of its seed if there is one."""
+    taken = {_seed(record) for record in lent}
+    return [*(record for record in own if _seed(record) not in taken), *lent]
 
 
 def scores_alone(record: Record, hardware: str, info: SuiteInfo) -> Record:
@@ -75,5 +70,9 @@ def agreeing(own: Sequence[Record], lent: Sequence[Record]) -> list[Record]:
     return [r for r in lent if _row(r) not in newest or newest[_row(r)].hyperparameters == r.hyperparameters]
 
 
-def _row(record: Record) -> tuple[str, ...]:
-    return record.suite_version, record.point, record.method, record.variant
+def _row(run: Run) -> tuple[str, str, str]:
+    return run.point, run.method, run.variant
+
+
+def _seed(run: Run) -> tuple[str, str, str, int]:
+    return *_row(run), run.seed

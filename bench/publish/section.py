@@ -12,7 +12,7 @@ from typing import Any
 
 from bench.analyse.claims import ClaimCheck, check_claims
 from bench.analyse.compare import MARGIN
-from bench.analyse.elsewhere import agreeing, scores_alone, seeds_elsewhere
+from bench.analyse.elsewhere import agreeing, filled, scores_alone, seeds_elsewhere
 from bench.analyse.pairs import pairwise
 from bench.analyse.rows import Board, Row, by_board, few_seeds, make_rows
 from bench.analyse.summary import Cost, lookup, row_costs, row_quality
@@ -70,10 +70,15 @@ def build_section(
     others: the records of the same scale and base on other hardware, oldest first.
     """
     version = context.versions[place.suite]
-    lent = seeds_elsewhere(entries, [e for e in others if e.suite_version == version], context.infos[place.suite])
-    read = [*entries, *lent]
+    read = [*entries, *others]
     ages = context.freshness.identity((e.commit for e in read), place.suite, {e.method for e in read})
-    identity = [version, [asdict(s) for s in siblings], [e.identity for e in entries], [e.identity for e in lent], ages]
+    identity = [
+        version,
+        [asdict(s) for s in siblings],
+        [e.identity for e in entries],
+        [e.identity for e in others],
+        ages,
+    ]
     wanted = _hash([context.code, identity])
     cache = (
         context.pages.output / ".cache" / (hashlib.sha256(place.address.encode()).hexdigest()[:16] + ".section.json")
@@ -85,21 +90,20 @@ def build_section(
             return known
     except (OSError, ValueError, KeyError):
         pass
-    made = _build(context, place, entries, siblings, lent, known.get("standing", {})) | {"wanted": wanted}
+    made = _build(context, place, entries, siblings, others, known.get("standing", {})) | {"wanted": wanted}
     cache.parent.mkdir(parents=True, exist_ok=True)
     cache.write_text(json.dumps(made))
     return made
 
 
 def _build(
-    context: Context, place: Place, entries: Sequence[Entry], siblings: Sequence[Place], lent: Sequence[Entry],
+    context: Context, place: Place, entries: Sequence[Entry], siblings: Sequence[Place], others: Sequence[Entry],
     standing: Mapping[str, str],
 ) -> dict[str, Any]:  # fmt: skip
-    """lent: of other hardware, for the seeds that are missing. standing: a hash of what each configuration's page, as
-    it stands, was made of."""
+    """standing: a hash of what each configuration's page, as it stands, was made of."""
     info, pages = context.infos[place.suite], context.pages
     version = context.versions[place.suite]
-    rows, problems = _rows(context, place, entries, lent)
+    rows, problems = _rows(context, place, entries, others)
     controls = context.registry.controls
     boards = _in_order(by_board(rows), info)
     ages = {(row.board.point, row.name): [context.freshness.of(record) for record in row.records] for row in rows}
@@ -126,7 +130,7 @@ def _build(
     lines = {(table.board.point, line.name): line for table in tables for line in table.lines}
     primary = [info.primary, *(metric for metric in info.costs.values() if metric.primary)]
     histories = by_configuration(entries)
-    files = {e.id: f"{context.files[e.file]}, from byte {e.offset}" for e in [*entries, *lent]}
+    files = {e.id: f"{context.files[e.file]}, from byte {e.offset}" for e in [*entries, *others]}
     followed = {key: follow_figures(history, primary) for key, history in histories.items()}
     noises = noises_of(followed.values(), primary)
     for key, history in histories.items():
@@ -172,17 +176,21 @@ def _hash(identity: Any) -> str:
 
 
 def _rows(
-    context: Context, place: Place, entries: Sequence[Entry], lent: Sequence[Entry]
+    context: Context, place: Place, entries: Sequence[Entry], others: Sequence[Entry]
 ) -> tuple[list[Row], list[str]]:
     """Rows of the newest record of each seed under the suite's newest version, and what could not be made of them.
-    Nothing that is stale is taken from elsewhere."""
+
+    What other hardware lends is not stale; a stale record of this hardware yields to it unless it holds times.
+    """
     info, version = context.infos[place.suite], context.versions[place.suite]
     newest = {(e.point, e.method, e.variant, e.seed): e for e in entries if e.suite_version == version}
-    records: list[Record] = [entry.load() for entry in newest.values()]
-    fresh = [record for record in (entry.load() for entry in lent) if not context.freshness.of(record).stale]
-    records += [scores_alone(record, place.hardware, info) for record in agreeing(records, fresh)]
+    own: list[Record] = [entry.load() for entry in newest.values()]
+    kept = [record for record in own if record.timings or not _is_stale(context, record)]
+    theirs = [entry for entry in others if entry.suite_version == version]
+    lent = [entry.load() for entry in seeds_elsewhere({r.point for r in own}, kept, theirs, info)]
+    lent = agreeing(kept, [record for record in lent if not _is_stale(context, record)])
     rows, problems = [], []
-    for row in make_rows(records):
+    for row in make_rows(filled(own, [scores_alone(record, place.hardware, info) for record in lent])):
         try:
             row_quality(row)
             row_costs(row)
@@ -190,6 +198,10 @@ def _rows(
         except (ValueError, ArithmeticError) as error:
             problems.append(f"{row.name} at {row.board.point}: its figures can't be computed: {error}")
     return rows, problems
+
+
+def _is_stale(context: Context, record: Record) -> bool:
+    return bool(context.freshness.of(record).stale)
 
 
 def _in_order(boards: Mapping[Board, list[Row]], info: SuiteInfo) -> list[tuple[Board, list[Row]]]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from bench.analyse.elsewhere import agreeing, scores_alone, seeds_elsewhere
+from bench.analyse.elsewhere import agreeing, filled, scores_alone, seeds_elsewhere
 from bench.analyse.rows import make_rows
 from bench.analyse.summary import row_costs, row_quality
 from bench.contract import Limits, OperatingPoint
@@ -14,7 +14,8 @@ INFO = make_info(points={**make_info().points, "clocked": CLOCKED})
 
 
 def seeds(own: Sequence[Record], others: Sequence[Record]) -> list[tuple[str, int]]:
-    return [(record.method, record.seed) for record in seeds_elsewhere(own, others, INFO)]
+    found = seeds_elsewhere({record.point for record in own}, own, others, INFO)
+    return [(record.method, record.seed) for record in found]
 
 
 def test_seeds_that_were_not_run_here_are_taken_the_newest_of_each() -> None:
@@ -22,7 +23,7 @@ def test_seeds_that_were_not_run_here_are_taken_the_newest_of_each() -> None:
     old = make_record(seed=2, hardware="cpu-old", age=2)
     others = [old, *(make_record(seed=seed, hardware="cpu-other") for seed in range(4)), make_record("beta")]
     assert seeds(own, others) == [("alpha", 2), ("alpha", 3), ("beta", 0)]  # a seed that failed here stays failed
-    assert old not in seeds_elsewhere(own, others, INFO)
+    assert old not in seeds_elsewhere({"half"}, own, others, INFO)
 
 
 def test_nothing_is_taken_that_did_not_succeed_or_for_what_is_not_run_here() -> None:
@@ -30,7 +31,6 @@ def test_nothing_is_taken_that_did_not_succeed_or_for_what_is_not_run_here() -> 
     others = [
         make_record(seed=1, status="over_budget", reason="too large"),
         make_record(seed=2, point="all"),
-        make_record(seed=3, suite_version="0"),
         make_record(seed=4, point="clocked"),  # how much is done in a time hangs on the machine
     ]
     assert seeds(own, others) == []
@@ -55,6 +55,12 @@ def test_a_row_that_only_others_have_run_has_its_pages_there() -> None:
     (whole,), (part,) = make_rows([theirs]), make_rows([theirs, make_record(seed=1)])
     assert (whole.board.hardware, whole.home.hardware) == ("cpu-test", "cpu-other")
     assert part.home == part.board
+
+
+def test_what_is_lent_takes_the_place_of_its_seed() -> None:
+    own = [make_record(seed=0, age=5), make_record(seed=1, age=5)]
+    lent = [make_record(seed=1), make_record(seed=2)]
+    assert filled(own, lent) == [own[0], *lent]
 
 
 def test_other_hyper_parameters_than_those_of_the_row_are_left_out() -> None:

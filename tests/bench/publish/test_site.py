@@ -131,6 +131,18 @@ def test_seeds_of_other_hardware_count_for_scores_and_say_so(tmp_path: Path) -> 
     assert record.count("its scores count here, its times do not") == 2
 
 
+@pytest.mark.parametrize("timed", [False, True])
+def test_a_stale_score_yields_to_a_fresh_one_of_other_hardware_and_a_time_does_not(tmp_path: Path, timed: bool) -> None:
+    stale, fresh = {"hyperparameters": {"samples": 128}}, {"hyperparameters": {"samples": 256}}
+    here = make_record(losses=losses(0.5), **stale, **(times(0.5) if timed else {}))
+    there = make_record(losses=losses(0.1), hardware="cpu-other", **fresh, **times(0.9))
+    page = build([here, there], REGISTRY, tmp_path).index.parent / "suites/demo"
+    (row,) = json.loads((page / "cpu-test/tiny/toy/half.json").read_text())["rows"]
+    assert (row["seeds_elsewhere"], bool(row["stale"])) == ((0, True) if timed else (1, False))
+    (row,) = json.loads((page / "cpu-other/tiny/toy/half.json").read_text())["rows"]
+    assert (row["seeds"], row["seeds_elsewhere"], row["stale"]) == (1, 0, "")
+
+
 def test_nobody_is_asked_to_beat_a_reference(tmp_path: Path) -> None:
     oracle = make_method("oracle", control=True, reference=True, claims=())
     control = make_method("random", control=True, claims=())

@@ -1,0 +1,54 @@
+"""Every method, at toy size, on a GPU: it ends well there, and scores what it scores on a CPU where no chance is in it.
+
+Each at the first operating point that it supports. Minutes; `effbench run --scale tiny --device cuda` shows the same
+run by run.
+"""
+
+from dataclasses import replace
+
+import pytest
+
+from bench.contract.registry import Registry, load
+from bench.record.schema import Outcome
+from bench.run.plan import Job, make_plan
+from bench.run.worker import run
+
+CLOSE = 0.02
+"""Relative difference of a score that rounding may make."""
+
+
+@pytest.mark.gpu
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("suite", ["lm-compression", "lm-finetuning"])
+def test_every_method_runs_on_a_gpu_and_scores_what_it_does_on_a_cpu(cuda: str, suite: str) -> None:
+    registry = load()
+    problems = {
+        slug: problem for slug in registry.methods_of(suite) if (problem := difference(registry, suite, slug, cuda))
+    }
+    assert problems == {}
+
+
+def difference(registry: Registry, suite: str, slug: str, device: str) -> str | None:
+    """What is wrong on the device, or None."""
+    job, here = first_supported(registry, suite, slug)
+    there = run(replace(job, device=device))
+    if here.status != "ok" or there.status != "ok":
+        return f"{job.label}: {here.status} on a CPU ({here.reason}), {there.status} there ({there.reason})"
+    name = registry.suite(suite).info.primary.name
+    values = [sum(outcome.quality[name].samples) for outcome in (here, there)]
+    if slug in registry.stochastic or abs(values[0] - values[1]) <= CLOSE * abs(values[0]):
+        return None
+    return f"{job.label}: {name} sums up to {values[0]:.6g} on a CPU, {values[1]:.6g} there"
+
+
+def first_supported(registry: Registry, suite: str, slug: str) -> tuple[Job, Outcome]:
+    """The first job of a method that is not unsupported, with its outcome on a CPU."""
+    for base in registry.suite(suite).info.bases["tiny"]:
+        jobs = make_plan(
+            registry, suite=suite, methods=[slug], scale="tiny", base=base, seeds=[0], threads=1, timed=False
+        )
+        for job in sorted(jobs, key=lambda job: job.variant != "default"):
+            outcome = run(job)
+            if outcome.status != "unsupported":
+                return job, outcome
+    raise AssertionError(f"{slug} supports no operating point of {suite} at toy size")
