@@ -70,7 +70,10 @@ class SMoRA(Method[FineTuningTask]):
         "forgotten in each seed. A step took more than twice as long, with a slower kernel than today's.",
     )
     variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {"default": {}, "multi-lora": {"partition": 4}}
-    at_point: ClassVar[Mapping[str, Mapping[str, Any]]] = {"params-0.1pct": {"rate": 1e-2}}
+    at_point: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "params-1pct": {"rate": 3e-3},
+        "params-0.1pct": {"rate": 1e-2},
+    }
 
     rank: int = 64
     active: int = 8
