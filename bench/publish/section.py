@@ -178,19 +178,13 @@ def _hash(identity: Any) -> str:
 def _rows(
     context: Context, place: Place, entries: Sequence[Entry], others: Sequence[Entry]
 ) -> tuple[list[Row], list[str]]:
-    """Rows of the newest record of each seed under the suite's newest version, and what could not be made of them.
-
-    What other hardware lends is not stale; a stale record of this hardware yields to it unless it holds times.
-    """
-    info, version = context.infos[place.suite], context.versions[place.suite]
+    """Rows of the newest record of each seed under the suite's newest version, and what could not be made of them."""
+    version = context.versions[place.suite]
     newest = {(e.point, e.method, e.variant, e.seed): e for e in entries if e.suite_version == version}
     own: list[Record] = [entry.load() for entry in newest.values()]
-    kept = [record for record in own if record.timings or not _is_stale(context, record)]
     theirs = [entry for entry in others if entry.suite_version == version]
-    lent = [entry.load() for entry in seeds_elsewhere({r.point for r in own}, kept, theirs, info)]
-    lent = agreeing(kept, [record for record in lent if not _is_stale(context, record)])
     rows, problems = [], []
-    for row in make_rows(filled(own, [scores_alone(record, place.hardware, info) for record in lent])):
+    for row in make_rows(filled(own, _lent(context, place, own, theirs)) if theirs else own):
         try:
             row_quality(row)
             row_costs(row)
@@ -198,6 +192,16 @@ def _rows(
         except (ValueError, ArithmeticError) as error:
             problems.append(f"{row.name} at {row.board.point}: its figures can't be computed: {error}")
     return rows, problems
+
+
+def _lent(context: Context, place: Place, own: Sequence[Record], theirs: Sequence[Entry]) -> list[Record]:
+    """What other hardware lends, none of it stale. A stale record of this hardware yields to it unless it holds times.
+    own, theirs: of one version of the suite."""
+    info = context.infos[place.suite]
+    kept = [record for record in own if record.timings or not _is_stale(context, record)]
+    found = [entry.load() for entry in seeds_elsewhere({record.point for record in own}, kept, theirs, info)]
+    fresh = agreeing(kept, [record for record in found if not _is_stale(context, record)])
+    return [scores_alone(record, place.hardware, info) for record in fresh]
 
 
 def _is_stale(context: Context, record: Record) -> bool:

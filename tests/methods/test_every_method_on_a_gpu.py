@@ -1,4 +1,5 @@
-"""Every method, at toy size, on a GPU: it ends well there, and scores what it scores on a CPU where no chance is in it.
+"""Every method of the language suites, at toy size, on a GPU: it ends well there, and scores what it scores on a CPU
+where no chance is in it.
 
 Each at the first operating point that it supports. Minutes; `effbench run --scale tiny --device cuda` shows the same
 run by run.

@@ -143,6 +143,14 @@ def test_a_stale_score_yields_to_a_fresh_one_of_other_hardware_and_a_time_does_n
     assert (row["seeds"], row["seeds_elsewhere"], row["stale"]) == (1, 0, "")
 
 
+def test_nothing_stale_is_taken_from_other_hardware(tmp_path: Path) -> None:
+    here = make_record(losses=losses(0.1))
+    there = make_record("beta", losses=losses(0.1), hardware="cpu-other", hyperparameters={"samples": 128})
+    page = build([here, there], REGISTRY, tmp_path).index.parent / "suites/demo"
+    rows = json.loads((page / "cpu-test/tiny/toy/half.json").read_text())["rows"]
+    assert [row["method"] for row in rows] == ["alpha"]
+
+
 def test_nobody_is_asked_to_beat_a_reference(tmp_path: Path) -> None:
     oracle = make_method("oracle", control=True, reference=True, claims=())
     control = make_method("random", control=True, claims=())
