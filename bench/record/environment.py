@@ -39,16 +39,16 @@ def check_device(device: str) -> None:
 
 def hardware_class(device: str, threads: int) -> str:
     """The class whose times may stand in one ranking, e.g. "cpu-amd-epyc-2t" (threads), "cpu-amd-epyc-avx2-2t" (AVX2
-    and no AVX-512), "cpu-intel-xeon-amx-2t" (matrix tiles), "nvidia-h100-80gb-hbm3".
+    and no AVX-512), "cpu-amd-epyc-zen5-2t", "cpu-intel-xeon-amx-2t" (matrix tiles), "nvidia-h100-80gb-hbm3".
 
     Hypervisors give processors of different generations one name ("AMD EPYC"), of which one may take twice the time of
-    another; the instructions by which libraries choose their kernels part them.
+    another; the instructions by which libraries choose their kernels part them, and the family where those are alike.
     """
     if device.startswith("cuda"):
         import torch
 
         return _slug(torch.cuda.get_device_name(device))
-    return f"cpu-{_slug(cpu_model())}{_instructions()}-{threads}t"
+    return f"cpu-{_slug(cpu_model())}{_generation()}-{threads}t"
 
 
 def cpu_model() -> str:
@@ -56,10 +56,13 @@ def cpu_model() -> str:
     return _first_processor().get("model name") or platform.processor() or platform.machine()
 
 
-def _instructions() -> str:
-    flags = _first_processor().get("flags", "").split()
+def _generation() -> str:
+    processor = _first_processor()
+    flags = processor.get("flags", "").split()
     if "amx_bf16" in flags:
         return "-amx"
+    if processor.get("vendor_id") == "AuthenticAMD" and processor.get("cpu family") == "26":
+        return "-zen5"  # whole vectors of AVX-512, where Zen 4 takes them in halves
     return "-avx2" if "avx2" in flags and "avx512f" not in flags else ""
 
 

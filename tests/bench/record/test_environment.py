@@ -22,9 +22,10 @@ def write(path: Path, text: object) -> None:
     path.write_text(f"{text}\n")
 
 
-def cpuinfo(core: int, vectors: str = "avx2 avx512f") -> str:
+def cpuinfo(core: int, vectors: str = "avx2 avx512f", family: int = 25) -> str:
     """As Linux tells of one processor of a virtual machine."""
-    named = f"cpu family\t: 25\nmodel\t\t: {17 + core}\nmodel name\t: AMD EPYC\nstepping\t: 1"
+    named = f"cpu family\t: {family}\nmodel\t\t: {17 + core}\nmodel name\t: AMD EPYC\nstepping\t: 1"
+    named = f"vendor_id\t: AuthenticAMD\n{named}"
     return f"processor\t: {core}\n{named}\nflags\t\t: fpu {vectors} sse4_2\npower management:\n\n"
 
 
@@ -71,7 +72,7 @@ def test_facts_of_a_cpu(sys: Path, proc: Path) -> None:
     }
 
 
-def test_processors_of_one_name_without_the_same_instructions_are_of_different_classes(
+def test_processors_of_one_name_and_different_generations_are_of_different_classes(
     proc: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("bench.record.environment._first_processor", lambda: cpu_info(proc))
@@ -79,7 +80,10 @@ def test_processors_of_one_name_without_the_same_instructions_are_of_different_c
     for vectors in ("avx2 avx512f", "avx2", "neon", "avx2 avx512f amx_bf16"):
         write(proc / "cpuinfo", cpuinfo(0, vectors))
         found.append(hardware_class("cpu", 1))
-    assert found == ["cpu-amd-epyc-1t", "cpu-amd-epyc-avx2-1t", "cpu-amd-epyc-1t", "cpu-amd-epyc-amx-1t"]
+    write(proc / "cpuinfo", cpuinfo(0, family=26))
+    found.append(hardware_class("cpu", 1))
+    ends = ["1t", "avx2-1t", "1t", "amx-1t", "zen5-1t"]
+    assert found == [f"cpu-amd-epyc-{end}" for end in ends]
 
 
 def test_facts_that_cannot_be_read_are_left_out(tmp_path: Path) -> None:
