@@ -48,7 +48,7 @@ def hardware_class(device: str, threads: int) -> str:
         import torch
 
         return _slug(torch.cuda.get_device_name(device))
-    return f"cpu-{_slug(cpu_model())}{_generation()}-{threads}t"
+    return f"cpu-{_slug(cpu_model())}{_class_suffix()}-{threads}t"
 
 
 def cpu_model() -> str:
@@ -56,14 +56,16 @@ def cpu_model() -> str:
     return _first_processor().get("model name") or platform.processor() or platform.machine()
 
 
-def _generation() -> str:
+def _class_suffix() -> str:
     processor = _first_processor()
     flags = processor.get("flags", "").split()
     if "amx_bf16" in flags:
         return "-amx"
+    if "avx2" in flags and "avx512f" not in flags:
+        return "-avx2"
     if processor.get("vendor_id") == "AuthenticAMD" and processor.get("cpu family") == "26":
         return "-zen5"  # whole vectors of AVX-512, where Zen 4 takes them in halves
-    return "-avx2" if "avx2" in flags and "avx512f" not in flags else ""
+    return ""
 
 
 @cache

@@ -80,9 +80,10 @@ def test_processors_of_one_name_and_different_generations_are_of_different_class
     for vectors in ("avx2 avx512f", "avx2", "neon", "avx2 avx512f amx_bf16"):
         write(proc / "cpuinfo", cpuinfo(0, vectors))
         found.append(hardware_class("cpu", 1))
-    write(proc / "cpuinfo", cpuinfo(0, family=26))
-    found.append(hardware_class("cpu", 1))
-    ends = ["1t", "avx2-1t", "1t", "amx-1t", "zen5-1t"]
+    for vectors in ("avx2 avx512f", "avx2"):
+        write(proc / "cpuinfo", cpuinfo(0, vectors, family=26))
+        found.append(hardware_class("cpu", 1))
+    ends = ["1t", "avx2-1t", "1t", "amx-1t", "zen5-1t", "avx2-1t"]
     assert found == [f"cpu-amd-epyc-{end}" for end in ends]
 
 
