@@ -94,7 +94,7 @@ def time_pair(
     which threads waited for a processor and the clock can't tell what that cost, as long as enough others remain; pairs
     whose two sides were parted by an inspection that took longer than the step. Thrown away as `warm_up`: leading
     pairs, while either side had not settled (bench.measure.warm_up), at most half. A series may end up empty: nothing
-    could be measured.
+    could be measured. On CUDA a whole trial of both goes before, without a clock: see `go_through`.
 
     inspect(step, result) is called for each step of the candidate, after the clock has stopped; it may raise.
     baseline_workload: what the baseline is stepped through where it does the same work in another shape (another batch
@@ -104,6 +104,9 @@ def time_pair(
     """
     with Clock(device) as timer, quiet_collector() as collect:
         session = _Session(workload, baseline_workload, timer, device, inspect)
+        if device.startswith("cuda"):
+            go_through(workload, candidate, rng)
+            go_through(baseline_workload or workload, baseline, rng)
         deadline = _now() + int(seconds * 1e9)
         look, look_cost, last_look = 1.0, 0, 0
         for done in range(1, workload.max_trials + 1):
@@ -121,6 +124,14 @@ def time_pair(
                 if converged:
                     break
     return {phase: series.paired_times(half_width) for phase, series in session.series.items()}
+
+
+def go_through(workload: Workload, model: Any, rng: np.random.Generator) -> None:
+    """A whole trial that nobody times, on inputs of its own. A GPU's libraries build a kernel's plan for each shape when
+    they first see it: with cuDNN's attention on an H200 40 ms for every length that a cache grows to, two steps' worth,
+    for which whichever side went first would pay. No other step of a trial warms that up."""
+    for step in workload.trial(model, rng):
+        step.run(*step.inputs)
 
 
 @dataclass(frozen=True)
