@@ -127,9 +127,9 @@ def time_pair(
 
 
 def go_through(workload: Workload, model: Any, rng: np.random.Generator) -> None:
-    """A whole trial that nobody times, on inputs of its own. A GPU's libraries build a kernel's plan for each shape when
-    they first see it: with cuDNN's attention on an H200 40 ms for every length that a cache grows to, two steps' worth,
-    for which whichever side went first would pay. No other step of a trial warms that up."""
+    """A whole trial that nobody times, on inputs of its own. A GPU's libraries build a plan for each shape when they
+    first see it: with cuDNN's attention on an H200 that takes 40 ms for every length that a cache grows to, two steps'
+    worth, for which whichever side goes first would pay. No other step of a trial warms that up."""
     for step in workload.trial(model, rng):
         step.run(*step.inputs)
 
