@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from bench.contract import MissingAsset
-from bench.contract.registry import Registry, UnknownName
+from bench.contract.registry import Registry, UnknownName, load
 from bench.record import store
 from bench.record.environment import NoSuchDevice
 from bench.record.schema import Record
@@ -107,6 +107,8 @@ def test_chosen_workloads_alone_are_timed(toy_registry: Registry) -> None:
     assert key(toy_registry, part) == key(toy_registry, whole)  # as without times, it answers for the scores
     with pytest.raises(UnknownName, match="sum"):
         make_plan(toy_registry, **select, workloads=["sums"])
+    with pytest.raises(UnknownName, match="prefill"):  # a cost with a dot in its name, and nothing that is timed
+        make_plan(load(), suite="lm-compression", workloads=["build"])
 
 
 def test_what_is_recorded_is_not_run_again_unless_asked_or_changed(toy_registry: Registry, tmp_path: Path) -> None:
