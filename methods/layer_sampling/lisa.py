@@ -61,8 +61,8 @@ class LISA(Method[FineTuningTask]):
         "real; the optimizer of the public code may keep them. Warm-up and decay run over the whole training, not "
         "over a period. In a small model the embedding (a fifth of SmolLM2-135M) is most of what trains, so that a "
         "quarter of full fine-tuning's memory is out of reach. What is shipped is every weight that trained at any "
-        "time. Measured at the embedded scale: right answers as of LoRA and of full fine-tuning, within noise; more "
-        "memory than LoRA.",
+        "time. Measured at the embedded scale: right answers as of LoRA and of full fine-tuning, within noise; in "
+        "equal time more than full fine-tuning; more memory than LoRA.",
     )
     variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {"default": {}, "fixed": {"period": None}}
 
