@@ -66,8 +66,8 @@ class NLoRA(Method[FineTuningTask]):
         "weight and would spoil a rest of 16 bits: the layer computes W x + (B N A - B0 N0 A0) x in 32 bits, where A0 "
         "and B0 are views of W. The variant no-inverse has the code's N, which is not Nyström's. Scale 1 (alpha = "
         "rank). inttune trains and ships N alone, of rank 64: A and B follow from the base. Measured at the embedded "
-        "scale: fewer right answers than LoRA; a random start of the three factors, with a rate of its own, is not told "
-        "apart.",
+        "scale: fewer right answers than LoRA; a random start of the three factors, with a rate of its own, is not "
+        "told apart.",
     )
     variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "default": {},

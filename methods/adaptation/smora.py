@@ -67,8 +67,8 @@ class SMoRA(Method[FineTuningTask]):
         "zero at the others. It can't be merged, so the adapted model keeps its routers and is slower than the base. "
         "At points that limit what is shipped a router costs about half a LoRA. multi-lora: LoRAs of rank 4, as many "
         "ranks in total and active. Measured at the embedded scale: right answers as of LoRA within noise, fewer where "
-        "0.1 % of the parameters are shipped; less forgotten in each seed. Whole LoRAs as experts do as well, in both. A "
-        "step takes a fifth longer than one of full fine-tuning, where LoRA's takes a seventh less.",
+        "0.1 % of the parameters are shipped; less forgotten in each seed. Whole LoRAs as experts do as well, in both. "
+        "A step takes a fifth longer than one of full fine-tuning, where LoRA's takes a seventh less.",
     )
     variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {"default": {}, "multi-lora": {"partition": 4}}
     at_point: ClassVar[Mapping[str, Mapping[str, Any]]] = {
