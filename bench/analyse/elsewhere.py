@@ -1,5 +1,5 @@
 """Scores from other hardware, for the seeds that a board lacks: the same code and seed score the same there, to
-rounding, which moves a score no more than another seed does. What is timed never crosses."""
+rounding, which moves a score about as much as another seed does. What is timed never crosses."""
 
 from collections.abc import Collection, Sequence
 from typing import Protocol, TypeVar
