@@ -73,8 +73,8 @@ class LoRALego(Method[FineTuningTask]):
         "layer by itself. The scale of a LoRA is folded evenly into both. With as many clusters as units nothing is "
         "averaged: without the weight of the output it is then the exact sum. The suite's LoRAs start from random "
         "matrices of their own, as those of strangers do. Measured at the embedded scale: better than averages, not "
-        "told apart from TIES, which ships whole weights, nor from task arithmetic with the best of four numbers "
-        "(0.6), which ships three times the ranks: what an average lacks is mostly size.",
+        "told apart from TIES, which ships whole weights, and not as good as task arithmetic with the best of four "
+        "numbers (0.6), which ships three times the ranks: what an average lacks is mostly size.",
     )
     variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "default": {},
