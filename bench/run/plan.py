@@ -80,6 +80,7 @@ def make_plan(
         base = known_bases[0]
     elif scale != "full" and base not in known_bases:  # at full scale any hub id will do
         raise UnknownName(f"base of {suite} at scale {scale}", base, known_bases)
+    # What a run costs besides its workloads stands under these two names: see bench.analyse.summary.
     known_workloads = {name.split(".")[0] for name in info.costs if "." in name} - {"build", "memory"}
     for name in workloads:
         if name not in known_workloads:
