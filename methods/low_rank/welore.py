@@ -30,8 +30,7 @@ class WeLore(Method[CausalLMTask]):
     tune: what is trained: "low-rank" factors (the method), "nothing", "all" linear layers of the compressed blocks,
         or a "lora" on all of them, merged afterwards.
     learning_rate: the public code takes 5e-5 for 10000 steps of 4096 tokens; the recovery budget is 64 steps of 512.
-        The best at size-75 (methods/learning_rates.json); where all linear layers are trained it stays at what was
-        best by the training loss of a quarter of the recovery.
+        The best at size-75 (methods/learning_rates.json), also where all linear layers are trained.
     """
 
     card = Card(
@@ -83,7 +82,7 @@ class WeLore(Method[CausalLMTask]):
     variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "default": {},
         "no-fine-tuning": {"tune": "nothing"},
-        "full-fine-tuning": {"tune": "all", "learning_rate": 5e-4},
+        "full-fine-tuning": {"tune": "all"},
         "lora-fine-tuning": {"tune": "lora"},
     }
 
