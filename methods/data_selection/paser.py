@@ -38,8 +38,8 @@ class PASER(Method[CausalLMTask]):
     pool, length: training tokens that are chosen from, and tokens in a sample. epochs: passes over what is chosen. With
         the recovery budget of 32768 tokens that is a sixth of the pool, as the paper takes 4 to 20 %.
     count: clusters. stride: divergences are taken at every stride-th position. phrases: concepts of a sample.
-    rank, alpha: of LoRA. learning_rate: the best of 3e-4, 1e-3 and 3e-3 by the loss over other training text, once the
-        blocks are gone that leave three quarters of the FLOPs; run by hand, as of methods/_lora.py.
+    rank, alpha: of LoRA. learning_rate: the best at compute-75 (methods/learning_rates.json), of "full" for itself, since
+        it sees no window twice.
     """
 
     card = Card(
@@ -85,7 +85,7 @@ class PASER(Method[CausalLMTask]):
     variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "default": {},
         "random": {"selection": "random"},
-        "full": {"selection": "full"},
+        "full": {"selection": "full", "learning_rate": 3e-3},
         "instruction-score": {"selection": "instruction-score"},
     }
 
