@@ -32,8 +32,8 @@ class FoldGPT(Method[CausalLMTask]):
         removal alone, because sharing saves none. group: most blocks in a group.
     gate_tokens, length: calibration tokens that gates are learned on, in windows of so many, one at a step.
     penalty, gate_rate: weight of the compute penalty, and learning rate of the gates.
-    recovery: whether the fine-tuning is done. learning_rate: its, not searched. tail: weight of the tail-layer
-        distillation, whose distance is relative to the dense output's square.
+    recovery: whether the fine-tuning is done. learning_rate: its, the best at size-75 (methods/learning_rates.json).
+    tail: weight of the tail-layer distillation, whose distance is relative to the dense output's square.
     """
 
     card = Card(
@@ -84,7 +84,7 @@ class FoldGPT(Method[CausalLMTask]):
     penalty: float = 8.0
     gate_rate: float = 0.02
     recovery: bool = True
-    learning_rate: float = 1e-4
+    learning_rate: float = 3e-4
     tail: float = 1.0
 
     def supports(self, task: CausalLMTask, limits: Limits) -> str | None:
