@@ -66,7 +66,9 @@ class FLAP(Method[CausalLMTask]):
         "and the cache shrink too; the paper's models have no groups. A unit counts with what it really saves of the "
         "operating point's figure, in place of the code's fixed 512/3 neurons a head. Neurons leave in blocks of 8, so "
         "that widths suit GPU kernels. Each layer keeps a group and a block. 128 windows of 128 tokens, not 1024: "
-        "a quarter of a minute on two CPU cores, within the 32768 tokens of the operating points.",
+        "a quarter of a minute on two CPU cores, within the 32768 tokens of the operating points. Measured at the "
+        "embedded scale: without the bias nearly all is lost; better than `wanda-structured`. A quarter of the FLOPs "
+        "less saves time on CPUs and none on an H200, where kernels so small take as long when narrower.",
     )
     variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {"default": {}, "no-bias": {"bias": False}}
 

@@ -71,7 +71,9 @@ class OPTIN(Method[CausalLMTask]):
         "blocks are protected more than by the trajectory alone; the code chooses a power of ten for each head and "
         "neuron. Left out, as tuned to BERT: the code's prior on the index, and its halving of heads and of the last "
         "layer. Where the limit is on bytes the same search counts bytes. The unit of an attention is a KV group; "
-        "each layer keeps a group and a block of neurons.",
+        "each layer keeps a group and a block of neurons. Measured at the embedded scale: following a removal does far "
+        "better than the error of its own layer; better than `wanda-structured`, and than `flap` but at three quarters "
+        "of the FLOPs, where the two are not told apart.",
     )
     variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "default": {},
