@@ -79,8 +79,8 @@ class PASER(Method[CausalLMTask]):
         "those passed over. The public code never attaches its LoRA; here it is trained, without dropout. The variant "
         "full draws as many windows as the pool has within the same steps, half of it. Measured at the embedded scale: "
         "told apart neither from samples drawn at random nor from the score of the samples alone; as many steps over "
-        "half of the pool, each window seen once, heal rather better than three passes over a sixth, at the edge of "
-        "the noise.",
+        "half of the pool, each window seen once, heal better than three passes over a sixth, each at its own rate, "
+        "and `lora-recovery`, which chooses nothing and sees no window twice, as well as those.",
     )
     variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "default": {},
