@@ -88,8 +88,8 @@ class PERP(Method[CausalLMTask]):
         "once. A reconstructed block's loss is the squared error over that of the block before training, which leaves "
         "the minimum where it was. The paper searches the learning rate of each setting; here that was done once, on "
         "training text at 75 % of the bytes, for MaskLoRA and for full retraining. Measured at the embedded scale, at "
-        "three quarters of the bytes: far better than magnitude, level with `wanda`, worse than `sparsegpt`; at half better "
-        "than `wanda` too.",
+        "three quarters of the bytes: far better than magnitude, level with `wanda`, worse than `sparsegpt`; at half "
+        "better than `wanda` too.",
     )
     variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "default": {},
