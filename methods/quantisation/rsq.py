@@ -74,8 +74,8 @@ class RSQ(Method[CausalLMTask]):
         "public code calibrates o_proj on quantised q, k, v and so on. Without the paper's data expansion (each "
         "window shifted to several positions). Embeddings and head are rounded to nearest; the paper leaves them at "
         "16 bits. Kernels as in rtn. Measured at the embedded scale: at a quarter of the bytes (layers of 3 bits) far "
-        "better than `gptq`, by the rotation: unequal weights of the tokens are not told apart from equal ones; at half "
-        "and more (8 bits) not told apart from it.",
+        "better than `gptq`, by the rotation: unequal weights of the tokens are not told apart from equal ones; at "
+        "half and more (8 bits) not told apart from it.",
     )
     variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "default": {},
