@@ -1,6 +1,7 @@
 """Shared fixtures. The toy plugin is found by its entry points, in this process and in the runner's workers."""
 
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,9 @@ from bench.contract.registry import Registry
 os.environ |= {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
 
 TOY = Path(__file__).parent / "toy_plugin"
+
+# A shell that starts the tests in the background has them ignore Ctrl-C, and so all that they start and interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 torch.set_num_threads(1)  # toy models lose more than they win with several threads on a busy machine
 
