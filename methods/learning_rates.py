@@ -26,13 +26,13 @@ from bench.contract import Limits
 from bench.contract.registry import configured, load
 from bench.run.bfloat16 import widen_products
 from bench.run.worker import Scale
-from methods._recovery import BATCH, LENGTH, next_token_loss
+from methods.lm_compression._recovery import BATCH, LENGTH, next_token_loss
+from suites._training.training import Learner, validation_loss
 from suites.lm_compression.task import CausalLMTask
 from suites.lm_finetuning.batches import collate
 from suites.lm_finetuning.faults import fault
 from suites.lm_finetuning.reading import answer_logits
 from suites.lm_finetuning.task import FineTuningTask
-from suites.lm_finetuning.training import Learner, validation_loss
 
 SCALE, SEED = "embedded", 1000
 FILE = Path(__file__).with_suffix(".json")

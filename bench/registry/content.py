@@ -14,6 +14,9 @@ from pathlib import PurePosixPath
 from bench.registry.definitions import Definition, Module, Name, read_module
 from bench.registry.tree import Source, Tree
 
+_EMPTY = Module({}, {}, frozenset(), ())
+"""A folder without an __init__."""
+
 _LONGEST_CHAIN = 50
 """Imports that lead to imports: more are a circle."""
 
@@ -85,21 +88,19 @@ class Contents:
         asked of a definition, or the whole name of what lies outside."""
         for _ in range(_LONGEST_CHAIN):
             source = self.tree.find(name.module)
-            if source is None:
-                return [], _outside(name)
-            module = self._module(source)
-            if name.attribute is None:
+            module = _EMPTY if source is None else self._module(source)
+            if source is not None and name.attribute is None:
                 return [_Node(source, each, definition) for each, definition in module.named.items()], ""
-            head, _, rest = name.attribute.partition(".")
-            if head in module.named:
+            head, _, rest = (name.attribute or "").partition(".")
+            if source is not None and head in module.named:
                 return [_Node(source, head, module.named[head])], rest
             if head in module.imported:
                 target = module.imported[head]
                 name = Name(target.module, ".".join(filter(None, (target.attribute, rest))) or None)
-            elif self.tree.find(f"{name.module}.{head}") is not None:
+            elif head and self.tree.find(f"{name.module}.{head}") is not None:
                 name = Name(f"{name.module}.{head}", rest or None)
-            else:
-                return [], name.attribute  # made in a way that can't be read: an error when it is run, or a star import
+            else:  # a library's or the engine's; or made in a way that can't be read, as by a star import
+                return [], _outside(name)
         raise LookupError(f"{name.module} imports {name.attribute} in a circle")
 
     def _module(self, source: Source) -> Module:

@@ -14,9 +14,9 @@ REFERENCE = "\N{SECTION SIGN}"
 """What stands in a definition's text in the place of each other definition that it refers to."""
 
 _PURE = (
-    "abstractmethod", "cache", "cached_property", "classmethod", "contextmanager", "dataclass", "final", "inference_mode",
-    "lru_cache", "no_grad", "override", "property", "runtime_checkable", "singledispatch", "staticmethod", "total_ordering",
-    "wraps",
+    "abstractmethod", "cache", "cached_property", "classmethod", "contextmanager", "dataclass", "final",
+    "inference_mode", "lru_cache", "no_grad", "override", "property", "runtime_checkable", "singledispatch",
+    "staticmethod", "total_ordering", "wraps",
 )  # fmt: skip
 """Decorators that change what they decorate and nothing else. Any other may enter it in a table somewhere, so that it
 does something for a module even if nobody names it."""
@@ -24,8 +24,8 @@ does something for a module even if nobody names it."""
 _WORDS = ("card",)
 """Class attributes that say something about a method and do nothing."""
 _SETTINGS = ("variants", "at_point")
-"""Tables of settings. What these set is among the hyper-parameters of a record, so that one more entry, or another value
-in one, leaves the others as they are. Nothing else may read the tables, therefore."""
+"""Tables of settings. What these set is among the hyper-parameters of a record, so that one more entry, or another
+value in one, leaves the others as they are. Nothing else may read the tables, therefore."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def read_module(text: bytes, name: str, package: bool) -> Module:
 
 
 def _flattened(body: Sequence[ast.stmt]) -> Iterator[ast.stmt]:
-    """Statements, and those within `if` and `try`; nothing of what only a type checker sees, or a start as a program."""
+    """Statements, and those within `if` and `try`; nothing of what only a type checker or a start as a program sees."""
     for part in body:
         if isinstance(part, ast.If):
             test = ast.unparse(part.test)
@@ -145,9 +145,7 @@ def _last_word(decorator: ast.expr) -> str:
 
 
 def _joined(one: Definition, other: Definition) -> Definition:
-    return Definition(
-        f"{one.text}\n{other.text}", one.refers + other.refers, one.reads_files or other.reads_files
-    )
+    return Definition(f"{one.text}\n{other.text}", one.refers + other.refers, one.reads_files or other.reads_files)
 
 
 @dataclass
@@ -229,7 +227,7 @@ class _Definition(ast.NodeTransformer):
         self._locals.pop()
         return node
 
-    visit_AsyncFunctionDef = visit_FunctionDef  # type: ignore[assignment]
+    visit_AsyncFunctionDef = visit_FunctionDef  # type: ignore[assignment]  # noqa: N815
 
     def visit_arguments(self, node: ast.arguments) -> ast.AST:
         for argument in (*node.posonlyargs, *node.args, *node.kwonlyargs, node.vararg, node.kwarg):
@@ -251,7 +249,7 @@ class _Definition(ast.NodeTransformer):
         self._locals.pop()
         return node
 
-    visit_ListComp = visit_SetComp = visit_DictComp = visit_GeneratorExp = _comprehension
+    visit_ListComp = visit_SetComp = visit_DictComp = visit_GeneratorExp = _comprehension  # noqa: N815
 
     # --- references ---
 
@@ -291,6 +289,11 @@ class _Definition(ast.NodeTransformer):
         return ast.Name(REFERENCE, ast.Load())
 
 
+_NAMING = (
+    ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.ExceptHandler, ast.MatchAs, ast.MatchStar,
+)  # fmt: skip
+
+
 def _own(node: ast.AST) -> Iterator[ast.AST]:
     """What stands within a function, apart from what stands within a function or class in it."""
     for child in ast.iter_child_nodes(node):
@@ -312,9 +315,7 @@ def _bound_within(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) -> 
             bound.add(each.arg)
         elif isinstance(each, ast.Name) and isinstance(each.ctx, ast.Store | ast.Del):
             bound.add(each.id)
-        elif isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            bound.add(each.name)
-        elif isinstance(each, ast.ExceptHandler | ast.MatchAs | ast.MatchStar) and each.name:
+        elif isinstance(each, _NAMING) and each.name:
             bound.add(each.name)
         elif isinstance(each, ast.Global):
             elsewhere.update(each.names)

@@ -7,13 +7,13 @@ import torch
 from torch import Tensor
 
 from bench.contract import MissingAsset, OperatingPoint, Score, Step, Suite, Workload
-from suites.lm_compression import text
-from suites.lm_compression._figures import kv_bytes_per_token, parameters
-from suites.lm_compression._tokens import token_ids
-from suites.lm_compression.base import load_base
-from suites.lm_compression.base import missing as base_missing
+from suites._language import text
+from suites._language.base import load_base
+from suites._language.base import missing as base_missing
+from suites._language.figures import kv_bytes_per_token, parameters
+from suites._language.tokens import token_ids
+from suites._language.workloads import workloads
 from suites.lm_compression.task import CausalLMTask
-from suites.lm_compression.workloads import workloads
 
 
 class LMCompression(Suite[CausalLMTask]):
@@ -38,7 +38,7 @@ class LMCompression(Suite[CausalLMTask]):
         )
 
     def evaluate(self, candidate: Any, task: CausalLMTask) -> Sequence[Score]:
-        from suites.lm_compression.evaluation import evaluate
+        from suites._language.evaluation import evaluate
 
         return evaluate(candidate, task)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
-from suites.lm_finetuning.training import Curve, Trainer
+from suites._training.training import Curve, Trainer
 
 
 @dataclass(kw_only=True)

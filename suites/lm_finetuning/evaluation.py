@@ -1,6 +1,6 @@
 """Scores: are the answers right, and what was forgotten of ordinary text.
 
-Both go through lm-eval's model interface, by the benchmark's own model (suites/lm_compression/evaluation). An answer is
+Both go through lm-eval's model interface, by the benchmark's own model (suites/_language/evaluation). An answer is
 right when it is, token for token, what greedy decoding says: that needs one forward pass and no decoding. Only a
 solution in many words is decoded, and judged by the number that it comes to.
 """
@@ -11,8 +11,8 @@ from typing import Any
 from lm_eval.api.instance import Instance
 
 from bench.contract import Score
-from suites.lm_compression import text
-from suites.lm_compression.evaluation.evaluator import EffbenchLM
+from suites._language import text
+from suites._language.evaluation.evaluator import EffbenchLM
 from suites.lm_finetuning._mathematics import result
 from suites.lm_finetuning.examples import TASKS, Example, examples
 

@@ -12,13 +12,13 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save_file
 
-from suites._peft import with_lora
-from suites.lm_compression._cache import made_once
+from suites._cache import made_once
+from suites._language.adapters import with_lora
+from suites._training.training import Learner, Trainer, train
 from suites.lm_finetuning.examples import TASKS, VERSION, Example
 from suites.lm_finetuning.faults import fault
 from suites.lm_finetuning.lora import LoRA, merged, read_lora, updates
 from suites.lm_finetuning.task import FineTuningTask
-from suites.lm_finetuning.training import Learner, Trainer, train
 
 RANK, ALPHA, RATE = 8, 16.0, 1e-3
 TOKENS = {"tiny": 1_500, "embedded": 12_000, "full": 100_000}

@@ -6,12 +6,12 @@ import torch
 from torch import Tensor
 
 from bench.contract import MissingAsset, OperatingPoint, Score, Step, Suite, Workload
-from suites.lm_compression import text
-from suites.lm_compression.base import load_base
-from suites.lm_compression.base import missing as base_missing
+from suites._language import text
+from suites._language.base import load_base
+from suites._language.base import missing as base_missing
+from suites._training.memory import step_memory
 from suites.lm_finetuning import examples
 from suites.lm_finetuning.candidate import Tuned
-from suites.lm_finetuning.memory import step_memory
 from suites.lm_finetuning.reading import check_apart
 from suites.lm_finetuning.task import FineTuningTask
 from suites.lm_finetuning.tracks import given

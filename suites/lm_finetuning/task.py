@@ -8,11 +8,11 @@ from functools import cached_property
 from typing import Any, Literal
 
 from bench.contract import Task
+from suites._training.training import Learner, Trainer
 from suites.lm_finetuning.batches import Batch, collate, encode
 from suites.lm_finetuning.examples import TASKS, Example
 from suites.lm_finetuning.faults import fault
 from suites.lm_finetuning.preferences import Preferences, joined
-from suites.lm_finetuning.training import Learner, Trainer
 
 Track = Literal["adapt", "merge", "transfer", "unlearn", "repair"]
 
@@ -137,12 +137,12 @@ class FineTuningTask(Task):
     @cached_property
     def full_memory(self) -> float:
         """Peak bytes of a training step of full fine-tuning, over the batch that candidates are weighed on."""
-        from suites.lm_finetuning.memory import step_memory
+        from suites._training.memory import step_memory
 
         return step_memory(Trainer(Learner(self.copied().requires_grad_(True))), self.validation()[0])["total"]
 
     def memory_ratio(self, trainer: Trainer) -> float:
         """Peak bytes of a training step, as the operating points limit them: to full fine-tuning's."""
-        from suites.lm_finetuning.memory import step_memory
+        from suites._training.memory import step_memory
 
         return step_memory(trainer, self.validation()[0])["total"] / self.full_memory

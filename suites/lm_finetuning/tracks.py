@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from bench.contract import Score
-from suites.lm_compression.evaluation.evaluator import EffbenchLM
+from suites._language.evaluation.evaluator import EffbenchLM
 from suites.lm_finetuning import prepared
 from suites.lm_finetuning.candidate import Tuned
 from suites.lm_finetuning.evaluation import accuracies, accuracies_by_task, forgetting, right

@@ -8,11 +8,11 @@ import numpy as np
 from torch import Tensor
 
 from bench.contract import Step, Workload
-from suites.lm_compression.workloads import workloads as language_workloads
+from suites._language.workloads import workloads as language_workloads
+from suites._training.training import answer_loss
 from suites.lm_finetuning.batches import Batch
 from suites.lm_finetuning.candidate import Tuned
 from suites.lm_finetuning.task import FineTuningTask
-from suites.lm_finetuning.training import answer_loss
 
 TOLERANCE = 0.1
 """How far the loss of a timed step may be from the scored model's over the same batch, in nats."""

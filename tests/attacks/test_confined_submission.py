@@ -21,7 +21,7 @@ except OSError:
     pass
 from dataclasses import dataclass
 from bench.contract import Card, Limits, Method
-from methods.krylov.gmres import Gmres
+from methods.operator_data.krylov.gmres import Gmres
 
 @dataclass(frozen=True)
 class Hostile(Gmres):
@@ -66,7 +66,7 @@ def test_no_module_of_a_submission_is_imported_outside(tree: Path, tmp_path: Pat
     assert (done.returncode, mark.exists()) == (0, False), done.stderr
     (record,), _ = store.read_all(tmp_path / "results")
     assert (record.method, record.status, record.environment.isolation) == ("hostile", "ok", "bubblewrap")
-    subprocess.run([sys.executable, "-c", "import methods.krylov.hostile"], cwd=tree, check=True)
+    subprocess.run([sys.executable, "-c", "import methods.operator_data.krylov.hostile"], cwd=tree, check=True)
     assert mark.exists()  # so it would have
 
 

@@ -10,11 +10,11 @@ from torch.nn.functional import one_hot
 from bench.contract import Limits
 from methods import learning_rates
 from methods.learning_rates import SEED, best, configured_as, known, rate_of, try_all
-from methods.low_rank.welore import WeLore
+from methods.lm_compression.low_rank.welore import WeLore
 from suites.lm_compression.task import CausalLMTask
 from suites.lm_finetuning.batches import Batch
 from suites.lm_finetuning.faults import FAULTY_CITIES
-from tests.methods.finetuning_toys import toy_task as fine_tuning_task
+from tests.methods.lm_finetuning.finetuning_toys import toy_task as fine_tuning_task
 
 
 @pytest.mark.parametrize("what", known())

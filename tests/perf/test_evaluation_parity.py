@@ -21,8 +21,8 @@ from lm_eval.models.huggingface import HFLM
 sys.path.insert(0, str(Path(__file__).parent))
 import test_evaluation_speed as speed
 
-from suites.lm_compression.base import SMOLLM2, missing
-from suites.lm_compression.evaluation.evaluator import EffbenchLM
+from suites._language.base import SMOLLM2, missing
+from suites._language.evaluation.evaluator import EffbenchLM
 
 PER_TOKEN = 1e-4
 OTHER_BATCHES = (4, 16)

@@ -33,10 +33,10 @@ from lm_eval.api.instance import Instance
 from lm_eval.models.huggingface import HFLM
 from scipy import stats
 
-from suites.lm_compression.base import SMOLLM2, TOY, load_base, missing
-from suites.lm_compression.evaluation.evaluator import EffbenchLM
-from suites.lm_compression.evaluation.files import task_folder
-from suites.lm_compression.text import documents
+from suites._language.base import SMOLLM2, TOY, load_base, missing
+from suites._language.evaluation.evaluator import EffbenchLM
+from suites._language.evaluation.files import task_folder
+from suites._language.text import documents
 
 BATCHES = (1, 2, 4, 8, 16)
 TUNED_ON = 64

@@ -39,7 +39,7 @@ def sides_and_inputs(model: str, passes: int) -> tuple[Pass, Pass, list[Any]]:
 
         weight, _ = torch.linalg.qr(torch.randn(64, 64))
         return Chain(weight, 150), Chain(weight.clone(), 150), [torch.randn(64, 64) for _ in range(passes)]
-    from suites.lm_compression.base import SMOLLM2, TOY, load_base
+    from suites._language.base import SMOLLM2, TOY, load_base
 
     network, _ = load_base("embedded", SMOLLM2, "cpu") if model == "smollm2" else load_base("tiny", TOY, "cpu")
     tokens = [torch.randint(0, 250, (1, 64)) for _ in range(passes)]

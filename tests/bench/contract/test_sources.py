@@ -103,7 +103,11 @@ def test_a_suite_is_made_of_its_folder_and_of_what_it_takes_from_others() -> Non
 
 def test_a_method_is_made_of_what_it_takes_from_the_suites_too() -> None:
     load()
-    files = {path.as_posix() for path in imported(["methods.adaptation.lora"])}
-    for name in ("methods/_finetuning.py", "methods/adaptation/_rank.py", "suites/_peft.py"):
+    files = {path.as_posix() for path in imported(["methods.lm_finetuning.adaptation.lora"])}
+    for name in (
+        "methods/lm_finetuning/_finetuning.py",
+        "methods/lm_finetuning/adaptation/_rank.py",
+        "suites/_language/adapters.py",
+    ):
         assert any(path.endswith(name) for path in files)
-    assert not any(path.endswith("methods/adaptation/_orthogonality.py") for path in files)  # a neighbour's
+    assert not any(path.endswith("methods/_techniques/orthogonality.py") for path in files)  # a neighbour's

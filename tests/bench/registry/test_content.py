@@ -59,14 +59,14 @@ FILES = {
                 """An area."""
                 return area_of(self.side) if is_even(2) else 0
     ''',
-    "methods/row.py": '''
+    "methods/row.py": """
         import methods._shared
 
         class Row:
             def build(self):
                 from ._shared import line
                 return line() + methods._shared.LENGTH
-    ''',
+    """,
 }
 
 
@@ -75,13 +75,10 @@ def written(root: Path, changes: dict[str, tuple[str, str]] | None = None, files
     for name, text in files.items():
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        indent = " " * 8
-        lines = [line.removeprefix(indent) for line in text.strip("\n").splitlines()]
-        text = "\n".join(lines) + "\n"
-        for old, new in [(changes or {}).get(name, ("", ""))]:
-            assert old in text
-            text = text.replace(old, new) if old else text
-        path.write_text(text)
+        plain = "".join(f"{line.removeprefix(' ' * 8)}\n" for line in text.strip("\n").splitlines())
+        old, new = (changes or {}).get(name, ("", ""))
+        assert old in plain
+        path.write_text(plain.replace(old, new) if old else plain)
     for package in {path.parent for path in root.rglob("*.py")}:
         for folder in [package, *package.parents]:
             if folder == root:
@@ -200,7 +197,9 @@ def test_two_helpers_of_one_name_are_told_apart(tmp_path: Path) -> None:
     """,
     }
     one = written(tmp_path / "one", files=files).of(("methods.m", "build"))
-    swapped = files | {"methods/m.py": files["methods/m.py"].replace("_a.unmet(), _b.unmet()", "_b.unmet(), _a.unmet()")}
+    swapped = files | {
+        "methods/m.py": files["methods/m.py"].replace("_a.unmet(), _b.unmet()", "_b.unmet(), _a.unmet()")
+    }
     assert written(tmp_path / "two", files=swapped).of(("methods.m", "build")).hash != one.hash
 
 

@@ -85,9 +85,9 @@ def test_what_is_touched_follows_helpers_and_suites(toy_registry: Registry) -> N
     def slugs(*files: str) -> list[str]:
         return check.touched(toy_registry, Changes(ROOT, "HEAD", files))
 
-    assert slugs("methods/quantisation/int8_weight_only.py") == ["int8-weight-only"]
-    assert {"skr", "gmres"} <= set(slugs("methods/krylov/_gcro_dr.py"))
-    assert "finercut" not in slugs("methods/krylov/_gcro_dr.py")
+    assert slugs("methods/lm_compression/quantisation/int8_weight_only.py") == ["int8-weight-only"]
+    assert {"skr", "gmres"} <= set(slugs("methods/_techniques/gcro_dr.py"))
+    assert "finercut" not in slugs("methods/_techniques/gcro_dr.py")
     touched = slugs("suites/operator_data/suite.toml")
     assert touched[0] == "operator-data"
     assert {"gmres", "skr", "gcrot", "recycling"} == set(touched[1:])

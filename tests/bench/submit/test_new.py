@@ -17,9 +17,9 @@ REGISTRY = load()
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
     """The skeleton of a checkout: enough to write into."""
-    for folder in ("methods/layer_dropping", "suites"):
+    for folder in ("methods/lm_compression/layer_dropping", "suites"):
         (tmp_path / folder).mkdir(parents=True)
-    for file in ("methods/layer_dropping/__init__.py", "pyproject.toml"):
+    for file in ("methods/lm_compression/layer_dropping/__init__.py", "pyproject.toml"):
         (tmp_path / file).touch()
     return tmp_path
 
@@ -42,7 +42,7 @@ def lint(folder: Path) -> subprocess.CompletedProcess[str]:
 def test_a_method_is_one_file(checkout: Path) -> None:
     before = files_below(checkout)
     new_method(REGISTRY, "keep-ends", suite="lm-compression", family="layer-dropping", root=checkout)
-    assert files_below(checkout) - before == {"methods/layer_dropping/keep_ends.py"}
+    assert files_below(checkout) - before == {"methods/lm_compression/layer_dropping/keep_ends.py"}
 
 
 def test_a_new_family_is_a_package(checkout: Path) -> None:
@@ -91,7 +91,7 @@ def test_an_unknown_suite_names_the_nearest(checkout: Path) -> None:
 
 
 def test_nothing_is_written_over(checkout: Path) -> None:
-    precious = checkout / "methods/layer_dropping/keep_ends.py"
+    precious = checkout / "methods/lm_compression/layer_dropping/keep_ends.py"
     precious.write_text("precious")
     with pytest.raises(CannotCreate, match="exists already"):
         new_method(REGISTRY, "keep.ends", suite="lm-compression", family="layer-dropping", root=checkout)

@@ -16,11 +16,11 @@ def touched(*files: str) -> dict[str, list[str]]:
 
 
 def test_a_methods_own_file_touches_it_alone() -> None:
-    assert touched("methods/layer_dropping/finercut.py") == {"lm-compression": ["dense", "finercut"]}
+    assert touched("methods/lm_compression/layer_dropping/finercut.py") == {"lm-compression": ["dense", "finercut"]}
 
 
 def test_a_helper_touches_its_family_and_no_other() -> None:
-    (slugs,) = touched("methods/layer_dropping/_sublayers.py").values()
+    (slugs,) = touched("methods/lm_compression/layer_dropping/_sublayers.py").values()
     assert {"finercut", "attention-drop"} <= set(slugs)
     assert "flap" not in slugs
 
@@ -32,7 +32,13 @@ def test_a_suite_touches_all_its_methods() -> None:
 
 
 @pytest.mark.parametrize(
-    "file", ["README.md", "bench/run/runner.py", "suites/operator_data/README.md", "methods/layer_dropping/README.md"]
+    "file",
+    [
+        "README.md",
+        "bench/run/runner.py",
+        "suites/operator_data/README.md",
+        "methods/lm_compression/layer_dropping/README.md",
+    ],
 )
 def test_what_no_method_is_made_of_touches_none(file: str) -> None:
     assert touched(file) == {}

@@ -1,0 +1,34 @@
+"""Control: the Pre-LN Transformer that the rewriting starts from."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from bench.contract import Card, Limits, Method
+from methods.lm_compression.equivalence._pre_ln import pre_ln_form, why_no_pre_ln_form
+from suites.lm_compression.task import CausalLMTask
+
+EXACT = "an exact rewrite: it makes the model no smaller, so no limit on the result is met"
+
+
+@dataclass(frozen=True)
+class PreLN(Method[CausalLMTask]):
+    """Hands back a Pre-LN base itself, and the Pre-LN form of one with RMSNorm: see `pre_ln_form`."""
+
+    card = Card(
+        slug="pre-ln",
+        suite="lm-compression",
+        title="Pre-LN Transformer",
+        paper="Control: the same function, written as a Pre-LN Transformer",
+        control=True,
+        notes="What Pre-RMSNorm is to be held against. The packaged base has RMSNorm, so it is first written as a "
+        "Pre-LN model: the residual stream is turned by a random rotation into the next multiple of 64 numbers (640 "
+        "for 576) and given a mean, which LayerNorm takes out again. Outputs are equal to rounding. Bytes and FLOPs "
+        "are larger than the base's, since the stream is wider and the head is a table of its own: no one should use "
+        "it but to measure what a mean costs.",
+    )
+
+    def supports(self, task: CausalLMTask, limits: Limits) -> str | None:
+        return why_no_pre_ln_form(task.model) or (EXACT if limits.result else None)
+
+    def build(self, task: CausalLMTask, limits: Limits) -> Any:
+        return pre_ln_form(task.model)

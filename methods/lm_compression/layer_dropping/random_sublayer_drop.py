@@ -1,0 +1,33 @@
+"""Control: attention and MLP sub-layers drawn at random."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from bench.contract import Card, Limits, Method
+from methods.lm_compression.layer_dropping._limits import shortest_prefix, unmet
+from methods.lm_compression.layer_dropping._sublayers import drop, sublayers
+from suites.lm_compression.task import CausalLMTask
+
+
+@dataclass(frozen=True)
+class RandomSublayerDrop(Method[CausalLMTask]):
+    """Drops attention and MLP sub-layers in an order drawn uniformly from the seed, until the limits are met."""
+
+    card = Card(
+        slug="random-sublayer-drop",
+        suite="lm-compression",
+        title="Random sub-layers",
+        paper="Control: attention and MLP sub-layers dropped at random",
+        control=True,
+        stochastic=True,
+    )
+
+    def supports(self, task: CausalLMTask, limits: Limits) -> str | None:
+        return unmet(task, limits, sublayers(task.model))
+
+    def build(self, task: CausalLMTask, limits: Limits) -> nn.Module:
+        every = sublayers(task.model)
+        order = torch.randperm(len(every), generator=torch.Generator().manual_seed(task.seed))
+        return drop(task.model, shortest_prefix(task, limits, [(every[index],) for index in order.tolist()]))

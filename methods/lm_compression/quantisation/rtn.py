@@ -1,0 +1,67 @@
+"""Control: round to nearest."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import nn
+
+from bench.contract import Card, Limits, Method
+from methods._techniques.grid import nearest
+from methods.lm_compression.quantisation._precision import (
+    GROUP,
+    block_linears,
+    borrowing_copy,
+    most_bits,
+    replace_linear,
+    round_embeddings,
+    unmet,
+)
+from suites.lm_compression.task import CausalLMTask
+
+
+@dataclass(frozen=True)
+class RTN(Method[CausalLMTask]):
+    """Every weight to the nearest level of its group's grid, without data; activations stay at 16 bits.
+
+    An operating point gets the most bits that meet it: 8 or 4 or 3 or 2 in the linear layers, and its own number in the
+    token embeddings, which are quantised too (a fifth of a small model's bytes) and stay tied to the head.
+
+    bits: fixed for all matrices, whatever the limit. group: weights of a row that share a 16-bit step and offset
+    (8 bits: a row has one step). clip: whether a group's range is drawn in to where the squared error is least.
+    """
+
+    card = Card(
+        slug="rtn",
+        suite="lm-compression",
+        title="Round to nearest",
+        paper="Control: weight-only rounding to the nearest of 4, 8, 16 or 255 levels",
+        control=True,
+        notes="The dense model is itself a dequantised 4-bit one, its channels permuted so that the old blocks of 32 "
+        "are mixed: rounding meets it unprepared, but it has been through a quantiser before. 4 and 8 bits decode by "
+        "PyTorch's CPU kernels on the packed weights; 3 and 2 bits are unfolded to 4 before each such product; prompts "
+        "widen the weights to 16 bits piece by piece. So less memory is not always less time. On other devices every "
+        "product with 2 to 4 bits widens its weights.",
+    )
+    variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "default": {},
+        **{f"w{bits}": {"bits": bits} for bits in (8, 4, 3, 2)},
+    }
+
+    bits: int | None = None
+    group: int = GROUP
+    clip: bool = True
+
+    def supports(self, task: CausalLMTask, limits: Limits) -> str | None:
+        return unmet(task, limits, self.bits, self.group)
+
+    @torch.no_grad()
+    def build(self, task: CausalLMTask, limits: Limits) -> nn.Module:
+        precision = most_bits(task, limits, self.bits, self.group)
+        candidate = borrowing_copy(task.model)
+        round_embeddings(candidate, precision.embeddings, self.group, self.clip)
+        for name in block_linears(task.model):
+            weight = task.model.get_submodule(name).weight
+            replace_linear(candidate, name, nearest(weight, precision.linears, self.group, self.clip))
+        return candidate.eval()

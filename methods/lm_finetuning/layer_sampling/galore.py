@@ -1,0 +1,61 @@
+"""Control: gradients of low rank (GaLore, Zhao et al., 2024), https://arxiv.org/abs/2403.03507."""
+
+from dataclasses import dataclass
+
+from bench.contract import Card, Limits, Method
+from methods.lm_finetuning._finetuning import ADAPTER_RATES, fine_tune, rates_for
+from methods.lm_finetuning.layer_sampling._galore import galore_bytes, projected_weights
+from methods.lm_finetuning.layer_sampling._learners import Projected, finish
+from methods.lm_finetuning.layer_sampling._memory import held_bytes, most_within, unmet
+from suites.lm_finetuning.candidate import Tuned
+from suites.lm_finetuning.task import FineTuningTask
+
+
+@dataclass(frozen=True)
+class GaLore(Method[FineTuningTask]):
+    """All matrices of the blocks train, each with AdamW in the leading singular directions of its gradient.
+
+    rank: directions, at most (256 is the paper's for a model of this size, 130M); halved until the limit on training
+    memory is met. gap: steps between two searches for directions; the paper has 200 of tens of thousands, here 20, so
+    that the 40 steps of the operating points see more than one set. scale: of the steps, times the learning rate
+    (the paper's alpha in pre-training). rate, rates: see `rates_for`; times `scale` they are the usual
+    ones for weights.
+    """
+
+    card = Card(
+        slug="galore",
+        suite="lm-finetuning",
+        title="GaLore",
+        paper="Control: Zhao et al., 2024. GaLore: Memory-Efficient LLM Training by Gradient Low-Rank Projection",
+        url="https://arxiv.org/abs/2403.03507",
+        control=True,
+        stochastic=True,
+        notes="Only matrices of the blocks train; the paper's scripts train embeddings and norms too, with plain "
+        "AdamW: in a model of 135M parameters the embedding alone would take what the projection saves. Without the "
+        "paper's update layer by layer during the backward pass and without 8-bit moments: gradients of all layers "
+        "are alive at once, as for every method here. AdamW's epsilon is PyTorch's (1e-8, after the bias correction), "
+        "where galore_torch has 1e-6 before it, which damps small gradients. Directions come from the eigenvectors of "
+        "the gradient's Gram matrix in place of an SVD. The search for directions falls on every 20th step: the time "
+        "of a training step is that of the others, that of the build has both.",
+    )
+
+    rank: int = 256
+    gap: int = 20
+    scale: float = 0.25
+    rate: float = 1e-3
+    rates: tuple[float, ...] = ADAPTER_RATES
+
+    def supports(self, task: FineTuningTask, limits: Limits) -> str | None:
+        return unmet(task, limits, lambda: self._rank_within(task, limits))
+
+    def build(self, task: FineTuningTask, limits: Limits) -> Tuned:
+        rank = self._rank_within(task, limits)
+        return fine_tune(
+            task, lambda: Projected(task.copied(), rank, self.scale, self.gap), rates_for(task, self), finish
+        )
+
+    def _rank_within(self, task: FineTuningTask, limits: Limits) -> int:
+        def held(rank: int) -> float:
+            return held_bytes(task.model, projected_weights(task.model), lambda weight: galore_bytes(weight, rank))
+
+        return most_within(task, limits, self.rank, held, lambda rank: rank // 2)

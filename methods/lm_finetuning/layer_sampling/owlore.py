@@ -1,0 +1,125 @@
+"""OwLore: outlier-weighed layerwise sampled low-rank projection (Li et al., 2024), https://arxiv.org/abs/2405.18380."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from bench.contract import Card, Claim, Limits, Method
+from methods._techniques.sampling import inclusion
+from methods.lm_finetuning._finetuning import fine_tune, rates_for
+from methods.lm_finetuning.layer_sampling._galore import galore_bytes, projected_weights
+from methods.lm_finetuning.layer_sampling._learners import ProjectedBlocks, finish
+from methods.lm_finetuning.layer_sampling._memory import adam_bytes, held_bytes, most_within, sampled, unmet
+from methods.lm_finetuning.layer_sampling._outliers import outlier_shares
+from suites.lm_finetuning.candidate import Tuned
+from suites.lm_finetuning.task import FineTuningTask
+
+
+@dataclass(frozen=True)
+class OwLore(Method[FineTuningTask]):
+    """Blocks with more outliers train more often, a few at a time, their matrices by projected gradients.
+
+    A block's score is the share of its weights that stand out: magnitude times norm of the input more than `outlier`
+    times the block's mean. Every `period` steps `blocks` of them are drawn, each with a probability in proportion to
+    its score. Embedding, head and norms train with plain AdamW, embedding and head all the time.
+
+    by_outliers: False draws all blocks alike. outlier: 13, from the public code. blocks: gamma, 5 of 32 in the
+    paper, fewer where the limit on training memory says so.
+    period: steps between two draws; the paper's 50 would be one draw in the 40 steps of the operating points, 5 makes
+    eight. rank: directions (the public code's; more than a third of this model's width, a sixteenth of the paper's).
+    gap: steps of a block between two searches for directions; the public code's, longer than a period, so that
+    the directions are found when a block is drawn. rate, rates: see `rates_for`.
+    """
+
+    card = Card(
+        slug="owlore",
+        suite="lm-finetuning",
+        title="OwLore",
+        paper="Li et al., 2024. OwLore: Outlier-weighed Layerwise Sampled Low-Rank Projection for LLM Fine-tuning",
+        url="https://arxiv.org/abs/2405.18380",
+        stochastic=True,
+        claims=(
+            Claim(
+                text="Learns more than full fine-tuning",
+                source="abstract: consistently outperforms baseline approaches, including full fine-tuning",
+                metric="accuracy",
+                versus="full-fine-tuning",
+                paper_value="up to 1.1 % more accuracy on commonsense reasoning, 3 % on MMLU",
+            ),
+            Claim(
+                text="Learns more than drawing all blocks alike and training them whole",
+                source="abstract: outperforms baseline approaches; LISA is the one that it extends",
+                metric="accuracy",
+                versus="lisa",
+            ),
+            Claim(
+                text="Learns more than projected gradients in all blocks",
+                source="abstract: outperforms baseline approaches; GaLore is the projection that it uses",
+                metric="accuracy",
+                versus="galore",
+            ),
+            Claim(
+                text="Blocks with more outliers are worth training more often",
+                source="abstract: assigns higher sampling probabilities to layers with more outliers",
+                metric="accuracy",
+                versus="owlore:uniform",
+            ),
+            Claim(
+                text="Needs less training memory than projected gradients in all blocks",
+                source="abstract: more memory efficient, LLaMa2-7B in 21 GB",
+                metric="training_memory_ratio",
+                versus="galore",
+            ),
+        ),
+        notes="The public code reads its scores from a file made beforehand, whose values and name fit OWL's shares "
+        "(weights times input norms, threshold 13); ours are computed so, from the first eighth of the training "
+        "examples. The public code draws the blocks one after another without putting back, which favours the others "
+        "over the first more than their scores say; ours are drawn systematically, so that each block is in with "
+        "exactly gamma times its share of the scores. Optimizer state and directions of a block go when it falls "
+        "asleep. AdamW's epsilon is PyTorch's (1e-8, after the bias correction), where galore_torch has 1e-6 before "
+        "it, which damps small gradients. Directions come from the eigenvectors of the gradient's Gram matrix in "
+        "place of an SVD. Where no weight stands out all blocks are drawn alike. Measured at the embedded scale: "
+        "right answers as of LoRA and of full fine-tuning, within noise, with less memory than GaLore; drawing by "
+        "outliers is not told apart from drawing all alike.",
+    )
+    variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {"default": {}, "uniform": {"by_outliers": False}}
+
+    by_outliers: bool = True
+    outlier: float = 13.0
+    blocks: int = 5
+    period: int = 5
+    rank: int = 256
+    gap: int = 100
+    rate: float = 9e-4
+    rates: tuple[float, ...] = (3e-5, 1e-4, 3e-4)
+
+    def supports(self, task: FineTuningTask, limits: Limits) -> str | None:
+        return unmet(task, limits, lambda: self._at_a_time(task, limits))
+
+    def build(self, task: FineTuningTask, limits: Limits) -> Tuned:
+        chances = inclusion(self.scores(task), self._at_a_time(task, limits))
+
+        def start() -> ProjectedBlocks:
+            return ProjectedBlocks(task.copied(), chances, self.period, task.seed, rank=self.rank, gap=self.gap)
+
+        return fine_tune(task, start, rates_for(task, self), finish)
+
+    def scores(self, task: FineTuningTask) -> Tensor:
+        """What the blocks are drawn by, (blocks,)."""
+        if not self.by_outliers:
+            return torch.ones(len(task.model.get_decoder().layers))
+        return outlier_shares(task.copied(), task.searching(), self.outlier)
+
+    def _at_a_time(self, task: FineTuningTask, limits: Limits) -> int:
+        matrices = set(map(id, projected_weights(task.model)))
+
+        def state(weight: Tensor) -> float:
+            return galore_bytes(weight, self.rank) if id(weight) in matrices else adam_bytes(weight)
+
+        def held(blocks: int) -> float:
+            return held_bytes(task.model, sampled(task.model, blocks), state)
+
+        return most_within(task, limits, self.blocks, held, lambda blocks: blocks - 1)

@@ -1,0 +1,165 @@
+"""Voters on one base: adapters that are switched on in turn, and an answer that is their mean."""
+
+import copy
+import itertools
+import random
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from peft import LoraConfig, PeftModel
+from peft.tuners.lora import LoraLayer
+from torch import Tensor, nn
+from transformers.cache_utils import DynamicCache
+from transformers.modeling_outputs import CausalLMOutputWithPast
+
+from suites._training.training import Learner, answer_loss
+from suites.lm_finetuning.batches import Batch
+
+
+class Voters(nn.Module):
+    """A language model whose next-token probabilities are the mean of its voters'. Called as the base is; its logits
+    are the logarithm of that mean.
+
+    A part is a LoRA (Hu et al., 2021; by peft) of some layers. A voter is the base with some parts switched on: `votes`
+    lists the parts of each. Without voters the base answers. The base's weights are there once.
+    most: voters that there can be; the KV cache has the layers of so many.
+    """
+
+    def __init__(self, base: Any, *, rank: int, alpha: float, most: int) -> None:
+        super().__init__()
+        self.rank, self.alpha = rank, alpha
+        self.base = base.requires_grad_(False)
+        self.votes: list[tuple[str, ...]] = []
+        self.blocks = len(base.get_decoder().layers)
+        self.config = copy.deepcopy(base.config)
+        self.config.num_hidden_layers = self.blocks * most
+        if getattr(self.config, "layer_types", None):
+            self.config.layer_types = list(self.config.layer_types) * most
+        self._peft: list[PeftModel] = []  # in a list, so that the base is no submodule twice
+
+    def add(self, part: str, layers: Sequence[str], seed: int) -> None:
+        """A new part on these layers, an update of zero; its random matrices are drawn from the seed and its name."""
+        config = LoraConfig(r=self.rank, lora_alpha=self.alpha, target_modules=list(layers))
+        with torch.random.fork_rng():
+            torch.manual_seed(random.Random(f"{part} {seed}").getrandbits(48))
+            if self._peft:
+                self._peft[0].add_adapter(part, config)
+            else:
+                self._peft.append(PeftModel(self.base, config, adapter_name=part))
+        self.switch(())
+
+    def weights(self, part: str) -> dict[str, nn.Parameter]:
+        """The matrices A (rank, inputs) and B (outputs, rank) of a part, by layer."""
+        found = {}
+        for name, layer in self.base.named_modules():
+            if isinstance(layer, LoraLayer) and part in layer.lora_A:
+                found[f"{name}.a"], found[f"{name}.b"] = layer.lora_A[part].weight, layer.lora_B[part].weight
+        return found
+
+    def state(self, part: str) -> list[Tensor]:
+        """A copy of a part's matrices."""
+        return [weight.detach().clone() for weight in self.weights(part).values()]
+
+    @torch.no_grad()
+    def restore(self, part: str, state: Sequence[Tensor]) -> None:
+        """Give a part these matrices."""
+        for weight, kept in zip(self.weights(part).values(), state, strict=True):
+            weight.copy_(kept)
+
+    @torch.no_grad()
+    def erase(self, part: str) -> None:
+        """Leave nothing of what a part has learned."""
+        for weight in self.weights(part).values():
+            weight.zero_()
+
+    def switch(self, parts: Sequence[str], trained: str | None = None) -> None:
+        """Switch these parts on and all others off; only those of `trained` have gradients."""
+        self._peft[0].base_model.set_adapter(list(parts), inference_mode=True)
+        for weight in self.weights(trained).values() if trained else ():
+            weight.requires_grad_(True)
+
+    def shipped(self) -> dict[str, Tensor]:
+        """The parts of all voters."""
+        parts = dict.fromkeys(part for vote in self.votes for part in vote)
+        return {f"{part}.{name}": w.detach() for part in parts for name, w in self.weights(part).items()}
+
+    def forward(self, input_ids: Tensor, **call: Any) -> CausalLMOutputWithPast:
+        cache = call.pop("past_key_values", None)
+        if call.get("use_cache") and cache is None:
+            cache = DynamicCache(config=self.config)
+        found = []
+        votes: list[tuple[str, ...]] = self.votes or [()]
+        for number, parts in enumerate(votes):
+            self.switch(parts)
+            found.append(self.base(input_ids=input_ids, past_key_values=self._part_of(cache, number), **call).logits)
+        if len(found) == 1:
+            return CausalLMOutputWithPast(logits=found[0], past_key_values=cache)
+        log_probs = torch.stack([logits.float().log_softmax(-1) for logits in found])
+        mean = torch.logsumexp(log_probs, 0) - torch.tensor(float(len(found))).log()
+        return CausalLMOutputWithPast(logits=mean.to(found[0].dtype), past_key_values=cache)
+
+    def _part_of(self, cache: Any, number: int) -> Any:
+        """A voter's own layers of the cache; what is added to them stays there."""
+        if cache is None:
+            return None
+        own = copy.copy(cache)
+        own.layers = cache.layers[number * self.blocks : (number + 1) * self.blocks]
+        return own
+
+
+class PartLearner(Learner):
+    """The last of these parts learns, while they all are switched on."""
+
+    def __init__(self, voters: Voters, parts: Sequence[str]) -> None:
+        super().__init__(voters.base)
+        self.voters, self.parts = voters, tuple(parts)
+        self.switch()
+
+    def switch(self) -> None:
+        self.voters.switch(self.parts, trained=self.parts[-1])
+
+    def trained(self) -> list[nn.Parameter]:
+        return list(self.voters.weights(self.parts[-1]).values())
+
+    def loss(self, batch: Batch) -> Tensor:
+        self.switch()
+        return answer_loss(self.model, batch)
+
+
+def split(indices: Sequence[int], shards: int, slices: int) -> list[list[list[int]]]:
+    """The indices of each slice of each shard, sizes as equal as can be, in their order."""
+    return [_cut(shard, slices) for shard in _cut(indices, shards)]
+
+
+def _cut(indices: Sequence[int], parts: int) -> list[list[int]]:
+    edges = [round(len(indices) * part / parts) for part in range(parts + 1)]
+    return [list(indices[low:high]) for low, high in itertools.pairwise(edges)]
+
+
+def place(partition: Sequence[Sequence[Sequence[int]]], index: int) -> tuple[int, int] | None:
+    """(shard, slice) that holds an index, or None."""
+    for shard, slices in enumerate(partition):
+        for number, held in enumerate(slices):
+            if index in held:
+                return shard, number
+    return None
+
+
+def layer_groups(layers: Sequence[str], blocks: int, groups: int) -> list[list[str]]:
+    """The layers (names with the number of their block) of each group of neighbouring blocks, from the top down."""
+    chosen = []
+    for numbers in _cut(range(blocks)[::-1], groups):
+        marks = tuple(f".{number}." for number in numbers)
+        chosen.append([name for name in layers if any(mark in name for mark in marks)])
+    return chosen
+
+
+def prefix_within(lengths: Sequence[int], allowed: int, times: int) -> int:
+    """How many of the first examples, of these lengths in tokens, can be trained on so many times."""
+    seen = 0
+    for count, length in enumerate(lengths):
+        seen += length
+        if seen * times > allowed:
+            return count
+    return len(lengths)

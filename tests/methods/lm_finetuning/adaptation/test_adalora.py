@@ -1,0 +1,47 @@
+"""AdaLoRA: ends on its budget, whatever the schedule was."""
+
+from typing import Any
+
+import pytest
+import torch
+
+from methods._techniques.orthogonality import distance_from_orthonormal
+from methods.lm_finetuning.adaptation._rank import shipped_parameters, with_singular_values
+from methods.lm_finetuning.adaptation.adalora import AdaLoRA
+from suites._language.adapters import decoder_linears
+from suites.lm_finetuning.task import FineTuningTask
+from tests.methods.lm_finetuning.finetuning_toys import toy_task
+
+
+def shipped(method: AdaLoRA, task: FineTuningTask) -> tuple[Any, int]:
+    tuned = method.build(task, task.limits)
+    return tuned, sum(tensor.numel() for tensor in tuned.state_dict().values())
+
+
+@pytest.mark.parametrize("tokens", [150, 2000])
+def test_no_more_is_kept_than_a_lora_of_the_average_rank_has(tokens: int) -> None:
+    """Even of a training of one step, or where ranks gather in wide layers."""
+    task = toy_task(tokens=tokens)
+    tuned, count = shipped(AdaLoRA(rank=4, rate=1e-2), task)
+    most = shipped_parameters(task, decoder_linears(task.model), 4, with_singular_values)
+    assert 0.9 * most < count <= most
+    ranks = {name: tensor.shape[1] for name, tensor in tuned.shipped.items() if name.endswith(".b")}
+    assert max(ranks.values()) <= 6
+    if tokens > 1000:
+        assert len(set(ranks.values())) > 1  # allotted, not the same everywhere
+
+
+def test_the_kept_triplets_are_all_that_was_merged() -> None:
+    task = toy_task(tokens=1000)
+    method = AdaLoRA(rank=4, rate=1e-2)
+    tuned, _ = shipped(method, task)
+    for name in decoder_linears(task.model):
+        a, e, b = (tuned.shipped[f"{name}.{part}"] for part in "aeb")
+        added = tuned.model.get_submodule(name).weight - task.model.get_submodule(name).weight
+        assert torch.allclose(added, method.alpha_over_rank * b @ (a * e), atol=1e-5)
+
+
+def test_the_penalty_is_zero_of_orthonormal_factors_alone() -> None:
+    q, _ = torch.linalg.qr(torch.randn(8, 3, generator=torch.Generator().manual_seed(0)))
+    assert float(distance_from_orthonormal([(q.T, q)])) == pytest.approx(0, abs=1e-5)
+    assert float(distance_from_orthonormal([(2 * q.T, q)])) == pytest.approx(0.5 * 3 * 3**0.5, rel=1e-4)

@@ -1,0 +1,62 @@
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor
+
+from methods.lm_finetuning.merging.ties import TIES, change, elected_mean, least_kept
+from suites.lm_finetuning.lora import merged, updates
+from suites.lm_finetuning.task import FineTuningTask
+from tests.methods.lm_finetuning.finetuning_toys import random_lora
+
+MakeTask = Callable[..., FineTuningTask]
+
+
+def rows(*values: list[float]) -> list[Tensor]:
+    return [torch.tensor([each]) for each in values]
+
+
+def test_a_toy_by_hand() -> None:
+    changes = rows([4.0, -3.0, 1.0, 0.2], [2.0, 5.0, -3.0, 0.1], [-1.0, 4.0, 2.0, 0.3])
+    # half of each task's four changes are kept: 4 -3 0 0 / 0 5 -3 0 / 0 4 2 0
+    floors = [least_kept([each], 0.5) for each in changes]
+    assert floors == [3.0, 3.0, 2.0]
+    # signs of the sums: + (4), + (6), - (-1), none; means over those that have the sign
+    assert elected_mean(changes, floors).tolist() == [[4.0, 4.5, -3.0, 0.0]]
+
+
+def test_trimming_is_over_the_whole_model() -> None:
+    changes = rows([0.1, 0.2, 0.3], [10.0, 20.0, 30.0])
+    assert least_kept(changes, 0.5) == 10.0
+    assert least_kept(changes, 1.0) == pytest.approx(0.1)
+
+
+def test_equal_loras_without_trimming_are_the_lora(merge_task: MakeTask) -> None:
+    task = merge_task()
+    lora = random_lora(task.model, 4, 9)
+    task.given = {"one": lora, "two": lora}
+    found = TIES(density=1.0).build(task, task.limits)
+    wanted = merged(task.model, updates(lora))
+    for name, weight in wanted.named_parameters():
+        assert torch.allclose(found.model.get_parameter(name), weight, atol=1e-6), name
+
+
+def test_the_density_is_of_each_tasks_changes(merge_task: MakeTask) -> None:
+    task = merge_task()
+    task.given = {"one": random_lora(task.model, 4, 9)}
+    found = TIES(density=0.2).build(task, task.limits)
+    layers = list(task.given["one"].a)
+    moved = [found.model.get_submodule(n).weight != task.model.get_submodule(n).weight for n in layers]
+    total = sum(each.numel() for each in moved)
+    assert sum(int(each.sum()) for each in moved) == pytest.approx(0.2 * total, rel=1e-3)
+    kept = torch.cat([change(task.given["one"], n)[m].abs() for n, m in zip(layers, moved, strict=True)])
+    cut = torch.cat([change(task.given["one"], n)[~m].abs() for n, m in zip(layers, moved, strict=True)])
+    assert kept.min() > cut.max() - 1e-6
+    assert set(found.shipped) == {f"{name}.weight" for name in layers}
+
+
+def test_only_the_track_is_supported(merge_task: MakeTask) -> None:
+    task = merge_task()
+    assert TIES().supports(task, task.limits) is None
+    task.track = "adapt"
+    assert TIES().supports(task, task.limits)
