@@ -8,6 +8,7 @@ from torch import nn
 from torch.profiler import ProfilerActivity, profile
 
 from bench.measure.flops import count_flops
+from methods._techniques import packed
 from methods._techniques.grid import SHRINKS, Grid, Quantised, better_rows, fit, nearest
 from methods._techniques.packed import KERNEL_INPUTS, PackedEmbedding, PackedLinear, blank, kernel_block, pack, unpack
 
