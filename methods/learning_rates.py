@@ -20,12 +20,12 @@ from statistics import fmean
 from typing import Any
 
 import torch
+from bench.contract.registry import configured, load
+from bench.run.worker import Scale
 from torch import Tensor
 
 from bench.contract import Limits
-from bench.contract.registry import configured, load
 from bench.run.bfloat16 import widen_products
-from bench.run.worker import Scale
 from methods.lm_compression._recovery import BATCH, LENGTH, next_token_loss
 from suites._training.training import Learner, validation_loss
 from suites.lm_compression.task import CausalLMTask

@@ -1,4 +1,4 @@
-"""Shared fixtures. The toy plugin is found by its entry points, in this process and in the runner's workers."""
+"""Shared fixtures. The toy plug-in is found by its entry points, in this process and in the parties of a run."""
 
 import os
 import signal
@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from bench.contract import registry as registry_module
-from bench.contract.registry import Registry
+from bench.registry import Registry, open_registry
 
 # As in a run: `datasets` reads this when it is imported, and would tell its makers what is loaded.
 os.environ |= {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
@@ -28,9 +27,9 @@ def toy_registry(monkeypatch: pytest.MonkeyPatch) -> Iterator[Registry]:
     """The registry with the toy suite and its methods, here and in child processes."""
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, [str(TOY), os.environ.get("PYTHONPATH")])))
     monkeypatch.syspath_prepend(str(TOY))
-    registry_module.load.cache_clear()
-    yield registry_module.load()
-    registry_module.load.cache_clear()
+    open_registry.cache_clear()
+    yield open_registry()
+    open_registry.cache_clear()
     for name in [name for name in sys.modules if name.startswith("effbench_toy")]:
         del sys.modules[name]
 

@@ -5,11 +5,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from bench.analyse.compare import MARGIN, change_from_baseline, improvement
+from bench.analyse.compare import MARGIN, Improvement, change_from_baseline, improvement
+from bench.analyse.problems import problem_at, same_problem
 from bench.analyse.rows import Row
 from bench.analyse.summary import lookup, row_costs, row_quality
-from bench.contract import Card, Claim, Metric, SuiteInfo
-from bench.measure.statistics import Estimate
+from bench.contract import Card, Claim
+from bench.registry import SuiteInfo
+from bench.registry.metrics import Metric
 
 Outcome = Literal["holds", "does not hold", "unsure", "not measured"]
 
@@ -25,7 +27,7 @@ class ClaimCheck:
     row: Row
     versus: str
     outcome: Outcome
-    improvement: Estimate | None
+    improvement: Improvement | None
     reason: str = ""
     opponent: Row | None = None
 
@@ -35,7 +37,7 @@ def check_claims(card: Card, rows: Sequence[Row], info: SuiteInfo) -> list[Claim
 
     A variant that one of the claims is held against is there as a control: no claim is about it that does not name it.
     """
-    mine = [row for row in rows if row.method == card.slug and row.board.suite == card.suite]
+    mine = [row for row in rows if row.method == card.slug and row.board.suite == info.slug]
     controls = {claim.versus for claim in card.claims}
     return [
         check_claim(claim, row, rows, info)
@@ -52,11 +54,12 @@ def check_claim(claim: Claim, row: Row, rows: Sequence[Row], info: SuiteInfo) ->
     the strongest. "better" holds if the whole interval of the improvement is above zero and fails if none of it is;
     "same" holds if it is surely not worse than by MARGIN and fails if it is surely worse than that.
     """
-    versus = claim.versus or info.baseline
-    metric = info.scores.get(claim.metric) or info.costs.get(claim.metric) or Metric(claim.metric, claim.metric)
+    problem = problem_at(info, row.board.point)
+    versus = claim.versus or problem.baseline
+    metric = problem.metrics.get(claim.metric) or Metric(claim.metric, claim.metric)
     if not row.ok:
         return ClaimCheck(claim, row, versus, "not measured", None, f"{row.status}: {row.failed[-1].reason or ''}")
-    if versus == info.baseline and claim.metric.endswith("ratio"):
+    if versus == problem.baseline and claim.metric.endswith("ratio"):
         change = change_from_baseline(row, metric)
         reason = "" if change else f"no comparable {claim.metric} was measured"
         return ClaimCheck(claim, row, versus, _outcome(claim, change), change, reason)
@@ -68,7 +71,7 @@ def check_claim(claim: Claim, row: Row, rows: Sequence[Row], info: SuiteInfo) ->
     return ClaimCheck(claim, row, opponent.name, _outcome(claim, change), change, reason, opponent)
 
 
-def _outcome(claim: Claim, change: Estimate | None) -> Outcome:
+def _outcome(claim: Claim, change: Improvement | None) -> Outcome:
     if change is None:
         return "not measured"
     if claim.relation == "better":
@@ -79,20 +82,16 @@ def _outcome(claim: Claim, change: Estimate | None) -> Outcome:
 def _opponents(row: Row, rows: Sequence[Row], versus: str, info: SuiteInfo) -> list[Row]:
     """Successful rows of `versus`, a slug or slug:variant (slug:default for that alone), on the row's board.
 
-    The baseline is within few budgets; where it has no result it is taken from another point with the same settings,
-    that is, the same problem under another budget.
+    The baseline is within few budgets; where it has no result it is taken from another point of the same problem.
     """
     theirs = [other for other in rows if versus in _names(other) and other is not row and other.ok]
     here = _alike(row, [other for other in theirs if other.board == row.board])
-    if here or versus != info.baseline or row.board.point not in info.points:
+    if here or row.board.point not in info.points or versus != info.problem_of(row.board.point).baseline:
         return here
-    settings = info.points[row.board.point].settings
     return [
         other
         for other in theirs
-        if other.board.point in info.points
-        and info.points[other.board.point].settings == settings
-        and _elsewhere(other) == _elsewhere(row)
+        if same_problem(info, row.board.point, other.board.point) and _elsewhere(other) == _elsewhere(row)
     ]
 
 

@@ -7,15 +7,7 @@ import numpy as np
 from bench.analyse.compare import MARGIN
 from bench.analyse.pairs import pairwise
 from bench.analyse.rows import Row
-from bench.analyse.summary import lookup, row_costs, row_quality
-from bench.contract import Metric
-
-
-def control_band(controls: Sequence[Row], metric: Metric) -> tuple[float, float] | None:
-    """Smallest and largest value of the metric among the controls of one board; None without any."""
-    found = [lookup(row_quality(row), row_costs(row), metric.name).value for row in controls if row.ok]
-    values = [value for value in found if value is not None]
-    return (min(values), max(values)) if values else None
+from bench.registry.metrics import Metric
 
 
 def unbeaten(

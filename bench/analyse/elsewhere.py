@@ -4,8 +4,9 @@ rounding, which moves a score about as much as another seed does. What is timed 
 from collections.abc import Collection, Sequence
 from typing import Protocol, TypeVar
 
-from bench.contract import SuiteInfo
+from bench.analyse.problems import problem_at
 from bench.record.schema import Record
+from bench.registry import SuiteInfo
 
 
 class Run(Protocol):
@@ -30,10 +31,10 @@ def seeds_elsewhere(points: Collection[str], own: Sequence[Run], others: Sequenc
     """The newest successful run on other hardware of every seed that was not run here, at these points.
 
     own, others: runs of one suite, version, scale and base, on this hardware and on others, oldest first. Nothing is
-    taken for a point whose clock decides how much is done (`clock` in its settings): its scores are a machine's.
+    taken for a point whose clock decides how much is done (`clock`): its scores are a machine's.
     """
     here = {_seed(run) for run in own}
-    open_points = {name for name in points if name in info.points and not info.points[name].settings.get("clock")}
+    open_points = {name for name in points if name in info.points and not info.points[name].clock}
     found = {
         _seed(run): run for run in others if run.status == "ok" and run.point in open_points and _seed(run) not in here
     }
@@ -51,10 +52,11 @@ def scores_alone(record: Record, hardware: str, info: SuiteInfo) -> Record:
 
     Its environment still names the hardware that it ran on (`Row.elsewhere` goes by that).
     """
+    scores = problem_at(info, record.point).scores
     return record.model_copy(
         update={
             "hardware": hardware,
-            "quality": {name: samples for name, samples in record.quality.items() if name in info.scores},
+            "quality": {name: samples for name, samples in record.quality.items() if name in scores},
             "timings": {},
             "throughput": {},
             "energy": {},

@@ -1,4 +1,4 @@
-"""Every row of a board against every other by one metric: what `improvement` says of each pair, for all at once."""
+"""Every row of a board against every other by one metric, for all pairs at once."""
 
 import math
 from collections.abc import Sequence
@@ -11,9 +11,9 @@ from scipy import stats
 
 from bench.analyse.rows import Row, common_seeds
 from bench.analyse.summary import Cost, row_costs
-from bench.contract import Metric
 from bench.measure.statistics import CONFIDENCE, MIN_SEEDS
 from bench.record.schema import Samples
+from bench.registry.metrics import Metric
 
 Matrix = NDArray[np.float64]
 _Z = float(stats.norm.ppf(0.5 + CONFIDENCE / 2))
@@ -35,9 +35,18 @@ class Pairs:
         """Which pairs can be compared. The value may be not-a-number there, the interval never is."""
         return ~np.isnan(self.low)
 
+    def turned(self, metric: Metric) -> "Pairs":
+        """Differences as improvements: of what is better when it is less, the other way round."""
+        return self if metric.better == "higher" else Pairs(-self.value, -self.high, -self.low)
+
 
 def pairwise(rows: Sequence[Row], metric: Metric) -> Pairs:
-    """Compare all rows (of one board) with each other by a score, item by item, or by a cost."""
+    """Compare all rows (of one board) with each other by a score, or by a cost.
+
+    Scores are compared item by item over the same data, and seed by seed over the seeds that both rows have, if these
+    are enough (`common_seeds`). Times are compared by their ratios to the baseline where both have them, since those
+    were measured next to it. A figure is exact: its interval has no width.
+    """
     n = len(rows)
     pairs = Pairs(*(np.full((n, n), np.nan) for _ in range(3)))
     scored = [i for i, row in enumerate(rows) if any(metric.name in record.quality for record in row.ok)]
@@ -51,9 +60,7 @@ def pairwise(rows: Sequence[Row], metric: Metric) -> Pairs:
                 groups.setdefault((found.aggregate, found.table.shape[1]), []).append((i, found))
         for (aggregate, items), group in groups.items():
             _compare_scores([score for _, score in group], aggregate, items, [i for i, _ in group], pairs)
-    if metric.better == "lower":
-        return Pairs(-pairs.value, -pairs.high, -pairs.low)
-    return pairs
+    return pairs.turned(metric)
 
 
 @dataclass(frozen=True)
@@ -200,7 +207,7 @@ def _compare_costs(rows: Sequence[Row], name: str, at: Sequence[int], pairs: Pai
     if not at:
         return
     found = [row_costs(row) for row in rows]
-    result = _changes([costs.get(name) for costs in found])
+    result = changes([costs.get(name) for costs in found])
     timed = name.removesuffix(".per_second")
     for other, inverse in ((f"{timed}.ratio", True), (f"{name}.ratio", False)):
         if inverse and timed == name:
@@ -209,15 +216,24 @@ def _compare_costs(rows: Sequence[Row], name: str, at: Sequence[int], pairs: Pai
         both = np.array([cost is not None for cost in ratios])
         both = both[:, None] & both[None, :]
         if both.any():
-            preferred = _changes(ratios)  # throughput is the inverse of time
-            preferred = tuple(part.T for part in preferred) if inverse else preferred
-            result = tuple(np.where(both, new, old) for new, old in zip(preferred, result, strict=True))
+            preferred = changes(ratios)
+            if inverse:  # throughput is the inverse of time
+                preferred = Pairs(preferred.value.T, preferred.low.T, preferred.high.T)
+            result = Pairs(
+                np.where(both, preferred.value, result.value),
+                np.where(both, preferred.low, result.low),
+                np.where(both, preferred.high, result.high),
+            )
     index = np.ix_(at, at)
-    pairs.value[index], pairs.low[index], pairs.high[index] = result
+    pairs.value[index], pairs.low[index], pairs.high[index] = result.value, result.low, result.high
 
 
-def _changes(costs: Sequence[Cost | None]) -> tuple[Matrix, ...]:
-    """What `bench.analyse.compare.cost_change` says of each pair."""
+@np.errstate(all="ignore")
+def changes(costs: Sequence[Cost | None]) -> Pairs:
+    """The relative change costs[i] / costs[j] - 1 of each pair of independent costs; None says nothing.
+
+    Of positive costs on the log scale, so that the change back is its inverse; else as a share of the other.
+    """
     usable = np.array([c is not None and c.value is not None and c.kind != "not realised" for c in costs])
     kept = [cost if ok else None for cost, ok in zip(costs, usable, strict=True)]
     value = np.array([math.nan if c is None or c.value is None else c.value for c in kept])
@@ -229,7 +245,7 @@ def _changes(costs: Sequence[Cost | None]) -> tuple[Matrix, ...]:
     plain = [part / scale for part in _spread(value, low, high)]
     positive = (value[:, None] > 0) & (value[None, :] > 0)
     valid = usable[:, None] & usable[None, :]
-    return tuple(np.where(valid, np.where(positive, a, b), np.nan) for a, b in zip(in_logs, plain, strict=True))
+    return Pairs(*(np.where(valid, np.where(positive, a, b), np.nan) for a, b in zip(in_logs, plain, strict=True)))
 
 
 def _spread(value: Matrix, low: Matrix, high: Matrix) -> tuple[Matrix, Matrix, Matrix]:

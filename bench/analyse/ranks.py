@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from bench.analyse.pairs import pairwise
 from bench.analyse.rows import Row
-from bench.contract import Metric
+from bench.registry.metrics import Metric
 
 
 def ranks(rows: Sequence[Row], metric: Metric) -> dict[str, tuple[int, int]]:

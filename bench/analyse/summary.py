@@ -50,7 +50,7 @@ def quality(record: Record) -> dict[str, Estimate]:
 def costs(record: Record) -> dict[str, Cost]:
     """Every cost of the record, by name.
 
-    A figure stands under its own name; `build.seconds` and `build.peak_memory_bytes`; `memory.<name>` in bytes; for
+    A figure stands under its own name; what the build took under `build.<name>`; `memory.<name>` in bytes; for
     each timed phase `<workload>.<phase>` (median seconds per sample), `.p90` and `.p99` where there are samples enough,
     `.ratio` (to the baseline, run next to it), `.per_second` (units of work per second at the median) and `.device`
     (median by the device's clock). At the best batch of each workload `<workload>.throughput.per_second`, `.ratio` and
@@ -59,6 +59,8 @@ def costs(record: Record) -> dict[str, Cost]:
     found = {name: Cost(value, value, value, 1, unit_of(name), "exact") for name, value in record.figures.items()}
     if record.build is not None:
         found["build.seconds"] = _single(record.build.seconds, "s")
+        if record.build.processor_seconds is not None:
+            found["build.processor_seconds"] = _single(record.build.processor_seconds, "s")
         found["build.peak_memory_bytes"] = _single(record.build.peak_memory_bytes, "B")
     for name, value in record.memory.items():
         found[f"memory.{name}"] = _single(value, "B")

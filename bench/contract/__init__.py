@@ -1,30 +1,37 @@
 """What methods and suites implement. A method author needs this package and her suite's task type, nothing else."""
 
+from bench.contract.built import Built
 from bench.contract.card import Card, Claim
-from bench.contract.evaluation import EvaluationSplitRead, require_scoring
+from bench.contract.exam import ExamRead, only_the_judge
 from bench.contract.limits import Limits, OperatingPoint, OverBudget
 from bench.contract.method import Method
-from bench.contract.score import Score
-from bench.contract.suite import Metric, Suite, SuiteInfo
+from bench.contract.problem import Problem, Setting
+from bench.contract.score import Score, score_of_set
+from bench.contract.served import Served
+from bench.contract.supply import Meter, Supply
 from bench.contract.task import SCALES, MissingAsset, Task
 from bench.contract.workload import Step, Workload
 
 __all__ = [
     "SCALES",
+    "Built",
     "Card",
     "Claim",
-    "EvaluationSplitRead",
+    "ExamRead",
     "Limits",
+    "Meter",
     "Method",
-    "Metric",
     "MissingAsset",
     "OperatingPoint",
     "OverBudget",
+    "Problem",
     "Score",
+    "Served",
+    "Setting",
     "Step",
-    "Suite",
-    "SuiteInfo",
+    "Supply",
     "Task",
     "Workload",
-    "require_scoring",
+    "only_the_judge",
+    "score_of_set",
 ]

@@ -36,8 +36,10 @@ class Claim:
 class Card:
     """What the leaderboard says of a method before any number.
 
-    slug: unique name, lower case, e.g. "attention-drop". suite: slug of the suite that it runs in.
-    title, paper: the method's name for people, and the citation (authors, year); url: http(s) address of the paper.
+    slug: lower case, unique within its suite, e.g. "attention-drop". title, paper: the method's name for people, and
+    the citation (authors, year); url: http(s) address of the paper.
+    problems: names of the suite's problems that it is for; none means all. No other run of it is ever planned.
+    suite: slug of its suite, where the file does not lie in methods/<suite>/ (a plug-in's).
     control: True for what anyone would try first. reference: True for a control that has more than the others of its
     track may have (all adapters unmerged, the real data): a level to look at, that no method is asked to beat.
     stochastic: True if its result depends on the seed, so that it is run with several.
@@ -46,10 +48,11 @@ class Card:
     """
 
     slug: str
-    suite: str
     title: str
     paper: str
     url: str | None = None
+    problems: tuple[str, ...] = ()
+    suite: str | None = None
     control: bool = False
     reference: bool = False
     stochastic: bool = False

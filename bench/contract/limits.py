@@ -17,11 +17,10 @@ class OverBudget(Exception):
 class Limits:
     """Fixed budget of one operating point.
 
-    result: upper limits on figures of the result, by the name that the suite gives the figure
-        (e.g. {"stored_ratio": 0.5}).
-    build_seconds, build_memory_bytes: limits on getting there (wall time; peak process memory above the level
-        before the build).
-    supplies: how much of each metered supply of the task may be drawn (e.g. {"calibration_tokens": 32768}).
+    result: upper limits on figures and scores of the result, by name (e.g. {"stored_ratio": 0.5}).
+    build_seconds, build_memory_bytes: limits on getting there, of the builder's whole process tree: processor seconds
+        (on a GPU wall seconds), since others may be on the machine; peak memory above the level before the build.
+    supplies: how much may be drawn by each meter (e.g. {"calibration_tokens": 32768}).
     A limit that is absent does not bind.
     """
 
@@ -50,6 +49,10 @@ class Limits:
             supplies={name: int(amount * factors.get(name, 1)) for name, amount in self.supplies.items()},
         )
 
+    def excess(self, figures: Mapping[str, float]) -> float:
+        """By how much the tightest limit is passed, as a fraction of it; 0 or less is within."""
+        return max((figures[name] / allowed - 1 for name, allowed in self.result.items()), default=0.0)
+
     def met_by(self, figures: Mapping[str, float]) -> bool:
         """Whether every limited figure is within its limit."""
         return all(figures[name] <= allowed for name, allowed in self.result.items())
@@ -57,16 +60,18 @@ class Limits:
 
 @dataclass(frozen=True)
 class OperatingPoint:
-    """A named budget of a suite. `settings` are for the suite (e.g. which problem, which preconditioner); the engine
-    reads `clock` alone.
+    """A named budget on a problem of the suite: how much, where the problem says what.
 
+    settings: for the problem. clock: a time decides how much is done, so that scores hang on the hardware.
     allowances: scale -> how many times the build limits hold there: larger models need more of everything.
     """
 
     name: str
     title: str
+    problem: str
     limits: Limits
     settings: Mapping[str, Any] = field(default_factory=dict)
+    clock: bool = False
     allowances: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     def at(self, scale: str) -> "OperatingPoint":

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Generic, TypeVar
 
 from bench.contract.card import Card
-from bench.contract.limits import Limits
 from bench.contract.task import Task
 
 TaskT = TypeVar("TaskT", bound=Task)
@@ -14,8 +13,10 @@ TaskT = TypeVar("TaskT", bound=Task)
 class Method(ABC, Generic[TaskT]):
     """A method is a frozen dataclass: its fields are its hyper-parameters, `build` makes a candidate.
 
-    A method never measures itself. It leaves what it finds in the task unchanged (copy the model before you
-    cut it), takes all randomness from `task.seed`, and meets `limits.result` (ask `task.weigh(candidate)`).
+    A method never measures itself. It leaves what it finds in the task unchanged (copy the model before you cut it),
+    takes all randomness from `task.seed`, and meets `task.limits` (ask `task.weigh(candidate)`).
+
+    `card`, `variants` and `at_point` are written as plain literals: they are read without running the file.
     """
 
     card: ClassVar[Card]
@@ -27,10 +28,15 @@ class Method(ABC, Generic[TaskT]):
     """Other settings at one operating point, e.g. {"size-25": {"rate": 1e-4}}, where the best were searched for there
     too. A variant's own settings go before them."""
 
-    def supports(self, task: TaskT, limits: Limits) -> str | None:
-        """Why this method can't be run on the task under these limits, in one sentence, or None if it can."""
+    def supports(self, task: TaskT) -> str | None:
+        """Why this method can't be run on the task, in one sentence, or None if it can.
+
+        Asked before anything is loaded. What a task has to load, it loads when it is asked for, so look at the limits
+        and at what is installed first, and at the model only where nothing else tells.
+        """
         return None
 
     @abstractmethod
-    def build(self, task: TaskT, limits: Limits) -> Any:
-        """The candidate; of the type that the suite scores (e.g. an `nn.Module`)."""
+    def build(self, task: TaskT) -> Any:
+        """The candidate, of the type that the problem serves (e.g. an `nn.Module`): it is written to disk as it is and
+        loaded again in another process. Or a `Built`, where the method trained."""

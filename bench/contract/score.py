@@ -1,9 +1,15 @@
 """A score keeps its samples: every statistic is computed from them when a record is read."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+BLOCKS = 20
+"""Parts of an exam that a statistic of the whole set is taken without, one at a time."""
 
 Aggregate = Literal["mean", "exp_mean", "max"]
 
@@ -37,3 +43,22 @@ class Score:
         if self.aggregate == "mean":
             return mean
         return math.exp(mean) if mean < 700 else math.inf
+
+
+def score_of_set(name: str, statistic: Callable[[NDArray[np.intp]], float], count: int, blocks: int = BLOCKS) -> Score:
+    """A statistic of a whole set (AUC, FID, mAP, mIoU, Spearman, retrieval), which no single item has a share in.
+
+    statistic: of the indices of the items that are taken, ascending. count: how many items there are, in the exam's own
+    order. They are dealt to the blocks in turn, so that two candidates are compared block by block. Kept are the
+    jackknife's pseudo-values (Tukey, 1958): of each block, what the statistic would be if all blocks were like it.
+    Their mean is the statistic less its bias, and their spread tells its error. Raises ValueError for fewer than two
+    items a block, or a statistic that is not finite.
+    """
+    if count < 2 * blocks:
+        raise ValueError(f"score {name}: {count} items are too few for {blocks} blocks of two or more")
+    every = np.arange(count)
+    whole = float(statistic(every))
+    without = [float(statistic(every[every % blocks != block])) for block in range(blocks)]
+    if not np.isfinite([whole, *without]).all():
+        raise ValueError(f"score {name}: the statistic is not finite over all items, or without one block of them")
+    return Score(name, [blocks * whole - (blocks - 1) * part for part in without])

@@ -1,11 +1,11 @@
-"""What a method may see. Each suite derives its own task type from `Task`."""
+"""What a method may see. Each problem derives its own task type from `Task`."""
 
-from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from bench.contract.limits import Limits, OverBudget
+from bench.contract.limits import Limits
+from bench.contract.supply import Drawn
 
 SCALES = ("tiny", "embedded", "full")
 """tiny: seconds, toy weights; embedded: real weights and data from pip packages; full: hub models on a GPU."""
@@ -17,26 +17,30 @@ class MissingAsset(Exception):
 
 @dataclass(kw_only=True)
 class Task:
-    """Base of every suite's task: everything a method may use, and never the evaluation split.
+    """Base of every problem's task: everything a method may use, and never the exam.
 
     scale: one of SCALES. seed: the only source of randomness. device: a torch device name such as "cpu", "cuda".
-    weigh: candidate -> figures that the limits speak of (e.g. {"stored_ratio": 0.49}), by the same code as the
-        runner's check, so that a method can meet a limit to the digit.
+    limits: of the operating point, on the result and on getting there. weigh: candidate -> every figure that a limit
+    on the result names (e.g. {"stored_ratio": 0.49}), by the same code as the judge's check, so that a method can meet
+    a limit to the digit. supplies: data by name, metered by whoever holds it: for the iterators of a problem's task.
+    left: how much of a meter may still be drawn, None where it has no limit.
     """
 
     scale: str
     seed: int
     device: str = "cpu"
-    weigh: Callable[[Any], Mapping[str, float]] = field(default=lambda candidate: {}, repr=False)
     limits: Limits = field(default_factory=Limits)
-    drawn: Counter[str] = field(default_factory=Counter)
+    weigh: Callable[[Any], Mapping[str, float]] = field(default=lambda candidate: {}, repr=False)
+    supplies: Mapping[str, Drawn] = field(default_factory=dict, repr=False)
+    left: Callable[[str], int | None] = field(default=lambda meter: None, repr=False)
 
-    def draw(self, supply: str, amount: int) -> None:
-        """Meter `amount` units of a supply (e.g. "calibration_tokens"). Called by the iterators of a suite's task.
-
-        Raises OverBudget once more is drawn than the operating point allows.
-        """
-        self.drawn[supply] += amount
-        allowed = self.limits.supplies.get(supply)
-        if allowed is not None and self.drawn[supply] > allowed:
-            raise OverBudget(supply, self.drawn[supply], allowed)
+    def still_over(self, candidate: Any, what: str) -> str | None:
+        """Why a limit on the result can't be met, or None. candidate: the least that a method can make of the model;
+        what: says what that is, "every matrix at rank 1"."""
+        if not self.limits.result:
+            return None
+        figures = self.weigh(candidate)
+        for name, allowed in self.limits.result.items():
+            if figures[name] > allowed:
+                return f"{name} is still {figures[name]:.3f} with {what}; the limit is {allowed:g}"
+        return None

@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 import torch
 
-from bench.measure.paired import clock
+from bench.measure.clock import clock
 from bench.record.ceilings import Ceilings, store_ceilings
 from bench.record.environment import hardware_class, library_versions
 

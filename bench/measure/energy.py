@@ -2,15 +2,14 @@
 
 import os
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
-import torch
 
 from bench.contract import Workload
+from bench.measure.side import Side
 from bench.record import nvml
 from bench.record.nvml import Gpu
 from bench.record.schema import Energy
@@ -35,13 +34,13 @@ def meter(device: str) -> Meter | None:
 
     Both count what everybody on the device uses, idle or not: RAPL's figure of one thread is that of the whole package.
     """
-    return NvmlMeter.of(device, nvml.gpu(device)) if device.startswith("cuda") else RaplMeter.of()
+    return NvmlMeter.of(nvml.gpu(device)) if device.startswith("cuda") else RaplMeter.of()
 
 
 def energy_pair(
     workload: Workload,
-    candidate: Any,
-    baseline: Any,
+    candidate: Side,
+    baseline: Side,
     *,
     seconds: float,
     rng: np.random.Generator,
@@ -69,36 +68,36 @@ def energy_pair(
     return Energy(**joules, unit=workload.unit, source=counter.source)
 
 
-def _turn(workload: Workload, model: Any, rng: np.random.Generator, counter: Meter) -> float:
-    """Joules per unit of trials for at least one turn."""
+def _turn(workload: Workload, side: Side, rng: np.random.Generator, counter: Meter) -> float:
+    """Joules per unit of trials for at least one turn. A trial's inputs are made ready before it begins, in one go."""
     units = 0.0
     begin, end = counter.joules(), _now() + counter.turn_seconds
     while not units or _now() < end:
-        for step in workload.trial(model, rng):
-            step.run(*step.inputs)
-            units += step.units
+        steps = list(workload.trial(rng))
+        side.load(steps)
+        side.run()
+        units += sum(step.units for step in steps)
     return (counter.joules() - begin) / units
 
 
 @dataclass
 class NvmlMeter:
-    """The GPU's counter of energy since the driver was loaded (Volta and later), which moves every 20 to 100 ms."""
+    """The GPU's counter of energy since the driver was loaded (Volta and later), which moves every 20 to 100 ms. The
+    device is idle when a side has run."""
 
     gpu: Gpu
-    synchronize: Callable[[], None]
     source: str = "nvml"
     turn_seconds: float = 2.0
 
     @classmethod
-    def of(cls, device: str, gpu: Gpu | None) -> "NvmlMeter | None":
+    def of(cls, gpu: Gpu | None) -> "NvmlMeter | None":
         """None where the GPU has no counter, or where it is shared out in slices (MIG)."""
         mig = gpu.ask("MigMode") if gpu is not None else None
         if gpu is None or gpu.ask("TotalEnergyConsumption") is None or (mig is not None and mig[0]):
             return None
-        return cls(gpu, lambda: torch.cuda.synchronize(device))
+        return cls(gpu)
 
     def joules(self) -> float:
-        self.synchronize()
         return float(self.gpu.ask("TotalEnergyConsumption") or 0) / 1e3
 
 

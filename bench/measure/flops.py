@@ -1,18 +1,23 @@
 """FLOPs of what really ran: the operators that a call executes, each by its closed form.
 
 One multiply-add is two FLOPs. Counted are matrix products, convolutions and attention, which is where a network's work
-lies; elementwise operators count as nothing. Attention counts the whole rectangle of queries x keys, causal or not,
-as is usual. The counting itself is PyTorch's (torch.utils.flop_counter); here are the formulas that it, or an older
-one, lacks, and the refusal to return a number that leaves a product out.
+lies. Attention counts the whole rectangle of queries x keys, causal or not, as is usual. Elementwise operators are
+counted by themselves, one FLOP for each number that they make, and sums one for each that they take: they are next to
+nothing in a plain network, and may stand for a product in another. The counting itself is PyTorch's
+(torch.utils.flop_counter); here are the formulas that it, or an older one, lacks, and the refusal to return a number
+that leaves work out.
 """
 
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode, flop_registry, shape_wrapper
 
 Shape = Sequence[int]
@@ -33,21 +38,39 @@ class UncountedOperatorError(RuntimeError):
         self.operators = tuple(operators)
 
 
+@dataclass(frozen=True)
+class Flops:
+    """products: of matrix products, convolutions, attention. elementwise: of all operators that go number by number."""
+
+    products: int
+    elementwise: int
+
+    def beyond(self, elementwise: float) -> float:
+        """What is reported: the products, and the elementwise work beyond that of another model."""
+        return self.products + max(0.0, self.elementwise - elementwise)
+
+
 def count_flops(run: Callable[[], object]) -> int:
+    """Of the products alone; see `count_operators`."""
+    return count_operators(run).products
+
+
+def count_operators(run: Callable[[], object]) -> Flops:
     """FLOPs of the operators that `run()` executes, forward and backward, on any device.
 
     PyTorch runs compiled functions as they were written while operators are observed, so fused kernels hide nothing
-    (tested). Kernels that are launched without going through PyTorch's dispatcher (bare Triton, NumPy) are not seen.
-    Raises UncountedOperatorError if an operator that looks like a product has no formula.
+    (tested). Kernels that are launched without going through PyTorch's dispatcher (bare Triton) are not seen.
+    Raises UncountedOperatorError if an operator that looks like a product has no formula, or if tensors leave PyTorch
+    on the way (for NumPy, say), where anything may be done with them.
     """
     counter = FlopCounterMode(display=False, custom_mapping=_formulas())
     # The observer is entered first, so it sees an operator after the counter has taken composite ones apart.
-    with _Observer() as observer, counter:
+    with _Leaving() as leaving, _Observer() as observer, counter:
         run()
     unknown = sorted(str(op) for op in observer.seen if is_product(op) and op not in counter.flop_registry)
-    if unknown:
-        raise UncountedOperatorError(unknown)
-    return int(counter.get_total_flops())
+    if unknown or leaving.seen:
+        raise UncountedOperatorError([*unknown, *sorted(leaving.seen)])
+    return Flops(int(counter.get_total_flops()), observer.elementwise)
 
 
 def flops_of(operator: Any, args: Sequence[Any], kwargs: Mapping[str, Any], out: Any) -> int:
@@ -141,13 +164,54 @@ def is_product(operator: Any) -> bool:
     return _PRODUCT.search(str(operator).rsplit(".", 1)[-1].lower()) is not None
 
 
+_SUMS = {
+    "sum",
+    "nansum",
+    "mean",
+    "cumsum",
+    "prod",
+    "cumprod",
+    "logsumexp",
+    "linalg_vector_norm",
+    "norm",
+    "segment_reduce",
+}
+"""Operators that put numbers together."""
+
+
 class _Observer(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Remembers which operators ran, in `seen`."""
+    """Remembers which operators ran, in `seen`, and counts the numbers that elementwise ones made and sums took."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.seen: set[Any] = set()
+        self.elementwise = 0
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         self.seen.add(func.overloadpacket)
+        out = func(*args, **(kwargs or {}))
+        numbers: Any = ()
+        if torch.Tag.pointwise in func.tags:
+            numbers = out
+        elif func.overloadpacket.__name__ in _SUMS:
+            numbers = args
+        self.elementwise += sum(each.numel() for each in tree_leaves(numbers) if isinstance(each, torch.Tensor))
+        return out
+
+
+_WAYS_OUT = ("numpy", "__array__", "__dlpack__", "data_ptr")
+"""Methods of a tensor by which its memory is handed to somebody else."""
+
+
+class _Leaving(TorchFunctionMode):
+    """Remembers by which ways tensors left PyTorch, in `seen`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: set[str] = set()
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        name = getattr(func, "__name__", "")
+        if name in _WAYS_OUT:
+            self.seen.add(f"Tensor.{name} (what is done outside of PyTorch)")
         return func(*args, **(kwargs or {}))

@@ -5,26 +5,24 @@ from typing import Any
 
 import torch
 
-from bench.contract import Step
-
 _WARM_UP_RUNS = 3  # on a side stream, before the capture, as cuBLAS and cuDNN make their workspaces in the first calls
 
 
 class CapturedStep:
-    """A step whose kernels were recorded once; `replay` runs them again on what `load` put into their inputs."""
+    """A call whose kernels were recorded once; `replay` runs them again on what `load` put into their inputs."""
 
-    def __init__(self, step: Step, device: str) -> None:
-        """Raises RuntimeError where the step can't be captured."""
-        self._inputs = _map(step.inputs, torch.Tensor.clone)
+    def __init__(self, call: Callable[..., Any], inputs: tuple[Any, ...], device: str) -> None:
+        """Raises RuntimeError where the call can't be captured."""
+        self._inputs = _map(inputs, torch.Tensor.clone)
         stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
         stream.wait_stream(torch.cuda.current_stream(device))
         with torch.cuda.stream(stream):
             for _ in range(_WARM_UP_RUNS):
-                step.run(*self._inputs)
+                call(*self._inputs)
         torch.cuda.current_stream(device).wait_stream(stream)
         self._graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(self._graph):
-            self._result = step.run(*self._inputs)
+            self._result = call(*self._inputs)
 
     def load(self, inputs: tuple[Any, ...]) -> None:
         """Copy fresh inputs to where the kernels read."""
@@ -35,10 +33,6 @@ class CapturedStep:
         """The result; the next replay overwrites it."""
         self._graph.replay()
         return self._result
-
-    def result(self) -> Any:
-        """A copy of the last result, to keep."""
-        return _map(self._result, torch.Tensor.clone)
 
 
 def _map(value: Any, change: Callable[[torch.Tensor], torch.Tensor]) -> Any:

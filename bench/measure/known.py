@@ -1,13 +1,14 @@
 """Work whose cost ratio is known exactly, to try an instrument on: chains of equal matrix products."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from bench.contract import Step, Workload
+from bench.contract import Problem, Score, Served, Setting, Step, Task, Workload
 
 _TRIALS = 8  # enough for an interval
 RATIOS = (1.0, 1.02, 1.05, 1.25, 2.0)
@@ -28,15 +29,50 @@ class Chain:
         return x
 
 
-def known_pair(ratio: float, device: str = "cpu") -> tuple[Workload, Chain, Chain]:
-    """A workload, a candidate and a baseline, which have nothing in memory in common; the candidate does `ratio`
-    times the work of the baseline. One step of a few milliseconds per trial, phase "chain".
+class ServedChain(Served[Chain]):
+    def chain(self, x: Tensor) -> Tensor:
+        """x: (width, width)."""
+        return self.candidate(x)
 
-    CPU: the matrices fit into a core's own cache, so that fetching them costs next to nothing once per step. CUDA: each
-    product is large enough to dwarf the launch of a kernel.
-    Raises ValueError if the ratio is not a whole number of products.
-    """
-    width, of_baseline = (1024, 100) if device.startswith("cuda") else (64, 500)
+    def place(self, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+        placed = super().place(inputs)
+        Chain(self.candidate.weight, _UNTIMED)(*placed)
+        return placed
+
+    def resident(self) -> Any:
+        return [self.candidate.weight]
+
+
+class KnownWork(Problem[Task, str]):
+    """One step of a few milliseconds per trial, phase "chain". CPU: the matrices fit into a core's own cache, so that
+    fetching them costs next to nothing once per step. CUDA: each product is large enough to dwarf the launch of a
+    kernel."""
+
+    def task(self, setting: Setting) -> Task:
+        return Task(scale=setting.scale, seed=setting.seed, device=setting.device)
+
+    def serve(self, candidate: Chain, task: Task) -> ServedChain:
+        return ServedChain(candidate, task.device)
+
+    def exam(self, setting: Setting) -> str:
+        return setting.device
+
+    def evaluate(self, served: ServedChain, exam: str) -> Sequence[Score]:
+        return []
+
+    def workloads(self, exam: str) -> Sequence[Workload]:
+        width, _ = _sizes(exam)
+
+        def trial(rng: np.random.Generator) -> Iterator[Step]:
+            yield Step("chain", "chain", (rng.standard_normal((width, width), dtype=np.float32),), graph=True)
+
+        return [Workload("chain", trial, min_trials=_TRIALS, max_trials=1_000_000)]
+
+
+def known_chains(ratio: float, device: str = "cpu") -> tuple[Chain, Chain]:
+    """A candidate and a baseline, which have nothing in memory in common; the candidate does `ratio` times the work of
+    the baseline. Raises ValueError if the ratio is not a whole number of products."""
+    width, of_baseline = _sizes(device)
     of_candidate = round(ratio * of_baseline)
     if abs(of_candidate - ratio * of_baseline) > 1e-9:
         raise ValueError(f"ratio {ratio} is not a whole number of products of {of_baseline}")
@@ -45,13 +81,9 @@ def known_pair(ratio: float, device: str = "cpu") -> tuple[Workload, Chain, Chai
         weight, _ = torch.linalg.qr(torch.randn(width, width, generator=torch.Generator().manual_seed(0)))
         return Chain(weight.to(device), products)
 
-    def trial(candidate: Chain, rng: np.random.Generator) -> Iterator[Step]:
-        x = torch.from_numpy(rng.standard_normal((width, width), dtype=np.float32)).to(device)
-        Chain(candidate.weight, _UNTIMED)(x)
-        yield Step("chain", candidate, inputs=(x,), graph=True)
+    return chain(of_candidate), chain(of_baseline)
 
-    return (
-        Workload(f"chain-{ratio:g}", trial, min_trials=_TRIALS, max_trials=1_000_000),
-        chain(of_candidate),
-        chain(of_baseline),
-    )
+
+def _sizes(device: str) -> tuple[int, int]:
+    """Width of the matrices, and products of the baseline."""
+    return (1024, 100) if device.startswith("cuda") else (64, 500)

@@ -1,25 +1,22 @@
-"""Paired speed: candidate and baseline stepped side by side in one process, in random order, on fresh inputs."""
+"""Paired speed: candidate and baseline stepped side by side, in random order, on fresh inputs."""
 
-import gc
 import logging
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from functools import partial
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
 from bench.contract import Step, Workload
-from bench.measure.clock import Clock, Reading, clock
-from bench.measure.graphs import CapturedStep
+from bench.measure.clock import Reading
+from bench.measure.side import Side
 from bench.measure.statistics import MIN_PAIRS, ratio_interval
 from bench.measure.warm_up import warm_up
 
-__all__ = ["PairedTimes", "clock", "time_pair"]
+__all__ = ["PairedTimes", "go_through", "time_pair"]
 
-_now = time.perf_counter_ns  # bound here: see bench.measure.clock
+_now = time.perf_counter_ns
 
 _CONVERGING_PAIRS = 20
 """Fewest pairs that may end a measurement before its time: a narrow interval of fewer is often narrow by luck. In
@@ -28,8 +25,7 @@ _LOOK_GROWTH = 1.25
 """The intervals are looked at when there are this many times the trials of the last look: each look at growing data is
 another chance to stop at a lucky moment."""
 _UPKEEP = 100
-"""Looking at intervals and collecting garbage may take one part in this many of the time."""
-_COLLECT_AFTER = 1_000_000_000  # nanoseconds without a collection that nobody minds
+"""Looking at intervals may take one part in this many of the time."""
 _DISTURBED = 0.01
 """A pair is disturbed if threads waited for a processor for more than this share of its time, beyond what the clock
 takes out."""
@@ -73,16 +69,15 @@ class PairedTimes:
 
 def time_pair(
     workload: Workload,
-    candidate: Any,
-    baseline: Any,
+    candidate: Side,
+    baseline: Side,
     *,
     seconds: float,
     half_width: float,
     rng: np.random.Generator,
     device: str = "cpu",
     throttle: Throttle | None = None,
-    inspect: Callable[[Step, Any], None] | None = None,
-    baseline_workload: Workload | None = None,
+    inspect: Callable[[Step, Side], None] | None = None,
 ) -> dict[str, PairedTimes]:
     """Time `workload` on both and return the paired times by phase.
 
@@ -96,42 +91,38 @@ def time_pair(
     pairs, while either side had not settled (bench.measure.warm_up), at most half. A series may end up empty: nothing
     could be measured. On CUDA a whole trial of both goes before, without a clock: see `go_through`.
 
-    inspect(step, result) is called for each step of the candidate, after the clock has stopped; it may raise.
-    baseline_workload: what the baseline is stepped through where it does the same work in another shape (another batch
-    size). Times are then seconds per unit, and `units` is 1.
+    inspect(step, side) is called for each step of the candidate, after the clock has stopped; it may raise.
     On CUDA the steps that allow it are captured as CUDA graphs too: the series "<phase>-graph".
-    Raises ValueError if the two do not yield the same phases, or the same units in one workload.
     """
-    with Clock(device) as timer, quiet_collector() as collect:
-        session = _Session(workload, baseline_workload, timer, device, inspect)
-        if device.startswith("cuda"):
-            go_through(workload, candidate, rng)
-            go_through(baseline_workload or workload, baseline, rng)
-        deadline = _now() + int(seconds * 1e9)
-        look, look_cost, last_look = 1.0, 0, 0
-        for done in range(1, workload.max_trials + 1):
-            session.trial(candidate, baseline, rng, throttle)
-            collect()
-            if done < workload.min_trials:
-                continue
-            now = _now()
-            if now > deadline:
+    session = _Session(workload, candidate, baseline, device, inspect)
+    if device.startswith("cuda"):
+        for side in (candidate, baseline):
+            go_through(workload, side, rng)
+    deadline = _now() + int(seconds * 1e9)
+    look, look_cost, last_look = 1.0, 0, 0
+    for done in range(1, workload.max_trials + 1):
+        session.trial(rng, throttle)
+        if done < workload.min_trials:
+            continue
+        now = _now()
+        if now > deadline:
+            break
+        if done >= look and now - last_look > _UPKEEP * look_cost:
+            converged = all(series.paired_times(half_width).converged for series in session.series.values())
+            look, last_look = done * _LOOK_GROWTH, _now()
+            look_cost = last_look - now
+            if converged:
                 break
-            if done >= look and now - last_look > _UPKEEP * look_cost:
-                converged = all(series.paired_times(half_width).converged for series in session.series.values())
-                look, last_look = done * _LOOK_GROWTH, _now()
-                look_cost = last_look - now
-                if converged:
-                    break
     return {phase: series.paired_times(half_width) for phase, series in session.series.items()}
 
 
-def go_through(workload: Workload, model: Any, rng: np.random.Generator) -> None:
+def go_through(workload: Workload, side: Side, rng: np.random.Generator) -> None:
     """A whole trial that nobody times, on inputs of its own. A GPU's libraries build a plan for each shape when they
     first see it: with cuDNN's attention on an H200 that takes 40 ms for every length that a cache grows to, two steps'
     worth, for which whichever side goes first would pay. No other step of a trial warms that up."""
-    for step in workload.trial(model, rng):
-        step.run(*step.inputs)
+    for step in workload.trial(rng):
+        side.load([step])
+        side.run()
 
 
 @dataclass(frozen=True)
@@ -148,11 +139,10 @@ class _Pair:
 
 @dataclass
 class _Series:
-    """All pairs of a phase. scale: (candidate, baseline), units by which the seconds are divided."""
+    """All pairs of a phase."""
 
     units: float
     unit: str
-    scale: tuple[float, float]
     graph: bool = False
     dropped: int = 0
     pairs: list[_Pair] = field(default_factory=list)
@@ -172,8 +162,8 @@ class _Series:
         """What stands after the disturbed pairs and the warm-up are gone."""
         clean = [pair for pair in self.pairs if not pair.disturbed]
         pairs = clean if len(clean) >= _FEWEST_CLEAN else self.pairs
-        candidate = [pair.candidate.seconds / self.scale[0] for pair in pairs]
-        baseline = [pair.baseline.seconds / self.scale[1] for pair in pairs]
+        candidate = [pair.candidate.seconds for pair in pairs]
+        baseline = [pair.baseline.seconds for pair in pairs]
         most = min(len(pairs) // 2, max(len(pairs) - MIN_PAIRS, 0)) if len(pairs) >= MIN_PAIRS else len(pairs) // 2
         cut = max(warm_up(candidate, most), warm_up(baseline, most))
         kept = pairs[cut:]
@@ -190,8 +180,8 @@ class _Series:
         lost = sum(pair.candidate.lost + pair.baseline.lost for pair in kept)
         times.waited = lost / (seconds + lost) if kept else 0.0
         if kept and kept[0].candidate.device is not None:
-            times.device_candidate = [(pair.candidate.device or 0.0) / self.scale[0] for pair in kept]
-            times.device_baseline = [(pair.baseline.device or 0.0) / self.scale[1] for pair in kept]
+            times.device_candidate = [pair.candidate.device or 0.0 for pair in kept]
+            times.device_baseline = [pair.baseline.device or 0.0 for pair in kept]
             times.unfinished = float(np.median([pair.candidate.unfinished for pair in kept]))
         elif kept:
             busy, calling = (sum(getattr(pair.candidate, name) for pair in kept) for name in ("processor", "thread"))
@@ -202,57 +192,28 @@ class _Series:
         return times
 
 
-class _EqualDraws:
-    """Two generators that draw the same numbers, so that both sides see the same inputs.
-
-    Set anew for each trial by writing their state: seeding a new one costs 50 us, which would show in a short step.
-    """
-
-    def __init__(self) -> None:
-        self._sides = np.random.Generator(np.random.PCG64(0)), np.random.Generator(np.random.PCG64(0))
-        self._state = np.random.PCG64(0).state
-
-    def fresh(self, rng: np.random.Generator) -> tuple[np.random.Generator, np.random.Generator]:
-        self._state["state"]["state"] = int.from_bytes(rng.bytes(16), "little")
-        for side in self._sides:
-            side.bit_generator.state = self._state
-        return self._sides
-
-
 @dataclass
 class _Session:
     """One measurement as it goes on: steps both sides through trials and keeps the pairs."""
 
     workload: Workload
-    baseline_workload: Workload | None
-    clock: Clock
+    candidate: Side
+    baseline: Side
     device: str
-    inspect: Callable[[Step, Any], None] | None
-    draws: _EqualDraws = field(default_factory=_EqualDraws)
+    inspect: Callable[[Step, Side], None] | None
     series: dict[str, _Series] = field(default_factory=dict)
-    captured: dict[str, tuple[CapturedStep, CapturedStep] | None] = field(default_factory=dict)
+    uncaptured: set[str] = field(default_factory=set)
 
-    def trial(self, candidate: Any, baseline: Any, rng: np.random.Generator, throttle: Throttle | None) -> None:
+    def trial(self, rng: np.random.Generator, throttle: Throttle | None) -> None:
         """One trial of both. Its pairs count only if nothing throttled the machine meanwhile."""
-        draws = self.draws.fresh(rng)
-        theirs_workload = self.baseline_workload or self.workload
         found: list[tuple[_Series, _Pair | None]] = []
-        self.clock.find_threads()
-        for mine, theirs in zip(
-            self.workload.trial(candidate, draws[0]),
-            theirs_workload.trial(baseline, draws[1]),
-            strict=True,
-        ):
-            if mine.phase != theirs.phase or (self.baseline_workload is None and mine.units != theirs.units):
-                raise ValueError(
-                    f"workload {self.workload.name}: candidate is at {mine.phase!r}, baseline at {theirs.phase!r}, "
-                    f"with {mine.units:g} and {theirs.units:g} units"
-                )
-            runs = partial(mine.run, *mine.inputs), partial(theirs.run, *theirs.inputs)
-            series = self._series(mine, theirs)
-            found.append((series, self._pair(runs, mine, series.candidate_first(rng))))
-            if mine.graph and theirs.graph and self.device.startswith("cuda"):
-                found += self._graph_pair(mine, theirs, rng)
+        self.candidate.rest()
+        self.baseline.rest()
+        for step in self.workload.trial(rng):
+            series = self._series(step)
+            found.append((series, self._pair(step, series.candidate_first(rng))))
+            if step.graph and self.device.startswith("cuda"):
+                found += self._graph_pair(step, rng)
         throttled = throttle is not None and throttle.reason() is not None
         for series, pair in found:
             if throttled or pair is None:
@@ -260,91 +221,45 @@ class _Session:
             else:
                 series.pairs.append(pair)
 
-    def _pair(
-        self,
-        runs: tuple[Callable[[], Any], Callable[[], Any]],
-        step: Step,
-        candidate_first: bool,
-        keep: Callable[[Any], Any] = lambda result: result,
-    ) -> _Pair | None:
-        """Both sides timed next to each other; None if the inspection parted them. keep: copies the result."""
+    def _pair(self, step: Step, candidate_first: bool, *, graph: bool = False) -> _Pair | None:
+        """Both sides timed next to each other; None if the inspection parted them."""
+        for side in (self.candidate, self.baseline):
+            side.load([step], graph=graph)
         if candidate_first:
-            result, mine = self.clock.time(runs[0])
-            inspected = self._inspect(step, keep(result))
-            del result
-            _, theirs = self.clock.time(runs[1])
+            mine = self.candidate.run()
+            inspected = self._inspect(step)
+            theirs = self.baseline.run()
         else:
             inspected = 0.0
-            result, theirs = self.clock.time(runs[1])
-            del result
-            result, mine = self.clock.time(runs[0])
-            self._inspect(step, keep(result))
+            theirs = self.baseline.run()
+            mine = self.candidate.run()
+            self._inspect(step)
         if inspected > max(mine.seconds, _SHORT_INSPECTION):
             return None
         return _Pair(mine, theirs)
 
-    def _inspect(self, step: Step, result: Any) -> float:
+    def _inspect(self, step: Step) -> float:
         """Seconds that it took."""
         if self.inspect is None:
             return 0.0
         start = _now()
-        self.inspect(step, result)
+        self.inspect(step, self.candidate)
         return (_now() - start) / 1e9
 
-    def _graph_pair(self, mine: Step, theirs: Step, rng: np.random.Generator) -> Iterator[tuple[_Series, _Pair | None]]:
-        """The same steps as CUDA graphs, captured when the phase is first seen. Nothing where they can't be."""
-        phase = f"{mine.phase}-graph"
-        if phase not in self.captured:
-            try:
-                self.captured[phase] = CapturedStep(mine, self.device), CapturedStep(theirs, self.device)
-            except RuntimeError as error:
-                logging.getLogger(__name__).warning("no CUDA graph of %r: %s", mine.phase, error)
-                self.captured[phase] = None
-        graphs = self.captured[phase]
-        if graphs is None:
+    def _graph_pair(self, step: Step, rng: np.random.Generator) -> Iterator[tuple[_Series, _Pair | None]]:
+        """The same step as a CUDA graph, captured when the phase is first seen. Nothing where it can't be."""
+        step = replace(step, phase=f"{step.phase}-graph")
+        if step.phase in self.uncaptured:
             return
-        for graph, step in zip(graphs, (mine, theirs), strict=True):
-            graph.load(step.inputs)
-        mine, theirs = replace(mine, phase=phase), replace(theirs, phase=phase)
-        runs = graphs[0].replay, graphs[1].replay
-        series = self._series(mine, theirs, graph=True)
-        yield series, self._pair(runs, mine, series.candidate_first(rng), keep=lambda _: graphs[0].result())
+        try:
+            series = self._series(step, graph=True)
+            yield series, self._pair(step, series.candidate_first(rng), graph=True)
+        except RuntimeError as error:
+            logging.getLogger(__name__).warning("no CUDA graph of %r: %s", step.phase, error)
+            self.uncaptured.add(step.phase)
+            self.series.pop(step.phase, None)
 
-    def _series(self, mine: Step, theirs: Step, graph: bool = False) -> _Series:
-        if mine.phase not in self.series:
-            scale = (1.0, 1.0) if self.baseline_workload is None else (mine.units, theirs.units)
-            units = mine.units / scale[0]
-            self.series[mine.phase] = _Series(units, self.workload.unit, scale, graph)
-        return self.series[mine.phase]
-
-
-@contextmanager
-def quiet_collector() -> Iterator[Callable[[], None]]:
-    """The garbage collector off, so that it interrupts no step. Yields what collects between trials, cheaply: what was
-    there at the start is left out, once a second at most, and taking one part in _UPKEEP of the time. May be nested.
-    Where somebody has frozen objects already, theirs alone are left out, and stay so.
-    """
-    outermost = gc.isenabled()
-    freezes = outermost and not gc.get_freeze_count()
-    if outermost:
-        gc.disable()
-    if freezes:
-        gc.freeze()
-    cost, last = 0, _now()
-
-    def collect() -> None:
-        nonlocal cost, last
-        start = _now()
-        if start - last < max(_COLLECT_AFTER, _UPKEEP * cost):
-            return
-        gc.collect()
-        last = _now()
-        cost = last - start
-
-    try:
-        yield collect
-    finally:
-        if freezes:
-            gc.unfreeze()
-        if outermost:
-            gc.enable()
+    def _series(self, step: Step, graph: bool = False) -> _Series:
+        if step.phase not in self.series:
+            self.series[step.phase] = _Series(step.units, self.workload.unit, graph)
+        return self.series[step.phase]

@@ -1,15 +1,17 @@
 """Tries the paired-speed instrument on this machine, on workloads whose cost ratio is known."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 import torch
 
-from bench.measure.known import RATIOS, known_pair
-from bench.measure.paired import quiet_collector, time_pair
+from bench.measure.known import RATIOS, KnownWork, ServedChain, known_chains
+from bench.measure.paired import time_pair
+from bench.measure.side import Side, SideHere
 from bench.measure.statistics import Estimate, ratio_interval, share_interval
 from bench.measure.throttle import Throttle
 from bench.measure.troubles import Machine, Trouble, troubles
@@ -94,7 +96,20 @@ class Report:
         return asdict(self) | {"targets_met": self.targets_met}
 
 
+Sides = Callable[[float], AbstractContextManager[tuple[Side, Side]]]
+"""Of a ratio: a candidate that does so many times the work of the baseline, and that baseline."""
+
+
+@contextmanager
+def sides_here(ratio: float, device: str = "cpu") -> Iterator[tuple[Side, Side]]:
+    """Both in this process."""
+    mine, theirs = (ServedChain(chain, device) for chain in known_chains(ratio, device))
+    with SideHere(mine, device) as candidate, SideHere(theirs, device) as baseline:
+        yield candidate, baseline
+
+
 def selfcheck(
+    sides: Sides,
     *,
     seconds: float,
     repeats: int,
@@ -105,8 +120,8 @@ def selfcheck(
 ) -> Report:
     """Compare equal things `repeats` times, and each other known ratio a quarter as often, all in random order.
 
-    seconds: of each comparison; half_width: where it may stop earlier. progress(done, of) is called after each.
-    Threads are torch's: set them before.
+    sides: who is compared. seconds: of each comparison; half_width: where it may stop earlier. progress(done, of) is
+    called after each. Threads are torch's: set them before.
     """
     rng = np.random.default_rng(seed)
     schedule = [1.0] * repeats + [ratio for ratio in RATIOS if ratio != 1.0] * math.ceil(repeats / 4)
@@ -114,10 +129,9 @@ def selfcheck(
     throttle = _Noting(Throttle(device))
     before = Machine.now(device)
     tries = []
-    with quiet_collector():
-        for done, ratio in enumerate(schedule, start=1):
-            tries.append(_try(ratio, seconds, half_width, device, rng, throttle))
-            progress(done, len(schedule))
+    for done, ratio in enumerate(schedule, start=1):
+        tries.append(_try(ratio, sides, seconds, half_width, device, rng, throttle))
+        progress(done, len(schedule))
     threads = torch.get_num_threads()
     waited = float(np.mean([each.waited for each in tries]))
     found = troubles(before, Machine.now(device), threads=threads, waited=waited, throttled=throttle.times)
@@ -138,11 +152,18 @@ class _Noting:
 
 
 def _try(
-    ratio: float, seconds: float, half_width: float, device: str, rng: np.random.Generator, throttle: _Noting
+    ratio: float,
+    sides: Sides,
+    seconds: float,
+    half_width: float,
+    device: str,
+    rng: np.random.Generator,
+    throttle: _Noting,
 ) -> Try:
-    workload, candidate, baseline = known_pair(ratio, device)
+    (workload,) = KnownWork().workloads(device)
     options: dict[str, Any] = {"seconds": seconds, "half_width": half_width, "rng": rng, "device": device}
-    times = time_pair(workload, candidate, baseline, throttle=throttle, **options)["chain"]
+    with sides(ratio) as (candidate, baseline):
+        times = time_pair(workload, candidate, baseline, throttle=throttle, **options)["chain"]
     if not times.candidate:
         return Try(ratio, Estimate(math.nan, 0.0, math.inf, None, 0), times.waited)
     return Try(ratio, ratio_interval(times.candidate, times.baseline), times.waited)

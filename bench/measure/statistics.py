@@ -4,7 +4,7 @@ All intervals have 95 % confidence. An interval that the samples cannot support 
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Literal, Protocol
@@ -15,7 +15,6 @@ from scipy import stats
 
 Aggregate = Literal["mean", "exp_mean", "max"]
 Verdict = Literal["better", "same", "worse", "unsure"]
-SpeedVerdict = Literal["faster", "same", "slower", "unsure"]
 Vector = NDArray[np.float64]
 
 CONFIDENCE = 0.95
@@ -243,39 +242,6 @@ def verdict(low: float, high: float, margin: float = 0.0) -> Verdict:
     if high < -margin:
         return "worse"
     return "same" if low >= -margin and high <= margin else "unsure"
-
-
-def speed_verdict(ratio: Estimate, margin: float = 0.0) -> SpeedVerdict:
-    """Reads a ratio of times, candidate / baseline, against a relative difference that does not matter: 0.02 calls
-    everything between 1/1.02 and 1.02 the same."""
-    low = -math.log(ratio.high) if ratio.high < math.inf else -math.inf
-    high = -math.log(ratio.low) if ratio.low > 0 else math.inf
-    words: dict[Verdict, SpeedVerdict] = {"better": "faster", "same": "same", "worse": "slower", "unsure": "unsure"}
-    return words[verdict(low, high, math.log1p(margin))]
-
-
-def rank_intervals(estimates: Sequence[Estimate], better: str) -> list[tuple[int, int]]:
-    """Best and worst rank that each estimate may have, 1 first: only intervals that do not overlap are an order."""
-    if better not in ("lower", "higher"):
-        raise ValueError(f"better is 'lower' or 'higher', not {better!r}")
-
-    def beats(i: int, j: int) -> bool:
-        if better == "lower":
-            return estimates[i].high < estimates[j].low
-        return estimates[i].low > estimates[j].high
-
-    return ranks_from(len(estimates), beats)
-
-
-def ranks_from(n: int, beats: Callable[[int, int], bool]) -> list[tuple[int, int]]:
-    """Best and worst rank of n things, given which surely beats which."""
-    return [
-        (
-            1 + sum(beats(j, i) for j in range(n) if j != i),
-            n - sum(beats(i, j) for j in range(n) if j != i),
-        )
-        for i in range(n)
-    ]
 
 
 def mean_with_spread(values: Sequence[float]) -> Estimate:

@@ -4,10 +4,8 @@ The search doubles the batch until the throughput stops growing, the memory limi
 then it tries sizes between the best and its neighbours. The best batch is the smallest one that is as good as any.
 """
 
-import gc
-from collections.abc import Callable, Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from itertools import chain
 from time import perf_counter
 from typing import Any
 
@@ -15,10 +13,8 @@ import numpy as np
 import torch
 
 from bench.contract import Step, Workload
-from bench.measure.clock import clock
-from bench.measure.memory import free_bytes, peak_memory
 from bench.measure.paired import Throttle, time_pair
-from bench.measure.size import resident
+from bench.measure.side import Side, SideOutOfMemory
 from bench.record.schema import Batch, Throughput
 
 GROWTH = 1.05
@@ -38,8 +34,8 @@ _now = perf_counter
 
 def measure_throughput(
     workload: Workload,
-    candidate: Any,
-    baseline: Any,
+    candidate: Side,
+    baseline: Side,
     *,
     memory_limit_bytes: float | None = None,
     seconds: float,
@@ -57,33 +53,50 @@ def measure_throughput(
     """
     if workload.at_batch is None:
         return None
-    room = max(resident(candidate), resident(baseline)) + free_bytes(device) / 2
+    room = max(candidate.held_bytes(), baseline.held_bytes()) + candidate.free_bytes() / 2
     limit = room if memory_limit_bytes is None else min(memory_limit_bytes, room)
-    ours = _search(workload, candidate, limit, seconds, rng, device)
-    theirs = _search(workload, baseline, limit, seconds, rng, device)
+    ours = _search(workload, candidate, limit, seconds, rng)
+    theirs = _search(workload, baseline, limit, seconds, rng)
     if not (ours.units and theirs.units):
         return None
+    sizes = best(ours.batches), best(theirs.batches)
     times = time_pair(
-        ours.best_in_one_step(),
-        candidate,
-        baseline,
+        replace(workload, trial=lambda rng: iter([Step(_PHASE, "")]), at_batch=None),
+        _AtBatch(candidate, workload, sizes[0], rng),
+        _AtBatch(baseline, workload, sizes[1], rng),
         seconds=seconds,
         half_width=half_width,
         rng=rng,
         device=device,
         throttle=throttle,
-        baseline_workload=theirs.best_in_one_step(),
     )[_PHASE]
     return Throughput(
         unit=workload.unit,
         memory_limit_bytes=limit,
-        candidate_batch=best(ours.batches),
-        baseline_batch=best(theirs.batches),
-        candidate=times.candidate,
-        baseline=times.baseline,
+        candidate_batch=sizes[0],
+        baseline_batch=sizes[1],
+        candidate=[seconds / ours.units[sizes[0]] for seconds in times.candidate],
+        baseline=[seconds / theirs.units[sizes[1]] for seconds in times.baseline],
         candidate_tried=ours.batches,
         baseline_tried=theirs.batches,
     )
+
+
+@dataclass
+class _AtBatch:
+    """A side that runs a whole trial of its own batch in place of each step: candidate and baseline do the same work in
+    another shape."""
+
+    side: Side
+    workload: Workload
+    size: int
+    rng: np.random.Generator
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.side, name)
+
+    def load(self, steps: Sequence[Step], *, graph: bool = False) -> None:
+        self.side.load(_steps(self.workload, self.size, self.rng))
 
 
 def best(tried: list[Batch]) -> int:
@@ -94,30 +107,14 @@ def best(tried: list[Batch]) -> int:
     return min(size for size, rate in rates.items() if rate >= AS_GOOD * max(rates.values()))
 
 
-def search_batch(
-    workload: Workload,
-    model: Any,
-    *,
-    memory_limit_bytes: float,
-    seconds: float,
-    rng: np.random.Generator,
-    device: str = "cpu",
-) -> list[Batch]:
+def _search(workload: Workload, side: Side, limit: float, seconds: float, rng: np.random.Generator) -> "_Search":
     """All batch sizes that were tried, smallest first, and the one that was not, with the reason why.
 
     Peak bytes are those of the model's tensors and what a trial takes above what the process held before. A batch whose
     peak, predicted from those before, would pass the limit or what is free is not begun: on a CPU the system might end
     the process, rather than refuse the memory. No batch is begun after `seconds`; the first one always is.
     """
-    return _search(workload, model, memory_limit_bytes, seconds, rng, device).batches
-
-
-def _search(
-    workload: Workload, model: Any, limit: float, seconds: float, rng: np.random.Generator, device: str
-) -> "_Search":
-    if workload.at_batch is None:
-        raise ValueError(f"workload {workload.name} has no at_batch: its batch can't be searched for")
-    search = _Search(workload.at_batch, model, limit, _now() + seconds, rng, device)
+    search = _Search(workload, side, limit, _now() + seconds, rng)
     search.double()
     search.refine()
     return search
@@ -127,25 +124,20 @@ def _search(
 class _Search:
     """tried: batches by size, also those that could not be run. units: of work in one trial, of those that could."""
 
-    at_batch: Callable[[int], Workload]
-    model: Any
+    workload: Workload
+    side: Side
     limit: float
     deadline: float
     rng: np.random.Generator
-    device: str
     tried: dict[int, Batch] = field(default_factory=dict)
     units: dict[int, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.held = resident(self.model)
+        self.held = self.side.held_bytes()
 
     @property
     def batches(self) -> list[Batch]:
         return sorted(self.tried.values(), key=lambda batch: batch.batch)
-
-    def best_in_one_step(self) -> Workload:
-        size = best(self.batches)
-        return _in_one_step(self.at_batch(size), self.units[size])
 
     def double(self) -> None:
         size, top, idle = 1, 0.0, 0
@@ -185,8 +177,8 @@ class _Search:
         predicted = SAFETY * self.predicted(size)
         if self.held + predicted > self.limit:
             what = f"the limit of {self.limit / 1e9:.3g} GB"
-        elif predicted > free_bytes(self.device):
-            what = f"what the model holds and {free_bytes(self.device) / 1e9:.3g} GB that are free"
+        elif predicted > (free := self.side.free_bytes()):
+            what = f"what the model holds and {free / 1e9:.3g} GB that are free"
         else:
             return None
         return f"not begun: a peak of {(self.held + predicted) / 1e9:.3g} GB is expected, more than {what}"
@@ -207,27 +199,19 @@ class _Search:
         return min(line, above * size / last)
 
     def _run(self, size: int) -> Batch:
-        """Trials of one batch. Running out of memory is a result; everything that was allocated is let go again."""
-        units, per_second, above, reason = 0.0, 0.0, 0.0, None
+        """Trials of one batch. Running out of memory is a result; the side lets go of all that was allocated."""
+        units, per_second = 0.0, 0.0
         try:
             if not self.tried:
                 self._trial(size)  # the very first pays for warming up, in time and in memory
-            with peak_memory(self.device) as peak:
-                spent = 0.0
-                while spent < BATCH_SECONDS:
-                    units, taken = self._trial(size)
-                    per_second, spent = max(per_second, units / taken), spent + taken
-            above = peak.above_start
-        except (RuntimeError, MemoryError) as error:
-            if not is_out_of_memory(error):
-                raise
-            reason = f"out of memory: {str(error).splitlines()[0] if str(error) else type(error).__name__}"
-        if reason is not None:  # outside of the handler: until here the error's frames kept the memory alive
-            gc.collect()
-            if self.device.startswith("cuda"):
-                torch.cuda.empty_cache()
-            return Batch(batch=size, reason=reason)
-        taken_bytes = self.held + above
+            self.side.reset_peak()
+            begin = _now()
+            while not per_second or _now() - begin < BATCH_SECONDS:
+                units, taken = self._trial(size)
+                per_second = max(per_second, units / taken)
+        except SideOutOfMemory as error:
+            return Batch(batch=size, reason=f"out of memory: {error}")
+        taken_bytes = self.held + self.side.peak_bytes()
         if taken_bytes > self.limit:
             reason = f"its peak of {taken_bytes / 1e9:.3g} GB passes the limit of {self.limit / 1e9:.3g} GB"
             return Batch(batch=size, peak_bytes=taken_bytes, reason=reason)
@@ -236,31 +220,15 @@ class _Search:
 
     def _trial(self, size: int) -> tuple[float, float]:
         """(units of work, seconds) of one trial."""
-        rng = np.random.default_rng(int(self.rng.integers(2**62)))
-        (step,) = _in_one_step(self.at_batch(size)).trial(self.model, rng)
-        units: list[float] = []
-        seconds = clock(lambda: units.append(step.run()), self.device)
-        return units[0], seconds
+        steps = _steps(self.workload, size, self.rng)
+        self.side.load(steps)
+        return sum(step.units for step in steps), self.side.run().seconds
 
 
-def _in_one_step(workload: Workload, units: float = 1.0) -> Workload:
-    """The workload with a trial's steps run as one, which returns the units of work that it did; `units` is the same
-    number, said beforehand. What the workload does before its first step is not timed."""
-
-    def trial(model: Any, rng: np.random.Generator) -> Iterator[Step]:
-        steps = workload.trial(model, rng)
-        first = next(steps)
-
-        def run() -> float:
-            done = 0.0
-            for step in chain([first], steps):
-                step.run(*step.inputs)
-                done += step.units
-            return done
-
-        yield Step(_PHASE, run, units=units)
-
-    return replace(workload, trial=trial)
+def _steps(workload: Workload, size: int, rng: np.random.Generator) -> list[Step]:
+    """Of one trial of a batch, to be run in one go."""
+    assert workload.at_batch is not None
+    return list(workload.at_batch(size).trial(np.random.default_rng(int(rng.integers(2**62)))))
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -1,4 +1,4 @@
-"""How long threads of this process were ready to run while others had the processors (Linux's own account)."""
+"""How long threads of a process were ready to run while others had the processors (Linux's own account)."""
 
 import os
 import threading
@@ -15,6 +15,10 @@ class Account:
     """Of each thread, by its number: nanoseconds that it ran, and that it was ready to run but waited."""
 
     threads: dict[int, tuple[int, int]]
+
+    def ran_since(self, before: "Account") -> float:
+        """Seconds that all threads ran since then, together."""
+        return sum(ran - before.threads.get(number, (0, 0))[0] for number, (ran, _) in self.threads.items()) / 1e9
 
     def waited_since(self, before: "Account", thread: int) -> float:
         """Seconds that one thread waited since then."""
@@ -35,12 +39,17 @@ class RunQueue:
     """Reads the accounts of threads (/proc/.../schedstat: nanoseconds run, nanoseconds waited on the run queue).
 
     Where they are not kept (other systems, some containers) nobody is ever said to have waited. A reading costs about
-    1 us a thread. everyone: all threads, as `find_threads` last found them, and not the calling one alone.
+    1 us a thread. everyone: all threads, as `find_threads` last found them, and not one alone. pid: the process, this
+    one where there is none; of another the one thread is its first.
     """
 
     everyone: bool
-    folder: Path = Path("/proc/self/task")
+    pid: int | None = None
     _files: dict[int, int] = field(default_factory=dict)
+
+    @property
+    def folder(self) -> Path:
+        return Path("/proc", "self" if self.pid is None else str(self.pid), "task")
 
     def __enter__(self) -> "RunQueue":
         self.find_threads()
@@ -53,7 +62,7 @@ class RunQueue:
 
     def find_threads(self) -> None:
         """Threads that started since the last call are read from now on."""
-        numbers = [threading.get_native_id()]
+        numbers = [threading.get_native_id() if self.pid is None else self.pid]
         if self.everyone:
             with suppress(OSError):
                 numbers = [int(name) for name in os.listdir(self.folder)]

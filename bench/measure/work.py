@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from bench.measure.flops import count_flops, flops_of, is_product
+from bench.measure.flops import count_operators, flops_of, is_product
 from bench.measure.regions import Region, distinct_bytes, fills_storage, region, rows, storage_address
 from bench.measure.size import tensors_in
 
@@ -33,17 +33,25 @@ _PICKS = {"where", "masked_fill", "masked_fill_"}
 
 @dataclass(frozen=True)
 class Work:
-    """What a call must at least execute and read: FLOPs, bytes."""
+    """What a call must at least execute and read: FLOPs, bytes. products, elementwise: FLOPs as they are reported,
+    whatever a kernel may leave out of them."""
 
     flops: float
     bytes: float
+    products: float = 0.0
+    elementwise: float = 0.0
 
 
 def count_work(run: Callable[[], object]) -> Work:
-    """Run once and count. Raises bench.measure.flops.UncountedOperatorError as count_flops does."""
+    """Run once and count. Raises bench.measure.flops.UncountedOperatorError as count_operators does."""
     with _Traffic() as traffic:
-        flops = count_flops(run)
-    return Work(flops - traffic.avoidable_flops, distinct_bytes(traffic.read) + sum(traffic.opaque.values()))
+        flops = count_operators(run)
+    return Work(
+        flops.products - traffic.avoidable_flops,
+        distinct_bytes(traffic.read) + sum(traffic.opaque.values()),
+        float(flops.products),
+        float(flops.elementwise),
+    )
 
 
 class _Traffic(TorchDispatchMode):  # type: ignore[no-untyped-call]

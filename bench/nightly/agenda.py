@@ -1,7 +1,7 @@
 """What to run tonight, most valuable first.
 
 1. probe: the baseline of each suite against itself: it tells whether the machine moved.
-2. code: the method, its suite or the engine's measuring code changed since its last record.
+2. code: the method, its problem, what suite.toml says of it, or the instruments changed since its last record.
 3. new: it was never run here.
 4. dependency: a library that can change results has another version than at its last record.
 5. oldest: nothing changed; the longest not run comes first, so that everything is run again some time.
@@ -14,16 +14,14 @@ import statistics
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 from bench.analyse.rows import Board
-from bench.contract.registry import Registry, suite_files
-from bench.contract.sources import imported
 from bench.nightly.series import Configuration, configuration_of
-from bench.record.changes import changed_since
+from bench.nightly.sources import Sources
 from bench.record.environment import hardware_class, library_versions
 from bench.record.schema import Record
+from bench.registry import Registry
 from bench.run.plan import Job, key
 
 REASONS = ("probe", "code", "new", "dependency", "oldest")
@@ -50,12 +48,13 @@ def agenda(registry: Registry, jobs: Sequence[Job], records: Iterable[Record], r
         if record.status == "ok":
             of_suite[record.suite, record.scale].append(record.seconds)
     items = []
+    sources = Sources(registry, root)
     probed: set[str] = set()
     for job in jobs:
         known = mine.get(configuration_of_job(registry, job), [])
         newest = known[-1] if known else None
-        reason = _reason(registry, job, newest, root)
-        baseline = job.method == registry.suite(job.suite).info.baseline
+        reason = _reason(registry, job, newest, sources)
+        baseline = job.method == registry.suite(job.suite).problem_of(job.point).baseline
         if baseline and job.suite not in probed and (newest is None or newest.status == "ok"):
             probed.add(job.suite)
             reason = "probe"
@@ -68,42 +67,24 @@ def agenda(registry: Registry, jobs: Sequence[Job], records: Iterable[Record], r
 
 def configuration_of_job(registry: Registry, job: Job) -> Configuration:
     """The configuration that a run of the job belongs to."""
-    version = registry.suite(job.suite).info.version
+    version = registry.suite(job.suite).version
     hardware = hardware_class(job.device, job.threads)
     board = Board(job.suite, version, hardware, job.scale, job.base, job.point)
     return Configuration(board, job.method, job.variant, job.seed)
 
 
-def changed_files(root: Path, commit: str | None) -> frozenset[str] | None:
-    """Paths, below root, that do something else in the working tree than at a commit; None if that can't be known."""
-    return None if commit is None else _changed_since(root, commit)
-
-
-def source_files(registry: Registry, job: Job, root: Path) -> frozenset[str]:
-    """Folders and files, below root, that the result of a job comes from."""
-    suite = registry.suite(job.suite)
-    methods = imported(registry.method(slug).__module__ for slug in (job.method, suite.info.baseline))
-    data = {path for path in suite.info.folder.rglob("*") if path.is_file()}
-    engine = {path for part in ("contract", "measure", "run") for path in (root / "bench" / part).rglob("*.py")}
-    files = {path.resolve() for path in methods | data | suite_files(suite) | engine}
-    return frozenset(str(path.relative_to(root)) for path in files if path.is_relative_to(root))
-
-
-def _reason(registry: Registry, job: Job, newest: Record | None, root: Path) -> str:
+def _reason(registry: Registry, job: Job, newest: Record | None, sources: Sources) -> str:
     if newest is None:
         return "new"
     if newest.key == key(registry, job):
         return "oldest"
-    if newest.environment.versions == library_versions():
+    versions = library_versions(registry.suite(job.suite).libraries)
+    if all(newest.environment.versions.get(name) == version for name, version in versions.items()):
         return "code"
-    changed = changed_files(root, newest.environment.commit)
-    return "code" if changed is None or changed & source_files(registry, job, root) else "dependency"
+    return "dependency" if sources.same_code(job, newest.environment.commit) else "code"
 
 
 def _value(item: Item) -> tuple[int, bool, float, float]:
     failed = item.newest is not None and item.newest.status != "ok"
     age = item.newest.started.timestamp() if item.newest else 0.0
     return REASONS.index(item.reason), failed, age, item.seconds
-
-
-_changed_since = cache(changed_since)

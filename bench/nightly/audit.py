@@ -12,14 +12,13 @@ from scipy import stats
 
 from bench.analyse.rows import current, make_rows
 from bench.contract import MissingAsset
-from bench.contract.registry import Registry, UnknownName
 from bench.nightly.series import configuration_of
 from bench.nightly.verify import ERROR_RATE, Check, NotVerifiable, Verification, verify
 from bench.publish.format import percent
 from bench.publish.markdown import code, escaped, table
 from bench.record.environment import NoSuchDevice
 from bench.record.schema import Record
-from bench.run import local
+from bench.registry import Registry, UnknownName
 from bench.run.runner import Executor
 
 BEYOND_CHANCE = 0.01
@@ -45,7 +44,7 @@ def audit(
     count: int,
     seed: int,
     hardware: str | None = None,
-    executor: Executor = local.execute,
+    executor: Executor | None = None,
     tell: Callable[[str], None] = lambda line: None,
 ) -> tuple[list[Verification], list[tuple[Record, str]]]:
     """Draw and verify; what was verified, and what could not be run again with the reason."""

@@ -6,19 +6,21 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 from bench.analyse.regressions import Change, State, follow, step
-from bench.contract.registry import Registry
-from bench.nightly.agenda import Item, agenda, changed_files, source_files
+from bench.nightly.agenda import Item, agenda
 from bench.nightly.causes import Cause, Facts, cause_of, different_machine, different_versions, needs_experiment
 from bench.nightly.past import NoPast, measure_past
 from bench.nightly.series import Configuration, History, Noises, Series, configuration_of, history_of, runs_of
+from bench.nightly.sources import Sources
 from bench.record import store
 from bench.record.schema import Record
-from bench.run import local
+from bench.registry import Registry
+from bench.run.local import LocalExecutor
 from bench.run.plan import Job
-from bench.run.runner import ROOT, Executor, check_ready, run_job
+from bench.run.runner import ROOT, Executor, check_ready, planned, run_one
 
 MOST_RUNS = 16
 """Most runs of one configuration in a night."""
@@ -73,7 +75,7 @@ def run_night(
     results: Path,
     *,
     seconds: float,
-    executor: Executor = local.execute,
+    executor: Executor | None = None,
     root: Path = ROOT,
     clock: Callable[[], float] = time.monotonic,
     tell: Callable[[str], None] = lambda line: None,
@@ -85,40 +87,52 @@ def run_night(
     check_ready(registry, jobs)
     store.check_writable(results)
     known, _ = store.read_all(results)
-    watch = _Watch(registry, known)
-    todo = agenda(registry, jobs, known, root)
-    night, started = Night(watched=watch.watched), clock()
-    again: list[Item] = []
-    runs: dict[Job, int] = defaultdict(int)
+    watch, started = _Watch(registry, known), clock()
+    night = Night(watched=watch.watched, left=agenda(registry, jobs, known, root))
 
     def left() -> float:
         return seconds - (clock() - started)
 
+    def measure(job: Job, executor: Executor) -> Record:
+        record = run_one(planned(registry, job, results), results, timeout=None, executor=executor, root=root)
+        store.append(results, record)
+        return record
+
+    with LocalExecutor() as own:
+        _run(night, watch, partial(measure, executor=executor or own), left, tell)
+    night.open = watch.open()
+    night.shifts = baseline_shifts(known, night.records)
+    sources = Sources(registry, root)
+    night.findings = [_explained(finding, watch, night, sources, jobs, left) for finding in watch.findings]
+    night.seconds = clock() - started
+    return night
+
+
+def _run(
+    night: Night,
+    watch: "_Watch",
+    measure: Callable[[Job], Record],
+    left: Callable[[], float],
+    tell: Callable[[str], None],
+) -> None:
+    """Run what is left of the night's agenda, and again what has to be, as long as there is time."""
+    again: list[Item] = []
+    runs: dict[Job, int] = defaultdict(int)
     last: Job | None = None
     while True:
-        item = _next(again, todo, left(), last)
+        item = _next(again, night.left, left(), last)
         if item is None:
-            break
+            return
         last = item.job
         first = runs[item.job] == 0
         tell(f"{item.job.label}: {item.reason if first else f'again, run {runs[item.job] + 1}'}")
-        record = run_job(registry, item.job, results, timeout=None, executor=executor)
-        store.append(results, record)
+        record = measure(item.job)
         night.records.append(record)
         runs[item.job] += 1
         if first:
             night.reasons[item.reason] = night.reasons.get(item.reason, 0) + 1
         if watch.add(record) and runs[item.job] < MOST_RUNS:
             again.append(item)
-    night.left = todo
-    night.open = watch.open()
-    night.shifts = baseline_shifts(known, night.records)
-    night.findings = [
-        _explained(finding, watch, night, registry, root, {item.job for item in again} | set(runs), left)
-        for finding in watch.findings
-    ]
-    night.seconds = clock() - started
-    return night
 
 
 def _next(again: list[Item], todo: list[Item], left: float, last: Job | None) -> Item | None:
@@ -138,7 +152,7 @@ class _Watch:
     """All series with where they stand, and the last record of each configuration."""
 
     def __init__(self, registry: Registry, known: Sequence[Record]) -> None:
-        self.infos = {slug: suite.info for slug, suite in registry.suites.items()}
+        self.infos = registry.suites
         history: History = history_of(known, self.infos)
         self.noises = Noises(history)
         self._states = {series: follow(runs, self.noises.of(series)) for series, runs in history.items()}
@@ -203,28 +217,26 @@ def _explained(
     finding: Finding,
     watch: _Watch,
     night: Night,
-    registry: Registry,
-    root: Path,
-    jobs: set[Job],
+    sources: Sources,
+    jobs: Sequence[Job],
     left: Callable[[], float],
 ) -> Finding:
     """The finding with its cause."""
     where = finding.configuration
     job = next(job for job in jobs if _is_of(job, where))
     before, after = finding.before.environment, finding.after.environment
-    changed = changed_files(root, before.commit)
-    info = registry.suite(where.board.suite).info
-    probes = {f.configuration.board.suite for f in watch.findings if f.configuration.method == info.baseline}
+    baselines = sources.registry.baselines(where.board.suite)
+    probes = {f.configuration.board.suite for f in watch.findings if f.configuration.method in baselines}
     facts = Facts(
-        files=None if changed is None else changed & source_files(registry, job, root),
+        files=sources.changed_files(job, before.commit),
         versions=different_versions(before, after),
         machine=different_machine(before, after),
         shared=_shared(finding, watch),
-        probe=where.board.suite in probes and where.method != info.baseline,
+        probe=where.board.suite in probes and where.method not in baselines,
         shift=_shift_of(finding, night.shifts),
     )
     if finding.change is not None and finding.worse and needs_experiment(facts) and not before.dirty and before.commit:
-        facts = _with_experiment(finding, facts, watch, job, root, left)
+        facts = _with_experiment(finding, facts, watch, job, sources.root, left)
     cause, reason = cause_of(facts)
     return replace(finding, cause=cause, reason=reason)
 

@@ -5,12 +5,13 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
+from bench.analyse.problems import problem_at
 from bench.analyse.regressions import Kind, Noise, Run, between_runs, timed, untimed
 from bench.analyse.rows import Board, board_of
 from bench.analyse.summary import costs, quality
-from bench.contract import SuiteInfo
 from bench.measure.statistics import MIN_PAIRS, Estimate
 from bench.record.schema import Record
+from bench.registry import SuiteInfo
 
 
 class Configuration(NamedTuple):
@@ -51,18 +52,19 @@ def runs_of(record: Record, info: SuiteInfo) -> dict[Series, Run]:
     if record.status != "ok":
         return {}
     where, when = configuration_of(record), record.started.timestamp()
-    better = {metric.name: metric.better for metric in (*info.scores.values(), *info.costs.values())}
+    problem = problem_at(info, record.point)
+    better = {name: metric.better for name, metric in problem.metrics.items()}
     found: dict[Series, Run] = {}
 
     def exact(name: str, kind: Kind, value: float, items: int) -> None:
         found[Series(where, name, kind, items)] = untimed(when, value, better.get(name, "lower"))
 
-    primary = info.primary.name
+    primary = problem.primary.name
     if primary in record.quality:
         estimate = quality(record.model_copy(update={"quality": {primary: record.quality[primary]}}))[primary]
         exact(primary, "quality", estimate.value if not math.isnan(estimate.value) else math.inf, estimate.n)
     for name, value in record.figures.items():
-        if name in info.costs:
+        if name in problem.costs:
             exact(name, "exact", value, 1)
     for name, cost in costs(record).items():
         if name.endswith(".ratio") and cost.kind == "measured" and cost.n >= MIN_PAIRS and cost.value and cost.low > 0:

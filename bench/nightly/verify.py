@@ -1,6 +1,5 @@
 """Run one record again and say, figure by figure, whether it is reproduced."""
 
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,13 +10,14 @@ from scipy import stats
 
 from bench.analyse.regressions import SENSITIVITY, Run
 from bench.contract import Score
-from bench.contract.registry import Registry, UnknownName, hyperparameters
 from bench.measure.statistics import paired_difference
 from bench.nightly.series import Noises, Series, history_of, runs_of
 from bench.record.schema import Record, Samples
-from bench.run import local
-from bench.run.plan import Job, make_plan, method_of
-from bench.run.runner import Executor, check_ready, run_job
+from bench.registry import Registry, UnknownName
+from bench.registry.fields import known_fields
+from bench.registry.key import settings_as_stored
+from bench.run.plan import Job, Selection, make_plan
+from bench.run.runner import Executor, check_ready, planned, run_one
 
 Outcome = Literal["reproduced", "not reproduced", "not comparable"]
 SAME = math.expm1(SENSITIVITY["quality"].smallest)
@@ -79,7 +79,7 @@ def verify(
     *,
     device: str | None = None,
     threads: int | None = None,
-    executor: Executor = local.execute,
+    executor: Executor | None = None,
 ) -> Verification:
     """Run the record's job again and compare. records: history, from which the noise between runs is estimated.
 
@@ -87,18 +87,17 @@ def verify(
     """
     job = job_of(registry, record, device, threads)
     check_ready(registry, [job])
-    again = run_job(registry, job, results, timeout=None, executor=executor)
+    again = run_one(planned(registry, job, results), results, timeout=None, executor=executor)
     return Verification(record, again, compare(registry, record, again, records))
 
 
 def job_of(registry: Registry, record: Record, device: str | None = None, threads: int | None = None) -> Job:
     """The job that makes the record again. Raises NotVerifiable if today's code would make another one."""
-    info = registry.suite(record.suite).info
+    info = registry.suite(record.suite)
     commit = f"; check out commit {record.environment.commit}" if record.environment.commit else ""
     if info.version != record.suite_version:
         raise NotVerifiable(f"it is of {record.suite} {record.suite_version}, this is {info.version}{commit}")
-    (job,) = make_plan(
-        registry,
+    wanted = Selection(
         suite=record.suite,
         methods=[f"{record.method}:{record.variant}"],
         points=[record.point],
@@ -109,10 +108,15 @@ def job_of(registry: Registry, record: Record, device: str | None = None, thread
         threads=threads or record.environment.threads,
         timed=bool(record.timings) or record.status != "ok",
     )
-    today = json.dumps(hyperparameters(method_of(registry, job)), sort_keys=True, default=repr)
-    if record.hyperparameters and json.dumps(record.hyperparameters, sort_keys=True) != today:
+    jobs = make_plan(registry, wanted)
+    if not jobs:
+        raise NotVerifiable(f"{record.method} is not for {record.point} any more{commit}")
+    listed = registry.method(record.suite, record.method)
+    today = known_fields(registry.tree, listed, record.variant, record.point)
+    then = settings_as_stored(record.hyperparameters)
+    if record.hyperparameters and any(then.get(name, value) != value for name, value in today.items()):
         raise NotVerifiable(f"{record.method} had other hyper-parameters then: {record.hyperparameters}{commit}")
-    return job
+    return jobs[0]
 
 
 def compare(registry: Registry, record: Record, again: Record, records: Sequence[Record]) -> tuple[Check, ...]:
@@ -132,7 +136,7 @@ def compare(registry: Registry, record: Record, again: Record, records: Sequence
         )
     checks = [_exact(name, value, again.figures.get(name)) for name, value in record.figures.items()]
     checks += [_score(n, s, again.quality.get(n), same_hardware) for n, s in record.quality.items()]
-    infos = {slug: suite.info for slug, suite in registry.suites.items()}
+    infos = registry.suites
     noises = Noises(history_of(records, infos))
     old = {s: run for s, run in runs_of(record, infos[record.suite]).items() if s.kind == "speed"}
     new = {s.figure: run for s, run in runs_of(again, infos[record.suite]).items() if s.kind == "speed"}

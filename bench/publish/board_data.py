@@ -15,17 +15,18 @@ import numpy as np
 from bench.analyse.pairs import Pairs
 from bench.analyse.rows import Row
 from bench.analyse.summary import MISSING, Cost, lookup, row_costs, row_quality
-from bench.contract import Metric, SuiteInfo
 from bench.publish.table_view import Table
+from bench.registry import ProblemInfo
+from bench.registry.metrics import Metric
 
 COLUMNS = ("rank", "method", "family", "kind", "status", "reason", "seeds", "seeds_elsewhere",
            "seeds_asked", "beaten_by_control", "stale")  # fmt: skip
 
 
-def board_metrics(rows: Sequence[Row], info: SuiteInfo) -> list[Metric]:
-    """Every score and cost that a row has, those of the suite first; others under their bare names."""
+def board_metrics(rows: Sequence[Row], problem: ProblemInfo) -> list[Metric]:
+    """Every score and cost that a row has, those of the problem first; others under their bare names."""
     names = dict.fromkeys(name for row in rows for name in [*row_quality(row), *row_costs(row)])
-    known = {**info.scores, **info.costs}
+    known = problem.metrics
     return [m for name, m in known.items() if name in names] + [Metric(n, n) for n in names if n not in known]
 
 
@@ -64,7 +65,7 @@ def as_csv(table: Table, metrics: Sequence[Metric], found: Sequence[Sequence[Cos
 
 
 def as_script(
-    table: Table, metrics: Sequence[Metric], found: Sequence[Sequence[Cost]], info: SuiteInfo, pairs: Pairs
+    table: Table, metrics: Sequence[Metric], found: Sequence[Sequence[Cost]], problem: ProblemInfo, pairs: Pairs
 ) -> str:
     """What the page's scripts read: rows, figures to five digits, and who is surely better than whom.
 
@@ -78,7 +79,7 @@ def as_script(
         "title": table.title,
         "metrics": [
             {"name": m.name, "title": m.title, "unit": units[m.name], "better": m.better,
-             "score": m.name in info.scores, "primary": m.primary}
+             "score": m.name in problem.scores, "primary": m.primary}
             for m in metrics
         ],
         "rows": [
@@ -91,13 +92,13 @@ def as_script(
     return script("board", data)
 
 
-def pairs_script(names: Sequence[str], info: SuiteInfo, pairs: Mapping[str, Pairs]) -> str:
+def pairs_script(names: Sequence[str], problem: ProblemInfo, pairs: Mapping[str, Pairs]) -> str:
     """Every pair by the primary score and the primary costs, for the page that compares methods.
 
     pairs: by name of the metric. Each of value, low and high is a list by rows of tenths of a percent; null where they
     can't be compared.
     """
-    titles = {name: metric.title for name, metric in {**info.scores, **info.costs}.items() if name in pairs}
+    titles = {name: metric.title for name, metric in problem.metrics.items() if name in pairs}
     by_metric = {name: _thousandths(found) for name, found in pairs.items()}
     return script("pairs", {"names": list(names), "metrics": titles, "pairs": by_metric})
 

@@ -2,17 +2,17 @@
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from bench.analyse.regressions import SENSITIVITY, Kind, Noise, Run, State, between_runs, step, timed, untimed
 from bench.analyse.rows import Board
 from bench.analyse.summary import Cost
-from bench.contract import Metric
 from bench.measure.statistics import MIN_PAIRS, Estimate
 from bench.publish.catalogue import Entry
 from bench.publish.format import interval, percent, quantity
 from bench.publish.paths import record_address
+from bench.registry.metrics import Metric
 
 
 @dataclass(frozen=True)
@@ -57,13 +57,14 @@ Followed = Mapping[tuple[str, str, int, int], Sequence[tuple[Run, Entry]]]
 """By metric, version of the suite, seed and number of items scored (others are another series): runs in order."""
 
 
-def noises_of(followed: Iterable[Followed], metrics: Sequence[Metric]) -> dict[str, Noise]:
-    """What each metric is judged with: its noise between runs, over all configurations that are measured alike."""
+def noises_of(followed: Iterable[Followed], scores: Collection[str]) -> dict[str, Noise]:
+    """What each metric is judged with: its noise between runs, over all configurations that are measured alike.
+    scores: names of the primary ones."""
     runs: dict[str, list[list[Run]]] = defaultdict(list)
     for each in followed:
         for (name, *_), series in each.items():
             runs[name].append([run for run, _ in series])
-    kinds = {name: _kind(name, metrics) for name in runs}
+    kinds = {name: _kind(name, scores) for name in runs}
     watched = Counter(kind for name, kind in kinds.items() for _ in runs[name])
     return {n: Noise(kinds[n], between_runs(found, kinds[n]), watched[kinds[n]]) for n, found in runs.items()}
 
@@ -137,7 +138,7 @@ def follow_figures(entries: Sequence[Entry], metrics: Sequence[Metric]) -> Follo
         if entry.status != "ok":
             continue
         for metric in metrics:
-            cost, kind = entry.figure(metric.name), _kind(metric.name, metrics)
+            cost, kind = entry.figure(metric.name), _kind(metric.name, [metrics[0].name])
             run = _run(entry.started, cost, kind, metric)
             if run is not None:
                 items = cost.n if kind == "quality" else 0
@@ -145,8 +146,8 @@ def follow_figures(entries: Sequence[Entry], metrics: Sequence[Metric]) -> Follo
     return found
 
 
-def _kind(name: str, metrics: Sequence[Metric]) -> Kind:
-    return "quality" if name == metrics[0].name else "speed" if name.endswith(".ratio") else "exact"
+def _kind(name: str, scores: Collection[str]) -> Kind:
+    return "quality" if name in scores else "speed" if name.endswith(".ratio") else "exact"
 
 
 def _run(when: float, cost: Cost, kind: Kind, metric: Metric) -> Run | None:

@@ -1,16 +1,14 @@
 """The page of a method: card, hyper-parameters, source, claim against measurement, every configuration."""
 
-import dataclasses
-import inspect
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from bench.contract import Card, Claim, Method, Metric, SuiteInfo
-from bench.contract.registry import family
+from bench.contract import Card, Claim
 from bench.publish.paths import safe_url
+from bench.registry import Listed, Registry, SuiteInfo
+from bench.registry.fields import fields_of
+from bench.registry.metrics import Metric
 
 
 @dataclass(frozen=True)
@@ -26,6 +24,7 @@ class ClaimView:
 class MethodView:
     """What the template of a method page shows. card is None if the method is no longer registered."""
 
+    suite: str
     slug: str
     title: str
     card: Card | None
@@ -42,58 +41,49 @@ class MethodView:
 
 
 def make_method(
+    registry: Registry,
+    info: SuiteInfo,
     slug: str,
-    method: type[Method[Any]] | None,
     sections: Sequence[Mapping[str, Any]],
     changes: Sequence[Mapping[str, Any]],
-    infos: Mapping[str, SuiteInfo],
 ) -> MethodView:
-    """The view of one method from what the sections say of it; changes: its own, newest first."""
+    """The view of one method. info: of its suite, registered or not; sections: the suite's. changes: its own, newest
+    first. Its file is read and never run."""
+    listed = registry.methods.get((info.slug, slug))
     configurations = [each for section in sections for each in section["configurations"] if each["method"] == slug]
-    if method is None:
-        return MethodView(slug, slug, None, None, "", [], [], {}, {}, "", [], configurations, changes)
-    card = method.card
+    if listed is None:
+        return MethodView(
+            info.slug, slug, slug, None, None, "", [], [], {}, {}, "", [], configurations, changes
+        )  # fmt: skip
     checks = [check for section in sections for check in section["claims"].get(slug, ())]
     claims = [
-        ClaimView(
-            claim, _metric(claim.metric, infos.get(card.suite)).title, [c for c in checks if c["claim"] == number]
-        )
-        for number, claim in enumerate(card.claims)
+        ClaimView(claim, _title(claim.metric, info), [check for check in checks if check["claim"] == number])
+        for number, claim in enumerate(listed.card.claims)
     ]
-    summary = [p for p in inspect.cleandoc(method.__doc__ or "").split("\n\n") if p.strip()]
+    summary = [paragraph for paragraph in listed.doc.split("\n\n") if paragraph.strip()]
     return MethodView(
-        slug, card.title, card, safe_url(card.url), family(method), summary, _parameters(method),
-        {name: dict(settings) for name, settings in method.variants.items()},
-        {name: dict(settings) for name, settings in method.at_point.items()}, _source(method), claims, configurations,
-        changes,
+        info.slug, slug, listed.card.title, listed.card, safe_url(listed.card.url), listed.family, summary,
+        _parameters(registry, listed), listed.variants, listed.at_point, _source(registry, listed), claims,
+        configurations, changes,
     )  # fmt: skip
 
 
-def _source(method: type[Method[Any]]) -> str:
+def _source(registry: Registry, listed: Listed) -> str:
     """The text of the method's file; empty where it can't be read."""
-    module = sys.modules.get(method.__module__)
     try:
-        return Path(str(getattr(module, "__file__", ""))).read_text(encoding="utf-8")
-    except (OSError, UnicodeError):
+        return registry.tree.read(listed.place).decode()
+    except (OSError, LookupError, UnicodeError):
         return ""
 
 
-def _parameters(method: type[Method[Any]]) -> list[tuple[str, str, str]]:
+def _parameters(registry: Registry, listed: Listed) -> list[tuple[str, str, str]]:
     """Name, type and default of every hyper-parameter."""
-    if not dataclasses.is_dataclass(method):
+    try:
+        fields = fields_of(registry.tree, listed.module, listed.name)
+    except (OSError, LookupError, SyntaxError):
         return []
-    found = []
-    for parameter in dataclasses.fields(method):
-        kind = (
-            parameter.type
-            if isinstance(parameter.type, str)
-            else getattr(parameter.type, "__name__", str(parameter.type))
-        )
-        required = parameter.default is dataclasses.MISSING
-        found.append((parameter.name, kind, "required" if required else repr(parameter.default)))
-    return found
+    return [(each.name, each.type, "required" if each.required else each.text) for each in fields]
 
 
-def _metric(name: str, info: SuiteInfo | None) -> Metric:
-    known = {**info.scores, **info.costs} if info else {}
-    return known.get(name, Metric(name, name))
+def _title(name: str, info: SuiteInfo) -> str:
+    return {**info.scores, **info.costs}.get(name, Metric(name, name)).title

@@ -10,7 +10,7 @@ import jinja2
 from markupsafe import Markup, escape
 
 from bench.publish.format import carries_unit, number, quantity
-from bench.publish.frontier_view import SHAPES, marker
+from bench.publish.markers import SHAPES, marker
 from bench.publish.paths import (
     board_address,
     file_name,

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from bench.analyse.compare import MARGIN
 from bench.analyse.pairs import Pairs
 from bench.analyse.rows import Row
-from bench.contract import Metric, SuiteInfo
 from bench.publish.format import number
+from bench.registry import ProblemInfo
+from bench.registry.metrics import Metric
 
 MOST = 60
 
@@ -48,7 +49,7 @@ class PairsView:
 
 
 def make_pairs(
-    rows: Sequence[Row], pairs: Mapping[str, Pairs], info: SuiteInfo, controls: Set[str]
+    rows: Sequence[Row], pairs: Mapping[str, Pairs], problem: ProblemInfo, controls: Set[str]
 ) -> PairsView | None:
     """The view of one board's rows, in the order given; None with fewer than two that have a result.
 
@@ -57,8 +58,8 @@ def make_pairs(
     shown = [i for i, row in enumerate(rows) if row.ok]
     if len(shown) < 2:
         return None
-    score, known = pairs[info.primary.name], {**info.scores, **info.costs}
-    baseline = next((i for i in shown if rows[i].method == info.baseline), None)
+    score, known = pairs[problem.primary.name], problem.metrics
+    baseline = next((i for i in shown if rows[i].method == problem.baseline), None)
     found = []
     for i in shown:
         others = [j for j in shown if rows[j].method in controls - {rows[i].method} and score.comparable[i, j]]
@@ -67,7 +68,7 @@ def make_pairs(
         found.append(Against(rows[i].name, _all(pairs, i, baseline), named, _all(pairs, i, best)))
     matrix = [[verdict(score, i, j) for j in shown] for i in shown] if len(shown) <= MOST else []
     return PairsView(
-        [known[name] for name in pairs], "" if baseline is None else info.baseline, found,
+        [known[name] for name in pairs], "" if baseline is None else problem.baseline, found,
         [rows[i].name for i in shown] if matrix else [], matrix,
     )  # fmt: skip
 

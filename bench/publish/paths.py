@@ -49,8 +49,13 @@ def record_address(board: Board, method: str, variant: str) -> str:
     return f"{board_address(board)}/{file_name(method)}/{file_name(variant)}.html"
 
 
-def method_address(slug: str) -> str:
+def method_address(suite: str, slug: str) -> str:
     """The page of a method."""
+    return f"methods/{file_name(suite)}/{file_name(slug)}.html"
+
+
+def old_method_address(slug: str) -> str:
+    """Where the page of a method stood when slugs were unique among all suites."""
     return f"methods/{file_name(slug)}.html"
 
 

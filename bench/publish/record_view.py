@@ -1,11 +1,10 @@
 """The page of one configuration: its newest record of every seed in full, and the history of the older ones."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from bench.analyse.rows import Board, Row
 from bench.analyse.summary import lookup, row_costs, row_quality
-from bench.contract import Metric, SuiteInfo
 from bench.publish.catalogue import Entry
 from bench.publish.format import number, quantity
 from bench.publish.freshness import Age
@@ -13,9 +12,13 @@ from bench.publish.history import Series, series_of
 from bench.publish.samples_view import Strip, strip
 from bench.publish.table_view import Cell, make_cell
 from bench.record.schema import Record, Throughput
+from bench.registry import ProblemInfo
+from bench.registry.metrics import Metric
 
 LOG, HISTORY = 8000, 300
 """Most characters of a log and most older records that a page shows; all of them are in the downloads."""
+
+_DETAILS = (".p90", ".p99", ".device")
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,7 @@ class PastView:
 
 @dataclass(frozen=True)
 class ConfigurationView:
-    """What the template shows. figures: (title, cell) of the row. missing: what the suite knows and the row has not.
+    """What the template shows. figures: (title, cell) of the row. missing: what the problem knows and the row has not.
     left_out: older records that are not listed."""
 
     board: Board
@@ -76,38 +79,42 @@ def make_configuration(
     board: Board,
     row: Row | None,
     entries: Sequence[Entry],
-    info: SuiteInfo,
+    problem: ProblemInfo,
     files: Mapping[str, str],
     ages: Sequence[Age],
 ) -> ConfigurationView:
-    """The view of one configuration. row: its current row, None if it has none. entries: all its records, oldest first.
+    """The view of one configuration. board: of its records, whose version may be any; row: its current row, None if it
+    has none. entries: all its records, oldest first.
 
     files: where each record stands, by its id. ages: of the row's records.
     """
     first = entries[0]
     current = {record.id for record in row.records} if row else set()
-    columns = [info.primary, *(metric for metric in info.costs.values() if metric.primary)]
-    columns = [metric for metric in columns if any(metric.name in entry.figures for entry in entries)]
+    columns = [metric for metric in problem.primaries if any(metric.name in entry.figures for entry in entries)]
     newest_first = entries[::-1]
     past = [
         PastView(entry, [make_cell(entry.figure(m.name), m) for m in columns], entry.id in current)
         for entry in newest_first[:HISTORY]
     ]
-    figures = _figures(row, info) if row else {}
-    known = {**info.scores, **info.costs}
+    known = problem.metrics
+    figures = _figures(row, known) if row else {}
     return ConfigurationView(
-        board, first.method, first.variant,
+        row.board if row else board, first.method, first.variant,
         [(known[name].title if name in known else name, cell) for name, cell in figures.items()],
-        [metric.title for name, metric in known.items() if name not in figures] if row and row.ok else [],
+        _missing(figures, known) if row and row.ok else [],
         [_record(r, files[r.id], age) for r, age in zip(row.records, ages, strict=True)] if row else [],
         columns, past, max(0, len(entries) - HISTORY), series_of(entries, columns),
     )  # fmt: skip
 
 
-def _figures(row: Row, info: SuiteInfo) -> dict[str, Cell]:
-    """Every score and cost that the row has, by name, those of the suite first."""
+def _missing(figures: Collection[str], known: Mapping[str, Metric]) -> list[str]:
+    """Titles of what the problem knows and the row has not; of a time that is missing not each of its details."""
+    return [m.title for name, m in known.items() if name not in figures and not name.endswith(_DETAILS)]
+
+
+def _figures(row: Row, known: Mapping[str, Metric]) -> dict[str, Cell]:
+    """Every score and cost that the row has, by name, those of the problem first."""
     scores, costs = row_quality(row), row_costs(row)
-    known = {**info.scores, **info.costs}
     names = [name for name in known if name in scores or name in costs]
     names += [name for name in [*scores, *costs] if name not in known]
     return {name: make_cell(lookup(scores, costs, name), known.get(name, Metric(name, name))) for name in names}

@@ -3,17 +3,18 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from bench.analyse.compare import MARGIN, change_from_baseline, improvement
+from bench.analyse.compare import MARGIN, Improvement, change_from_baseline, improvement
 from bench.analyse.controls import unbeaten
 from bench.analyse.frontier import pareto
+from bench.analyse.problems import problem_at
 from bench.analyse.rows import Board, Row, by_board, make_rows
 from bench.analyse.summary import lookup, row_costs, row_quality, value_of
-from bench.contract import Metric, SuiteInfo
-from bench.contract.registry import Registry
-from bench.measure.statistics import Estimate, verdict
+from bench.measure.statistics import verdict
 from bench.publish.format import interval, percent, quantity
 from bench.publish.markdown import code, escaped
 from bench.record.schema import Record
+from bench.registry import ProblemInfo, Registry
+from bench.registry.metrics import Metric
 
 MOST = 60_000
 """Characters; a comment on the usual forges may have 65 536."""
@@ -24,29 +25,35 @@ class _Board:
     """One board before and after, with how to read it. changed: names of the rows with new records."""
 
     board: Board
-    info: SuiteInfo
+    problem: ProblemInfo
+    controls: Collection[str]
     before: Mapping[str, Row]
     after: Mapping[str, Row]
     changed: Sequence[str]
 
     @property
     def primary_costs(self) -> list[Metric]:
-        return [metric for metric in self.info.costs.values() if metric.primary]
+        return self.problem.primaries[1:]
 
     @property
     def baseline(self) -> Row | None:
-        row = self.after.get(self.info.baseline)
+        row = self.after.get(self.problem.baseline)
         return row if row is not None and row.ok else None
 
 
-def make_report(base: Sequence[Record], now: Sequence[Record], broken: Sequence[str], registry: Registry) -> str:
-    """Markdown of what is new in `now` against `base`. broken: lines that could not be read, as text."""
+def make_report(
+    base: Sequence[Record],
+    now: Sequence[Record],
+    broken: Sequence[str],
+    registry: Registry,
+    touched: Mapping[str, Sequence[str]],
+) -> str:
+    """Markdown of what is new in `now` against `base`. broken: lines that could not be read, as text. touched: slugs of
+    the methods whose runs are others now than at the base, by suite."""
     known, present = {record.id for record in base}, {record.id for record in now}
     new = [record for record in now if record.id not in known]
     gone = [record for record in base if record.id not in present]
-    infos = {slug: suite.info for slug, suite in registry.suites.items()}
-    controls = registry.controls
-    boards = _boards(base, now, new, infos)
+    boards = _boards(base, now, new, registry)
     failed = [record for record in new if record.status != "ok"]
     moves = [line for each in boards for line in _moves(each)]
     parts = [f"# {_headline(new, failed, moves)}"]
@@ -59,9 +66,10 @@ def make_report(base: Sequence[Record], now: Sequence[Record], broken: Sequence[
         board = each.board
         place = f"{escaped(board.hardware)}, {escaped(board.scale)}, {escaped(board.base)}"
         parts += [f"## {escaped(board.suite)}, {escaped(board.point)}\n\n{place}"]
-        losers = unbeaten([*each.after.values()], controls, each.info.primary, each.primary_costs)
-        parts += ["\n".join(_row(each, name, controls, losers)) for name in each.changed]
-    unknown = sorted({record.suite for record in new} - set(infos))
+        losers = unbeaten([*each.after.values()], each.controls, each.problem.primary, each.primary_costs)
+        parts += ["\n".join(_row(each, name, losers)) for name in each.changed]
+    parts += _not_measured(touched, new)
+    unknown = sorted({record.suite for record in new} - registry.suites.keys())
     parts += [f"Suites that are not registered here: {', '.join(map(escaped, unknown))}."] if unknown else []
     if failed:
         parts += ["## Not ok", _failures(failed)]
@@ -77,18 +85,26 @@ def _headline(new: Sequence[Record], failed: Sequence[Record], moves: Sequence[s
     return said + ("; the frontier moved" if moves else "; the frontier did not move")
 
 
-def _boards(
-    base: Sequence[Record], now: Sequence[Record], new: Sequence[Record], infos: Mapping[str, SuiteInfo]
-) -> list[_Board]:
+def _not_measured(touched: Mapping[str, Sequence[str]], new: Sequence[Record]) -> list[str]:
+    """What the change touches and no new record is of."""
+    measured = {(record.suite, record.method) for record in new}
+    left = {suite: [slug for slug in slugs if (suite, slug) not in measured] for suite, slugs in touched.items()}
+    lines = [f"- {escaped(suite)}: {', '.join(map(escaped, slugs))}" for suite, slugs in left.items() if slugs]
+    return ["## Touched, and not measured again", "\n".join(lines)] if lines else []
+
+
+def _boards(base: Sequence[Record], now: Sequence[Record], new: Sequence[Record], registry: Registry) -> list[_Board]:
     """The boards that have new records, in order."""
     before, after = by_board(make_rows(base)), by_board(make_rows(now))
     ids = {record.id for record in new}
     found = []
     for board, rows in after.items():
         changed = [row.name for row in rows if any(record.id in ids for record in row.records)]
-        if changed and board.suite in infos:
+        if changed and board.suite in registry.suites:
+            problem = problem_at(registry.suites[board.suite], board.point)
+            controls = registry.kinds(board.suite, "control")
             old = {row.name: row for row in before.get(board, [])}
-            found.append(_Board(board, infos[board.suite], old, {row.name: row for row in rows}, changed))
+            found.append(_Board(board, problem, controls, old, {row.name: row for row in rows}, changed))
     return found
 
 
@@ -96,7 +112,7 @@ def _moves(each: _Board) -> list[str]:
     """Who came to the frontier of the primary score against each primary cost, and who left it."""
     lines = []
     for cost in each.primary_costs:
-        old, new = (_on_frontier(rows, each.info.primary, cost) for rows in (each.before, each.after))
+        old, new = (_on_frontier(rows, each.problem.primary, cost) for rows in (each.before, each.after))
         came, left = sorted(new - old), sorted(old - new)
         if came or left:
             said = [f"{', '.join(map(escaped, came))} came"] if came else []
@@ -116,14 +132,14 @@ def _score(row: Row, primary: Metric) -> float:
     return value_of(lookup(row_quality(row), row_costs(row), primary.name))
 
 
-def _row(each: _Board, name: str, controls: Collection[str], losers: Mapping[str, Sequence[str]]) -> list[str]:
+def _row(each: _Board, name: str, losers: Mapping[str, Sequence[str]]) -> list[str]:
     """One row in a few short lines: its score, its costs, against the base, the baseline and the controls. losers: the
     controls that each row does not beat."""
     row, old = each.after[name], each.before.get(name)
     lines = [f"**{escaped(name)}** ({_count(len(row.ok), 'seed')} ok{'' if old else ', new'})", ""]
     if not row.ok:
         return [f"**{escaped(name)}**: {row.status}"]
-    for metric in [each.info.primary, *each.primary_costs]:
+    for metric in [each.problem.primary, *each.primary_costs]:
         found = lookup(row_quality(row), row_costs(row), metric.name)
         if found.value is None:
             continue
@@ -134,39 +150,39 @@ def _row(each: _Board, name: str, controls: Collection[str], losers: Mapping[str
         change = improvement(row, old, metric) if old is not None and old.ok else None
         lines += [f"  - against the base: {_verdict(change)}"] if change else []
         against = _against_baseline(each, row, metric)
-        lines += [f"  - against {escaped(each.info.baseline)}: {_verdict(against)}"] if against else []
-    if row.method not in controls:
-        lines.append(f"- controls: {_controls(each, controls, losers[name])}")
+        lines += [f"  - against {escaped(each.problem.baseline)}: {_verdict(against)}"] if against else []
+    if row.method not in each.controls:
+        lines.append(f"- controls: {_controls(each, losers[name])}")
     return lines
 
 
 def _to_baseline(metric: Metric, row: Row, each: _Board) -> bool:
     """Whether the figure is a ratio to the baseline, so that it says itself how the row stands against it."""
-    return metric.name.endswith("ratio") and row.method != each.info.baseline
+    return metric.name.endswith("ratio") and row.method != each.problem.baseline
 
 
-def _against_baseline(each: _Board, row: Row, metric: Metric) -> Estimate | None:
-    if row.method == each.info.baseline or each.baseline is None or metric.name.endswith("ratio"):
+def _against_baseline(each: _Board, row: Row, metric: Metric) -> Improvement | None:
+    if row.method == each.problem.baseline or each.baseline is None or metric.name.endswith("ratio"):
         return None
     return improvement(row, each.baseline, metric)
 
 
-def _controls(each: _Board, controls: Collection[str], unbeaten_ones: Sequence[str]) -> str:
-    there = [row.name for row in each.after.values() if row.ok and row.method in controls]
+def _controls(each: _Board, unbeaten_ones: Sequence[str]) -> str:
+    there = [row.name for row in each.after.values() if row.ok and row.method in each.controls]
     if not there:
         return "none has a result here"
     said = f"beats {len(there) - len(unbeaten_ones)} of {len(there)}"
     return said + (f", not {', '.join(map(escaped, unbeaten_ones))}" if unbeaten_ones else "")
 
 
-def _verdict(change: Estimate) -> str:
+def _verdict(change: Improvement) -> str:
     """The relative improvement with its interval, and what it amounts to."""
     if change.low == change.high:
         return f"{percent(change.value or 0.0)} ({_word(change)})"  # not −0.0
     return f"{percent(change.value)} [{percent(change.low)}, {percent(change.high)}] ({_word(change)})"
 
 
-def _word(change: Estimate) -> str:
+def _word(change: Improvement) -> str:
     words = {"better": "better", "worse": "**worse**", "same": "the same", "unsure": "can't be told apart"}
     return words[verdict(change.low, change.high, 0.0 if change.low == change.high else MARGIN)]
 

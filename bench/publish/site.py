@@ -3,7 +3,7 @@
 import hashlib
 import json
 import shutil
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,19 +11,21 @@ from typing import Any
 
 from bench.analyse.compare import MARGIN
 from bench.analyse.regressions import CONFIRMING
-from bench.contract import SCALES, Metric, SuiteInfo
-from bench.contract.registry import Registry, family
+from bench.contract import SCALES, Limits, OperatingPoint
 from bench.measure.statistics import CONFIDENCE, MIN_PAIRS, MIN_SEEDS
 from bench.publish.board_data import script
 from bench.publish.catalogue import Catalogue, Entry, read_catalogue
+from bench.publish.context import Context, Place, Section
 from bench.publish.feed import make_feed
 from bench.publish.freshness import read_freshness
 from bench.publish.method_view import make_method
 from bench.publish.pages import Pages
-from bench.publish.paths import method_address, site_folder, suite_address
-from bench.publish.section import Context, Place, build_section
+from bench.publish.paths import method_address, old_method_address, site_folder, suite_address
+from bench.publish.section import build_section
 from bench.publish.workers import each
 from bench.record.schema import Record
+from bench.registry import ProblemInfo, Registry, SuiteInfo
+from bench.registry.metrics import Metric
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 NEWEST = 20
@@ -51,8 +53,8 @@ def build_site(
     method is no longer registered shows under its bare name. url: where the site will be published, for the feed.
     checkout: the git work tree that tells what changed since a record was measured.
     """
-    infos = {slug: suite.info for slug, suite in registry.suites.items()}
-    wanted = {slug: [m.name for m in _primaries(info)] for slug, info in infos.items()}
+    infos = dict(registry.suites)
+    wanted = {slug: _primaries(info) for slug, info in infos.items()}
     code = _code(registry, infos)
     catalogue = read_catalogue(folders, output, wanted, code)
     infos |= _unregistered(catalogue.entries, infos)
@@ -60,7 +62,6 @@ def build_site(
     context = Context(
         pages, registry, infos,
         versions=_versions(catalogue.entries, infos),
-        families={slug: family(method) for slug, method in registry.methods.items()},
         files=_names(folders, catalogue.entries),
         freshness=read_freshness(registry, _newest_commits(catalogue.entries), checkout),
         code=code,
@@ -70,9 +71,10 @@ def build_site(
         groups[Place(entry.suite, entry.hardware, entry.scale, entry.base)].append(entry)
     places = sorted(groups, key=lambda p: (p.suite, p.hardware, _scale_order(p.scale), p.base))
     jobs = [
-        (context, place, entries, [other for other in places if other.suite == place.suite], _elsewhere(groups, place))
+        (Section(context, place, entries, [other for other in places if other.suite == place.suite],
+                 _elsewhere(groups, place)),)
         for place, entries in sorted(groups.items(), key=lambda item: -len(item[1]))
-    ]
+    ]  # fmt: skip
     sections = list(each(build_section, jobs, heavy=len(catalogue.entries) > RECORDS_TO_SHARE))
     sections.sort(key=lambda s: places.index(Place(s["suite"], s["hardware"], s["scale"], s["base"])))
     shutil.copytree(site_folder() / "assets", output / "assets", dirs_exist_ok=True)
@@ -96,21 +98,13 @@ def _write_rest(
         key=lambda change: (-change["when"], change["address"], change["what"]),
     )
     newest = catalogue.entries[-1].started if catalogue.entries else 0.0
-    cards = {slug: method.card for slug, method in sorted(registry.methods.items())}
     by_suite = [(info, [s for s in sections if s["suite"] == slug]) for slug, info in sorted(infos.items())]
-    written = []
-    for info, here in by_suite:
-        mine = [(name, card) for name, card in cards.items() if card.suite == info.slug]
-        written.append(
-            pages.page("suite.html", suite_address(info.slug), info=info, sections=here, methods=mine,
-                       glance=_glance(here), families=context.families)
-        )  # fmt: skip
-    by_method: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
-    for change in changes:
-        by_method[change["name"].split(":")[0]].append(change)
-    for slug in sorted({*registry.methods, *(entry.method for entry in catalogue.entries)}):
-        view = make_method(slug, registry.methods.get(slug), sections, by_method[slug], infos)
-        written.append(pages.page("method.html", method_address(slug), method=view))
+    written = [
+        pages.page("suite.html", suite_address(info.slug), info=info, sections=here, glance=_glance(here),
+                   methods=list(registry.methods_of(info.slug).values()))
+        for info, here in by_suite
+    ]  # fmt: skip
+    written += _write_methods(context, catalogue.entries, sections, changes)
     written += _write_history(pages, changes)
     boards = _boards(sections)
     written += [
@@ -128,10 +122,34 @@ def _write_rest(
             suites=[(info, here, _glance(here)) for info, here in by_suite],
             newest=catalogue.entries[:-NEWEST - 1:-1], newest_time=newest,
             changes=[change for change in changes if change["when"] > newest - 7 * 86_400],
-            methods=list(cards.items()), count=len(catalogue.entries), broken=catalogue.broken,
-            problems=[*registry.problems, *(problem for section in sections for problem in section["problems"])],
+            methods=[listed for _, listed in sorted(registry.methods.items())], count=len(catalogue.entries),
+            broken=catalogue.broken,
+            problems=[*registry.faults, *(problem for section in sections for problem in section["problems"])],
         ),
     ]  # fmt: skip
+    return written
+
+
+def _write_methods(
+    context: Context,
+    entries: Sequence[Entry],
+    sections: Sequence[Mapping[str, Any]],
+    changes: Sequence[Mapping[str, Any]],
+) -> list[str]:
+    """A page for each method; and where its slug alone names it, one that leads there from where it used to stand."""
+    own: dict[tuple[str, str], list[Mapping[str, Any]]] = defaultdict(list)
+    for change in changes:
+        own[change["suite"], change["name"].split(":")[0]].append(change)
+    names = sorted({*context.registry.methods, *((entry.suite, entry.method) for entry in entries)})
+    suites_with = Counter(slug for _, slug in names)
+    written = []
+    for suite, slug in names:
+        here = [section for section in sections if section["suite"] == suite]
+        view = make_method(context.registry, context.infos[suite], slug, here, own[suite, slug])
+        written.append(context.pages.page("method.html", method_address(suite, slug), method=view))
+        if suites_with[slug] == 1:
+            old = old_method_address(slug)
+            written.append(context.pages.page("moved.html", old, method=view, target=method_address(suite, slug)))
     return written
 
 
@@ -189,15 +207,12 @@ def _code(registry: Registry, infos: Mapping[str, SuiteInfo]) -> str:
     digest = hashlib.sha256()
     engine = Path(__file__).resolve().parents[1]
     files = [engine / "measure" / "statistics.py", engine / "record" / "schema.py", engine / "record" / "store.py"]
-    for folder in (engine / "contract", engine / "analyse", engine / "publish", site_folder() / "templates"):
+    parts = ("contract", "registry", "analyse", "publish")
+    for folder in (*(engine / part for part in parts), site_folder() / "templates"):
         files += [path for path in sorted(folder.rglob("*")) if path.suffix in (".py", ".html")]
     for path in files:
         digest.update(path.read_bytes())
-    digest.update(
-        repr(
-            [sorted(infos.items()), [(s, m.card, m.variants, m.at_point) for s, m in registry.methods.items()]]
-        ).encode()
-    )
+    digest.update(repr([sorted(infos.items()), sorted(registry.methods.items())]).encode())
     return digest.hexdigest()
 
 
@@ -223,8 +238,9 @@ def _newest_commits(entries: Sequence[Entry]) -> set[str]:
     return {e.commit for e in {(e.board, e.method, e.variant, e.seed): e for e in entries}.values()}
 
 
-def _primaries(info: SuiteInfo) -> list[Metric]:
-    return [info.primary, *(metric for metric in info.costs.values() if metric.primary)]
+def _primaries(info: SuiteInfo) -> list[str]:
+    """Names of the primary scores and costs of all of its problems."""
+    return list(dict.fromkeys(metric.name for problem in info.problems.values() for metric in problem.primaries))
 
 
 def _scale_order(scale: str) -> int:
@@ -233,15 +249,21 @@ def _scale_order(scale: str) -> int:
 
 
 def _unregistered(entries: Sequence[Entry], known: Mapping[str, SuiteInfo]) -> dict[str, SuiteInfo]:
-    """What can be said of suites that are not there any more: the names of their scores."""
+    """What can be said of suites that are not there any more: their points, and the names of their scores."""
     names: dict[str, dict[str, None]] = defaultdict(dict)
+    points: dict[str, dict[str, None]] = defaultdict(dict)
     for entry in entries:
         if entry.suite not in known:
             names[entry.suite].update(dict.fromkeys(entry.figures))
-    return {
-        slug: SuiteInfo(
-            slug, "?", slug, "This suite is no longer registered.", "", {},
-            {name: Metric(name, name, primary=i == 0) for i, name in enumerate(found or ["score"])}, {}, {}, {}, {},
-        )
-        for slug, found in names.items()
-    }  # fmt: skip
+            points[entry.suite][entry.point] = None
+    return {slug: _gone(slug, list(points[slug]), list(found) or ["score"]) for slug, found in names.items()}
+
+
+def _gone(slug: str, points: Sequence[str], scores: Sequence[str]) -> SuiteInfo:
+    metrics = {name: Metric(name, name, primary=i == 0) for i, name in enumerate(scores)}
+    problem = ProblemInfo(slug, slug, "", "", "", {}, metrics, {}, {}, metrics[scores[0]])
+    return SuiteInfo(
+        slug=slug, area="", version="?", title=slug, summary="This suite is no longer registered.", baseline="",
+        problems={slug: problem}, points={name: OperatingPoint(name, name, slug, Limits()) for name in points},
+        bases={}, timing={}, timeout={},
+    )  # fmt: skip

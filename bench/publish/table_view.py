@@ -4,16 +4,17 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
-from typing import Any
 
 from bench.analyse.controls import unbeaten
+from bench.analyse.problems import problem_at
 from bench.analyse.ranks import ranks
 from bench.analyse.rows import Board, Row, few_seeds
 from bench.analyse.summary import Cost, lookup, row_costs, row_quality, unit_of
-from bench.contract import Method, Metric, OperatingPoint, SuiteInfo
-from bench.contract.registry import Registry, family
+from bench.contract import OperatingPoint
 from bench.publish.format import carries_unit, interval, number, quantity, rank, scaled, with_unit
 from bench.publish.paths import record_address
+from bench.registry import Listed, ProblemInfo, Registry, SuiteInfo
+from bench.registry.metrics import Metric
 
 Ranks = Mapping[str, tuple[int, int]]
 
@@ -65,6 +66,7 @@ class Table:
     """A board: its operating point, budget, columns, and lines in order of rank with what failed at the end."""
 
     board: Board
+    problem: ProblemInfo
     title: str
     limits: Sequence[str]
     columns: Sequence[Metric]
@@ -102,65 +104,89 @@ class Table:
 
 
 def make_table(
-    board: Board,
-    rows: Sequence[Row],
-    info: SuiteInfo,
-    registry: Registry,
-    stale: Mapping[str, Sequence[str]],
+    board: Board, rows: Sequence[Row], info: SuiteInfo, registry: Registry, stale: Mapping[Row, Sequence[str]]
 ) -> Table:
-    """The table of one board. stale: by name of the row."""
-    point = info.points.get(board.point)
-    primary_costs = [metric for metric in info.costs.values() if metric.primary]
-    shown = [info.primary, *(m for m in info.scores.values() if not m.primary), *primary_costs]
-    shown += [m for m in info.costs.values() if m.name.startswith(("build.", "memory.")) and not m.primary]
-    shown = [m for m in shown if m is info.primary or any(_has(row, m) for row in rows)]
+    """The table of one board. stale: of each row what is not today's."""
+    point, problem = info.points.get(board.point), problem_at(info, board.point)
+    shown = _columns(rows, problem)
     ranked = {metric.name: ranks(rows, metric) for metric in shown if metric.primary}
-    rows = _in_order(rows, ranked[info.primary.name], info.primary)
-    losers = unbeaten(rows, registry.controls, info.primary, primary_costs)
-    lines: list[Line] = []
-    for band, (place, tied) in enumerate(groupby(rows, key=lambda row: ranked[info.primary.name].get(row.name))):
-        group = list(tied)
-        for row in group:
-            method = registry.methods.get(row.method)
-            lines.append(
-                Line(
-                    name=row.name,
-                    method=row.method,
-                    family="" if method is None else family(method),
-                    kind=_kind(row.method, info, method),
-                    status=row.status,
-                    reason="" if row.ok else _reason(row),
-                    rank=rank(place),
-                    tied=len(group) if place else 1,
-                    band=band % 2,
-                    seeds=len(row.ok),
-                    elsewhere=len(row.elsewhere),
-                    asked=info.seeds if row.method in registry.stochastic else 1,
-                    few_seeds=few_seeds(row, registry.stochastic),
-                    failed=[(r.seed, r.status, r.reason or "") for r in row.failed] if row.ok else [],
-                    unbeaten=losers.get(row.name, []),
-                    stale=stale.get(row.name, ()),
-                    cells=_cells(row, shown, ranked),
-                    address=record_address(row.home, row.method, row.variant),
-                )
-            )
+    places = ranked[problem.primary.name]
+    rows = _in_order(rows, places, problem.primary)
+    make = _Lines(info, problem, registry, shown, ranked)
+    losers = unbeaten(rows, registry.kinds(info.slug, "control"), problem.primary, problem.primaries[1:])
+    lines = [
+        make.line(row, tied, band % 2, losers.get(row.name, []), stale.get(row, ()))
+        for band, tied in enumerate(list(group) for _, group in groupby(rows, key=lambda row: places.get(row.name)))
+        for row in tied
+    ]
     return Table(
         board,
+        problem,
         point.title if point else board.point,
-        describe_limits(point and point.at(board.scale), info),
+        describe_limits(point and point.at(board.scale), problem),
         shown,
         lines,
     )
 
 
-def describe_limits(point: OperatingPoint | None, info: SuiteInfo) -> list[str]:
+def _columns(rows: Sequence[Row], problem: ProblemInfo) -> list[Metric]:
+    """The primary score, and of the other scores, the primary costs and what building and holding it took those that a
+    row has."""
+    wanted = [*(m for m in problem.scores.values() if not m.primary), *problem.primaries[1:]]
+    wanted += [m for m in problem.costs.values() if m.name.startswith(("build.", "memory.")) and not m.primary]
+    return [problem.primary, *(metric for metric in wanted if any(_has(row, metric) for row in rows))]
+
+
+@dataclass(frozen=True)
+class _Lines:
+    """Makes the lines of a table. ranked: by name of the metric."""
+
+    info: SuiteInfo
+    problem: ProblemInfo
+    registry: Registry
+    shown: Sequence[Metric]
+    ranked: Mapping[str, Ranks]
+
+    def line(self, row: Row, tied: Sequence[Row], band: int, unbeaten: Sequence[str], stale: Sequence[str]) -> Line:
+        """tied: the rows that share its rank, itself among them."""
+        listed = self.registry.methods.get((self.info.slug, row.method))
+        stochastic = self.registry.stochastic(self.info.slug)
+        place = self.ranked[self.problem.primary.name].get(row.name)
+        return Line(
+            name=row.name,
+            method=row.method,
+            family=listed.family if listed else "",
+            kind=self._kind(row.method, listed),
+            status=row.status,
+            reason="" if row.ok else _reason(row),
+            rank=rank(place),
+            tied=len(tied) if place else 1,
+            band=band,
+            seeds=len(row.ok),
+            elsewhere=len(row.elsewhere),
+            asked=self.info.seeds if row.method in stochastic else 1,
+            few_seeds=few_seeds(row, stochastic),
+            failed=[(r.seed, r.status, r.reason or "") for r in row.failed] if row.ok else [],
+            unbeaten=unbeaten,
+            stale=stale,
+            cells=_cells(row, self.shown, self.ranked),
+            address=record_address(row.home, row.method, row.variant),
+        )
+
+    def _kind(self, slug: str, listed: Listed | None) -> str:
+        if slug == self.problem.baseline:
+            return "baseline"
+        return "method" if listed is None else listed.card.kind
+
+
+def describe_limits(point: OperatingPoint | None, problem: ProblemInfo) -> list[str]:
     """The budget of a point, one limit a line."""
     if point is None:
         return []
     limits = point.limits
     said = []
     for name, allowed in limits.result.items():
-        metric = info.costs.get(name) or info.scores.get(name) or Metric(name, name)
+        metric = problem.metrics.get(name) or Metric(name, name)
         said.append(f"{metric.title} at most {_plain(allowed, metric.unit or unit_of(name))}")
     if limits.build_seconds is not None:
         said.append(f"built within {number(limits.build_seconds)} s")
@@ -195,12 +221,6 @@ def _cells(row: Row, shown: Sequence[Metric], ranked: Mapping[str, Ranks]) -> li
         headed = metric if carries_unit(metric.unit) else replace(metric, unit="")  # the column names it already
         cells.append(make_cell(lookup(scores, costs, metric.name), headed, "" if place is None else rank(place)))
     return cells
-
-
-def _kind(slug: str, info: SuiteInfo, method: type[Method[Any]] | None) -> str:
-    if slug == info.baseline:
-        return "baseline"
-    return "method" if method is None else method.card.kind
 
 
 def _reason(row: Row) -> str:

@@ -59,6 +59,16 @@ def throttled_periods(sys: Path = Path("/sys"), proc: Path = Path("/proc")) -> I
             yield folder / "cpu.stat"
 
 
+def oom_kills(sys: Path = Path("/sys"), proc: Path = Path("/proc")) -> int:
+    """How many processes of the group, and of those above it, the system has ended for want of memory so far."""
+    total = 0
+    for folder in folders("memory", sys, proc):
+        for line in (read(folder / "memory.events") or read(folder / "memory.oom_control") or "").splitlines():
+            name, _, count = line.partition(" ")
+            total += int(count) if name == "oom_kill" and count.isdigit() else 0
+    return total
+
+
 def read(path: Path) -> str | None:
     """The text of a small file of the kernel, stripped; None where it can't be read."""
     try:

@@ -3,6 +3,7 @@
 import platform
 import re
 import subprocess
+from collections.abc import Iterable
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -14,8 +15,8 @@ from bench.record.device import cpu_info, device_facts
 from bench.record.git import git
 from bench.record.schema import Environment
 
-LIBRARIES = ("torch", "torchao", "transformers", "tokenizers", "lm-eval", "numpy", "scipy", "datasets")
-"""Libraries whose versions can change a result; a new version makes a record stale."""
+LIBRARIES = ("torch", "numpy")
+"""Libraries whose versions can change any result; a suite names its others."""
 
 
 class NoSuchDevice(RuntimeError):
@@ -79,20 +80,17 @@ def usable_cores() -> int:
     return len(affinity())
 
 
-def library_versions() -> dict[str, str]:
-    """Installed versions of LIBRARIES; absent ones are left out."""
-    return dict(_library_versions())
+def library_versions(libraries: Iterable[str] = ()) -> dict[str, str]:
+    """Installed versions of LIBRARIES and of these distributions; absent ones are left out."""
+    return {name: found for name in sorted({*LIBRARIES, *libraries}) if (found := _version(name)) is not None}
 
 
 @cache
-def _library_versions() -> dict[str, str]:
-    found = {}
-    for name in LIBRARIES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
 
 
 def commit(root: Path) -> tuple[str | None, bool | None]:
@@ -106,7 +104,7 @@ def commit(root: Path) -> tuple[str | None, bool | None]:
     return head, bool(changes)
 
 
-def collect(device: str, root: Path, threads: int) -> Environment:
+def collect(device: str, root: Path, threads: int, libraries: Iterable[str] = ()) -> Environment:
     """All facts of the environment that can be read without root."""
     head, dirty = commit(root)
     return Environment(
@@ -119,7 +117,7 @@ def collect(device: str, root: Path, threads: int) -> Environment:
         device=device_facts(device),
         platform=platform.platform(),
         python=platform.python_version(),
-        versions=library_versions(),
+        versions=library_versions(libraries),
         commit=head,
         dirty=dirty,
     )

@@ -90,9 +90,12 @@ class Energy(_Strict):
 
 
 class Build(_Strict):
-    """What it took to build: wall seconds, peak process memory above the level before (bytes), supplies drawn."""
+    """What it took to build: seconds by the clock and of all processors, peak memory above the level before (bytes) of
+    the whole process tree, supplies drawn. Records from before builders were processes of their own have the clock alone.
+    """
 
     seconds: float
+    processor_seconds: float | None = None
     peak_memory_bytes: float
     drawn: dict[str, int] = Field(default_factory=dict)
 
@@ -124,6 +127,8 @@ class Outcome(_Strict):
 
     reason: why the status is not ok. figures: exact figures of the result by name. memory: named peaks in bytes.
     timings: by workload and phase. throughput, energy: by workload; a workload that is not there was not measured.
+    missing: figures that could not be had, each with the reason. disturbed: something outside of the run has ended it,
+    so that it is no answer, and is run again.
     """
 
     model_config = ConfigDict(frozen=False)
@@ -137,7 +142,9 @@ class Outcome(_Strict):
     throughput: dict[str, Throughput] = Field(default_factory=dict)
     energy: dict[str, Energy] = Field(default_factory=dict)
     memory: dict[str, float] = Field(default_factory=dict)
+    missing: dict[str, str] = Field(default_factory=dict)
     build: Build | None = None
+    disturbed: bool = False
 
 
 class Record(Outcome):

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from pydantic import ValidationError
 
 from bench.record.schema import SCHEMA_VERSION, Record
+from bench.record.sense import contradictions
 
 FREE_BYTES_NEEDED = 64 * 1024 * 1024
 
@@ -77,6 +78,15 @@ def read_all(root: Path) -> tuple[list[Record], list[BrokenRecord]]:
     return records, broken
 
 
+def is_answered(root: Path, suite: str, method: str, key: str) -> bool:
+    """Whether there is a record with this key now. Reads the files of one method alone."""
+    return any(
+        isinstance(found, Record) and found.key == key and not found.disturbed
+        for path in root.glob(f"*/{suite}/{method}.jsonl")
+        for _, found in read_lines(path)
+    )
+
+
 def files(root: Path) -> list[Path]:
     """Every file of records under root, in order of their names."""
     return sorted(root.glob("*/*/*.jsonl"))
@@ -111,18 +121,8 @@ def _parse(path: Path, number: int, line: bytes) -> Record | BrokenRecord:
         record = Record.model_validate_json(line)
     except ValidationError as error:
         return BrokenRecord(path, number, _why(line, error))
-    problem = _contradiction(record)
+    problem = next(contradictions(record), None)
     return record if problem is None else BrokenRecord(path, number, problem)
-
-
-def _contradiction(record: Record) -> str | None:
-    """What each field allows but all together do not."""
-    if record.started.tzinfo is None:
-        return "started: no time zone, so that it can't be put in order"
-    for name, score in record.quality.items():
-        if score.weights is not None and len(score.weights) != len(score.samples):
-            return f"quality.{name}: {len(score.weights)} weights for {len(score.samples)} samples"
-    return None
 
 
 def check_writable(root: Path) -> None:

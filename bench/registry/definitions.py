@@ -117,16 +117,19 @@ def _targets(part: ast.stmt) -> list[str]:
     if isinstance(part, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
         return [part.name]
     if isinstance(part, ast.Assign):
-        return [node.id for target in part.targets for node in ast.walk(target) if _is_stored(node)]
+        return [name for target in part.targets for name in _stored(target)]
     if isinstance(part, ast.AnnAssign | ast.AugAssign):
         return [part.target.id] if isinstance(part.target, ast.Name) else []
     if isinstance(part, ast.For | ast.With):
-        return sorted({node.id for node in ast.walk(part) if _is_stored(node)})
+        return sorted(set(_stored(part)))
     return []
 
 
-def _is_stored(node: ast.AST) -> bool:
-    return isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
+def _stored(part: ast.AST) -> Iterator[str]:
+    """Names that are bound in it."""
+    for node in ast.walk(part):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            yield node.id
 
 
 def _is_words(part: ast.stmt) -> bool:
@@ -242,7 +245,7 @@ class _Definition(ast.NodeTransformer):
         self._locals.pop()
         return node
 
-    def _comprehension(self, node: Any) -> ast.AST:
+    def _comprehension(self, node: Any) -> Any:
         bound = {each.id for part in node.generators for each in ast.walk(part.target) if isinstance(each, ast.Name)}
         self._locals.append((bound, {}))
         self.generic_visit(node)

@@ -1,25 +1,25 @@
-"""The plan: suite x method x operating point x seed, and which of it is still to be done."""
+"""The plan: suite x method x operating point x seed, and what of it is still to be done. Nothing is imported for it."""
 
-import hashlib
-import json
+import shlex
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 from bench import measure
-from bench.contract import SCALES, Method
-from bench.contract.registry import Registry, UnknownName, configured, hyperparameters, suite_files
-from bench.contract.sources import imported, source_hash
-from bench.contract.suite import at_scale
+from bench.contract import SCALES
 from bench.record.environment import hardware_class, library_versions, usable_cores
-from bench.record.schema import SCHEMA_VERSION, Record
+from bench.record.schema import Record
+from bench.registry import Registry, UnknownName
+from bench.registry.key import Run, key_of
+from bench.registry.names import split_selection
 
 
 @dataclass(frozen=True)
 class Job:
-    """One run to be done."""
+    """One run to be done. timed: whether the workloads are timed: seeds are there for the quality, a suite may time the
+    first few alone. workloads: the only ones that are timed; empty means all."""
 
     suite: str
+    problem: str
     method: str
     variant: str
     point: str
@@ -28,12 +28,8 @@ class Job:
     seed: int
     device: str
     threads: int
-    modules: tuple[str, ...]
-    """What the worker imports to find suite, baseline and method."""
     timed: bool = True
-    """Whether the workloads are timed: seeds are there for the quality, a suite may time the first few alone."""
     workloads: tuple[str, ...] = ()
-    """The only ones that are timed; empty means all."""
 
     @property
     def label(self) -> str:
@@ -42,105 +38,86 @@ class Job:
 
     @property
     def command(self) -> str:
-        """The command that reproduces the run."""
+        """The command that reproduces the run, as a shell reads it."""
         timed = "".join(f" --workload {name}" for name in self.workloads) if self.timed else " --untimed"
         return (
             f"effbench run --suite {self.suite} --method {self.method}:{self.variant} --point {self.point} "
-            f"--scale {self.scale} --base {self.base} --seed {self.seed} --device {self.device} "
+            f"--scale {self.scale} --base {shlex.quote(self.base)} --seed {self.seed} --device {self.device} "
             f"--threads {self.threads}{timed} --again"
         )
 
 
-def make_plan(
-    registry: Registry,
-    *,
-    suite: str,
-    methods: Sequence[str] = (),
-    points: Sequence[str] = (),
-    seeds: Sequence[int] = (),
-    scale: str = "embedded",
-    base: str | None = None,
-    device: str = "cpu",
-    threads: int | None = None,
-    timed: bool = True,
-    workloads: Sequence[str] = (),
-) -> list[Job]:
-    """Jobs of one suite, point by point, the baseline first.
+@dataclass(frozen=True)
+class Selection:
+    """What is to be run of a suite. Empty selections mean all; no threads, all cores; without seeds a method that
+    declares itself stochastic gets as many as the suite says, the others seed 0; without timed no speed is measured,
+    with workloads that of these alone. methods: slugs, slug:variant, slug@point or slug:variant@point."""
 
-    Empty selections mean all; no threads, all cores; without seeds a method that declares itself stochastic gets as
-    many as the suite says, the others seed 0; without timed no speed is measured, with workloads that of these alone.
-    methods are slugs, slug:variant, slug@point or slug:variant@point. Raises UnknownName, naming the nearest, for
-    anything that does not exist.
+    suite: str
+    methods: Sequence[str] = ()
+    points: Sequence[str] = ()
+    seeds: Sequence[int] = ()
+    scale: str = "embedded"
+    base: str | None = None
+    device: str = "cpu"
+    threads: int | None = None
+    timed: bool = True
+    workloads: Sequence[str] = ()
+
+
+def make_plan(registry: Registry, wanted: Selection) -> list[Job]:
+    """Jobs of one suite, point by point, the baseline first; none that a card rules out.
+
+    Raises UnknownName, naming the nearest, for anything that does not exist, and for a method at a point whose problem
+    it is not for, where just this was asked for.
     """
-    info = registry.suite(suite).info
-    if scale not in SCALES:
-        raise UnknownName("scale", scale, SCALES)
-    known_bases = info.bases[scale]
-    if base is None:
-        base = known_bases[0]
-    elif scale != "full" and base not in known_bases:  # at full scale any hub id will do
-        raise UnknownName(f"base of {suite} at scale {scale}", base, known_bases)
-    # What a run costs besides its workloads stands under these two names: see bench.analyse.summary.
-    known_workloads = {name.split(".")[0] for name in info.costs if "." in name} - {"build", "memory"}
-    for name in workloads:
-        if name not in known_workloads:
-            raise UnknownName(f"workload of {suite}", name, known_workloads)
-    every_point = [registry.point(suite, name).name for name in points] or list(info.points)
+    info = registry.suite(wanted.suite)
+    if wanted.scale not in SCALES:
+        raise UnknownName("scale", wanted.scale, SCALES)
+    base = wanted.base or info.bases[wanted.scale][0]
+    if wanted.scale != "full" and base not in info.bases[wanted.scale]:  # at full scale any hub id will do
+        raise UnknownName(f"base of {wanted.suite} at scale {wanted.scale}", base, info.bases[wanted.scale])
+    for name in wanted.workloads:
+        if name not in info.workloads:
+            raise UnknownName(f"workload of {wanted.suite}", name, info.workloads)
+    every_point = [registry.point(wanted.suite, name).name for name in wanted.points] or list(info.points)
     chosen = [
-        (point, slug, variant)
-        for name in methods or registry.methods_of(suite)
-        for slug, variant, point in _configurations(registry, suite, name, every_point)
+        configuration
+        for name in wanted.methods or registry.methods_of(wanted.suite)
+        for configuration in _configurations(registry, wanted.suite, name, every_point)
     ]
-    chosen.sort(key=lambda choice: (list(info.points).index(choice[0]), choice[1] != info.baseline))
-
-    def modules(slug: str) -> tuple[str, ...]:
-        parts = (registry.suite(suite), registry.method(info.baseline), registry.method(slug))
-        return tuple(dict.fromkeys(part.__module__ for part in parts))
-
+    places = list(info.points)
+    chosen.sort(key=lambda each: (places.index(each[2]), each[0] != info.problem_of(each[2]).baseline))
     jobs = []
-    for point, slug, variant in chosen:
-        default = range(info.seeds if registry.method(slug).card.stochastic else 1)
-        for index, seed in enumerate(seeds or default):
-            timed_seed = index < info.timing[scale].get("seeds", info.seeds)
+    for slug, variant, point in chosen:
+        stochastic = registry.method(wanted.suite, slug).card.stochastic
+        for index, seed in enumerate(wanted.seeds or range(info.seeds if stochastic else 1)):
             jobs.append(
                 Job(
-                    suite, slug, variant, point, scale, base, seed, device,
-                    threads or usable_cores(), modules(slug), timed and timed_seed,
-                    tuple(workloads),
+                    suite=wanted.suite,
+                    problem=info.points[point].problem,
+                    method=slug,
+                    variant=variant,
+                    point=point,
+                    scale=wanted.scale,
+                    base=base,
+                    seed=seed,
+                    device=wanted.device,
+                    threads=wanted.threads or usable_cores(),
+                    timed=wanted.timed and index < info.timing[wanted.scale].get("seeds", info.seeds),
+                    workloads=tuple(wanted.workloads),
                 )
-            )  # fmt: skip
+            )
     return list(dict.fromkeys(jobs))
 
 
-def method_of(registry: Registry, job: Job) -> Method[Any]:
-    """The method that a job runs, with its settings."""
-    return configured(registry.method(job.method), job.variant, job.point)
-
-
 def key(registry: Registry, job: Job) -> str:
-    """Hash of everything that goes into a run, words about it apart: a record with another key is stale."""
-    suite = registry.suite(job.suite)
-    method = registry.method(job.method)
-    point = suite.info.points[job.point].at(job.scale)
-    inputs = {
-        "schema": SCHEMA_VERSION,
-        "instruments": measure.VERSION,
-        "suite": source_hash(suite_files(suite)),
-        "suite_settings": [
-            suite.info.version,
-            suite.info.baseline,
-            at_scale(suite.info.settings, job.scale),
-            suite.info.timing[job.scale],
-        ],
-        "point": [point.limits.result, point.limits.build_seconds, point.limits.build_memory_bytes],
-        "point_settings": [point.limits.supplies, point.settings],
-        "method": source_hash(imported([method.__module__])),
-        "hyperparameters": hyperparameters(method_of(registry, job)),
-        "job": {name: value for name, value in asdict(job).items() if name not in ("timed", "workloads")},
-        "hardware": hardware_class(job.device, job.threads),
-        "versions": library_versions(),
-    }
-    return hashlib.sha256(json.dumps(inputs, sort_keys=True, default=repr).encode()).hexdigest()[:32]
+    """The key that a record of the job has on this machine."""
+    run = Run(
+        job.suite, job.method, job.variant, job.point, job.scale, job.base, job.seed,
+        hardware_class(job.device, job.threads), job.threads, library_versions(registry.suite(job.suite).libraries),
+    )  # fmt: skip
+    return key_of(registry, run, measure.VERSION)
 
 
 def outstanding(registry: Registry, jobs: Iterable[Job], records: Iterable[Record]) -> list[Job]:
@@ -152,15 +129,24 @@ def outstanding(registry: Registry, jobs: Iterable[Job], records: Iterable[Recor
 
 def _configurations(registry: Registry, suite: str, name: str, points: Sequence[str]) -> list[tuple[str, str, str]]:
     """Slug, variant and point of every configuration that a selection such as "flap", "flap:no-bias@size-50" names."""
-    name, _, point = name.partition("@")
-    slug, _, variant = name.partition(":")
-    method = registry.methods_of(suite).get(slug)
-    if method is None:
-        registry.method(slug)  # says so, with the nearest, if it does not exist at all
-        other = registry.method(slug).card.suite
-        raise UnknownName(f"method of suite {suite} (it belongs to {other})", slug, registry.methods_of(suite))
-    if variant:
-        configured(method, variant)
-    if point:
-        points = [registry.point(suite, point).name]
-    return [(slug, each, place) for each in ([variant] if variant else method.variants) for place in points]
+    named_suite, slug, variant, point = split_selection(name)
+    if named_suite not in (None, suite):
+        raise UnknownName(f"method of suite {suite}", name, registry.methods_of(suite))
+    method = registry.method(suite, slug)
+    if variant is not None:
+        method.settings(variant)
+    info = registry.suite(suite)
+    if point is not None:
+        problem = registry.point(suite, point).problem
+        if not method.is_for(problem):
+            raise UnknownName(
+                f"point of {slug}, which is for {' and '.join(method.card.problems)}",
+                point, [each for each in info.points if method.is_for(info.points[each].problem)],
+            )  # fmt: skip
+        points = [point]
+    return [
+        (slug, each, place)
+        for each in ([variant] if variant else method.variants)
+        for place in points
+        if method.is_for(info.points[place].problem)
+    ]

@@ -48,8 +48,12 @@ class Progress:
             self.say(f"running {job.label}{where and f' on {where}'}")
         self._bar.update(self._task, description=job.label, estimate=self._estimate())
 
-    def end(self, job: Job, record: Record) -> None:
+    def end(self, job: Job, record: Record | None) -> None:
+        """record: None where another runner does the job, or has done it."""
         self._left.remove(job)
+        if record is None:
+            self._bar.advance(self._task)
+            return
         self._spent.setdefault(job.method, []).append(record.seconds)
         reason = f" ({record.reason})" if record.reason else ""
         done = f"{job.label}: {record.status}{reason}, {record.seconds:.0f} s"

@@ -6,31 +6,76 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-from bench.contract import MissingAsset, SuiteInfo
-from bench.contract.registry import Registry
+from bench.contract import MissingAsset
 from bench.record import store
+from bench.record.claims import claimed
 from bench.record.device import device_facts
-from bench.record.environment import check_device, collect
+from bench.record.environment import check_device, collect, library_versions
 from bench.record.schema import Isolation, Outcome, Record
-from bench.run import local
+from bench.record.sense import contradictions
+from bench.registry import ProblemInfo, Registry, SuiteInfo
+from bench.registry.key import baseline_key
+from bench.run import artefact
+from bench.run.local import LocalExecutor
+from bench.run.order import Made, Order
 from bench.run.plan import Job, key
 from bench.run.plausibility import implausible_time
 from bench.run.progress import Progress
 
 ROOT = Path(__file__).resolve().parents[2]
-Executor = Callable[[Job, float, Sequence[Path]], tuple[Outcome, str]]
+AGAIN_AFTER_KILLED = 2
+"""Runs of a job that somebody outside has ended, before the record says so."""
+
+
+class Executor(Protocol):
+    """Runs an order somewhere."""
+
+    isolation: Isolation
+
+    def execute(self, order: Order, timeout: float, preload: Sequence[str] = ()) -> tuple[Outcome, str]: ...
 
 
 @dataclass(frozen=True)
 class Planned:
-    """A job with what its record needs to know of its method and suite: they may not be imported here. key: of the
-    record; info: of the suite."""
+    """A job with all that is needed to run it. key: of the record. order: for the parties."""
 
     job: Job
     key: str
     info: SuiteInfo
+    order: Order
+
+
+def planned(registry: Registry, job: Job, *protected: Path) -> Planned:
+    """All there is to know of a job. Runs no method's file. protected: folders of records beside the committed."""
+    info = registry.suite(job.suite)
+    problem = info.problem_of(job.point)
+    method = registry.method(job.suite, job.method)
+    baseline = registry.method(job.suite, problem.baseline)
+    point = info.points[job.point].at(job.scale)
+    device = job.device.partition(":")[0]
+    versions = library_versions(info.libraries)
+    where = [artefact.FORMAT, job.scale, job.base, device, versions, point.settings]
+    order = Order.of(
+        info,
+        problem,
+        Made.of(method, job.variant, job.point),
+        Made.of(baseline, "default", None),
+        baseline_key=baseline_key(registry, info, problem, where),
+        point=point,
+        scale=job.scale,
+        base=job.base,
+        seed=job.seed,
+        device=job.device,
+        threads=job.threads,
+        timed=job.timed,
+        workloads=job.workloads,
+        timing=dict(info.timing[job.scale]),
+        realised=method.card.speed_realised,
+        protected=tuple(str(path) for path in (*protected, ROOT / "results")),
+    )
+    return Planned(job, key(registry, job), info, order)
 
 
 def run_plan(registry: Registry, jobs: Sequence[Job], results: Path, **options: Any) -> list[Record]:
@@ -39,7 +84,7 @@ def run_plan(registry: Registry, jobs: Sequence[Job], results: Path, **options: 
     Checks at the door what would otherwise fail hours later: the device, the assets of every suite, the results folder.
     """
     check_ready(registry, jobs)
-    return run_planned([_planned(registry, job) for job in jobs], results, **options)
+    return run_planned([planned(registry, job, results.resolve()) for job in jobs], results, **options)
 
 
 def run_planned(
@@ -48,29 +93,38 @@ def run_planned(
     *,
     again: bool = False,
     timeout: float | None = None,
-    executor: Executor = local.execute,
+    executor: Executor | None = None,
     progress: Progress | None = None,
     root: Path = ROOT,
-    isolation: Isolation = "none",
 ) -> list[Record]:
-    """As run_plan, where plan and assets are known. A run that was stopped from outside (timeout, out of memory,
-    failure) counts as answered: it is a result, and `again`, which runs all, repeats it.
+    """As run_plan, where plan and assets are known. A run that failed, or was stopped for its own sake, counts as
+    answered: it is a result, and `again`, which runs all, repeats it. Other runners in the same folder share the work:
+    what one of them runs, or has run meanwhile, is left to it.
 
-    timeout: seconds per run instead of the suite's. root: the checkout that the methods come from. isolation: what the
-    executor keeps them in.
+    timeout: seconds per run instead of the suite's. root: the checkout that the methods come from.
     """
     known = known_records(results)
-    answered = set() if again else {record.key for record in known}
+    answered = set() if again else {record.key for record in known if not record.disturbed}
     todo = [each for each in plan if each.key not in answered]
+    own = LocalExecutor() if executor is None else None
 
-    def one_by_one(progress: Progress) -> Iterator[tuple[Job, Record]]:
+    def one_by_one(progress: Progress) -> Iterator[tuple[Job, Record | None]]:
         for each in todo:
-            progress.begin(each.job)
-            yield each.job, _run(each, results, timeout=timeout, executor=executor, root=root, isolation=isolation)
+            with claimed(results, each.key) as mine:
+                if not mine or (not again and store.is_answered(results, each.info.slug, each.job.method, each.key)):
+                    yield each.job, None
+                    continue
+                progress.begin(each.job)
+                yield each.job, run_one(each, results, timeout=timeout, executor=executor or own, root=root)
 
-    return store_each(
-        one_by_one, [each.job for each in todo], results, skipped=len(plan) - len(todo), known=known, progress=progress
-    )
+    try:
+        return store_each(
+            one_by_one, [each.job for each in todo], results, skipped=len(plan) - len(todo), known=known,
+            progress=progress,
+        )  # fmt: skip
+    finally:
+        if own is not None:
+            own.close()
 
 
 def known_records(results: Path) -> list[Record]:
@@ -80,7 +134,7 @@ def known_records(results: Path) -> list[Record]:
 
 
 def store_each(
-    runs: Callable[[Progress], Iterator[tuple[Job, Record]]],
+    runs: Callable[[Progress], Iterator[tuple[Job, Record | None]]],
     todo: Sequence[Job],
     results: Path,
     *,
@@ -90,7 +144,8 @@ def store_each(
 ) -> list[Record]:
     """Store each record as soon as `runs` gives it, so that whatever stops it loses no finished run; return them all.
 
-    runs: makes a record for each job of `todo`, in any order. known: earlier ones, to estimate the time that is left.
+    runs: makes a record for each job of `todo`, in any order, None for one that somebody else has done. known: earlier
+    ones, to estimate the time that is left.
     """
     progress = progress or Progress()
     committed, _ = store.read_all(ROOT / "results")
@@ -98,8 +153,9 @@ def store_each(
     records = []
     try:
         for job, record in runs(progress):
-            store.append(results, record)
-            records.append(record)
+            if record is not None:
+                store.append(results, record)
+                records.append(record)
             progress.end(job, record)
     finally:
         progress.stop()
@@ -108,42 +164,48 @@ def store_each(
 
 def check_ready(registry: Registry, jobs: Sequence[Job]) -> None:
     """Raise NoSuchDevice or MissingAsset if the plan can't run here."""
+    from bench.registry.registry import load_problem
+
     for device in {job.device for job in jobs}:
         check_device(device)
-    for suite, scale, base in {(job.suite, job.scale, job.base) for job in jobs}:
-        missing = registry.suite(suite).missing(scale, base)
+    for suite, problem, scale, base in sorted({(job.suite, job.problem, job.scale, job.base) for job in jobs}):
+        missing = load_problem(registry.suite(suite), problem).missing(scale, base)
         if missing is not None:
             raise MissingAsset(missing)
 
 
-def run_job(registry: Registry, job: Job, results: Path, *, timeout: float | None, executor: Executor) -> Record:
-    """Run one job and make its record. A time that the machine cannot reach makes it failed: implausible."""
-    planned = _planned(registry, job)
-    return _run(planned, results, timeout=timeout, executor=executor, root=ROOT, isolation="none")
-
-
-def _planned(registry: Registry, job: Job) -> Planned:
-    return Planned(job, key(registry, job), registry.suite(job.suite).info)
-
-
-def _run(
-    planned: Planned, results: Path, *, timeout: float | None, executor: Executor, root: Path, isolation: Isolation
+def run_one(
+    each: Planned, results: Path, *, timeout: float | None, executor: Executor | None, root: Path = ROOT
 ) -> Record:
-    job, info = planned.job, planned.info
-    environment = collect(job.device, root, threads=job.threads)
+    """Run one job and make its record. A time that the machine cannot reach makes it failed: implausible."""
+    if executor is None:
+        with LocalExecutor() as own:
+            return run_one(each, results, timeout=timeout, executor=own, root=root)
+    for left in reversed(range(AGAIN_AFTER_KILLED + 1)):
+        record = _run(each, results, timeout=timeout, executor=executor, root=root)
+        if not (record.disturbed and record.status == "failed" and left):
+            break
+    return record
+
+
+def _run(each: Planned, results: Path, *, timeout: float | None, executor: Executor, root: Path) -> Record:
+    job, info = each.job, each.info
+    environment = collect(job.device, root, threads=job.threads, libraries=info.libraries)
     started, clock = datetime.now(UTC), time.monotonic()
-    outcome, log = executor(job, timeout or info.timeout[job.scale], [results, ROOT / "results"])
+    outcome, log = executor.execute(each.order, timeout or info.timeout[job.scale], info.preload)
     seconds = time.monotonic() - clock
     environment = environment.model_copy(
-        update={"device_after": device_facts(job.device), "isolation": isolation},
+        update={"device_after": device_facts(job.device), "isolation": executor.isolation},
     )
-    if outcome.status == "ok" and outcome.timings:
-        problem = implausible_time(outcome.timings, results, job.device, job.threads)
+    if outcome.status == "ok":
+        problem = _nonsense(outcome, info.problem_of(job.point)) or implausible_time(
+            outcome.timings, results, job.device, job.threads
+        )
         if problem is not None:
             outcome.status, outcome.reason = "failed", problem
     return Record(
         id=uuid.uuid4().hex[:16],
-        key=planned.key,
+        key=each.key,
         suite=job.suite,
         suite_version=info.version,
         method=job.method,
@@ -160,3 +222,12 @@ def _run(
         log=log if outcome.status != "ok" else "",
         **{name: getattr(outcome, name) for name in Outcome.model_fields},
     )
+
+
+def _nonsense(outcome: Outcome, problem: ProblemInfo) -> str | None:
+    """What of an outcome of status ok can't be, or None."""
+    if outcome.build is None:
+        return "nothing was built"
+    if problem.primary.name not in outcome.quality:
+        return f"the score that ranks, {problem.primary.name}, is missing"
+    return next(contradictions(outcome), None)

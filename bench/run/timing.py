@@ -1,87 +1,112 @@
-"""The timed part of a run: each workload rehearsed, timed in pairs, and held to the rules of bench/run/integrity."""
-
-from dataclasses import dataclass
-from typing import Any
+"""The timed part of a run: each workload rehearsed, timed in pairs, and held to the rules."""
 
 import numpy as np
 
 from bench.contract import Workload
 from bench.measure.energy import energy_pair
-from bench.measure.memory import named
 from bench.measure.paired import time_pair
-from bench.measure.rehearsal import Rehearsal, rehearse
+from bench.measure.rehearsal import rehearse
 from bench.measure.throttle import Throttle
 from bench.measure.throughput import measure_throughput
 from bench.record.schema import Outcome, Timing
-from bench.run.integrity.baseline import BaselineGuard
-from bench.run.integrity.processes import check_alone
-from bench.run.integrity.results import Inspector, check_cores, check_replay, check_streams
-from bench.run.integrity.seal import Seal
+from bench.run.inspection import (
+    Inspector,
+    check_at_once,
+    check_batch,
+    check_cores,
+    check_replay,
+    check_stamps,
+    check_streams,
+)
+from bench.run.order import Order
+from bench.run.pinning import pinned
+from bench.run.servers import Served
+from bench.run.within import say
 
 
-@dataclass
 class Bench:
-    """Candidate and baseline, ready to be measured. timing: see SuiteInfo.timing."""
+    """Candidate and baseline, each in a server of its own. outcome: what is measured is filled in there."""
 
-    candidate: Any
-    baseline: Any
-    device: str
-    threads: int
-    timing: dict[str, float]
-    realised: bool
-    seal: Seal
-    guard: BaselineGuard
-    rng: np.random.Generator
+    def __init__(self, candidate: Served, baseline: Served, order: Order, outcome: Outcome) -> None:
+        self.candidate, self.baseline, self.order, self.outcome = candidate, baseline, order, outcome
+        self.rng = np.random.default_rng([order.seed, 0x7131E])
 
-    def measure(self, workload: Workload, result: Outcome) -> None:
-        """Fill in the timings of a workload, its memory, and its throughput and energy where they can be had.
+    def measure(self, workload: Workload) -> None:
+        """The timings of a workload, its memory, and its throughput and energy where they can be had.
 
         Raises RuleBroken if the candidate was not honest.
         """
-        seed = int(self.rng.integers(2**62))
-        rehearsal = rehearse(workload, self.candidate, seed=seed, device=self.device)
-        result.memory |= named(rehearsal.peak, workload.name)
-        result.timings[workload.name] = self._time(workload, rehearsal, seed)
-        seconds, pair = self.timing["seconds"], (workload, self.candidate, self.baseline)
-        if workload.at_batch is not None:
-            throughput = measure_throughput(
-                *pair,
-                memory_limit_bytes=self.timing.get("memory_bytes"),
-                seconds=self.timing.get("search_seconds", seconds),
+        say(f"time {workload.name}")
+        with pinned([self.candidate.party.pid, self.baseline.party.pid], self.order.threads):
+            self._time(workload)
+            self._throughput(workload)
+            energy = energy_pair(
+                workload,
+                self.candidate.side,
+                self.baseline.side,
+                seconds=self.order.timing["seconds"],
                 rng=self.rng,
-                device=self.device,
-                throttle=Throttle(self.device),
+                device=self.order.device,
             )
-            result.throughput |= {} if throughput is None else {workload.name: throughput}
-        energy = energy_pair(*pair, seconds=seconds, rng=self.rng, device=self.device)
-        result.energy |= {} if energy is None else {workload.name: energy}
+        self.outcome.energy |= {} if energy is None else {workload.name: energy}
 
-    def _time(self, workload: Workload, rehearsal: Rehearsal, seed: int) -> dict[str, Timing]:
-        inspector = Inspector(self.rng, self.seal, self.device)
-        self.seal.check()
-        check_alone()
+    def _time(self, workload: Workload) -> None:
+        side, device = self.candidate.side, self.order.device
+        seed = int(self.rng.integers(2**62))
+        rehearsal = rehearse(workload, side, seed=seed)
+        rehearse(workload, self.baseline.side, seed=seed)
+        self.outcome.memory[f"{workload.name}.process_peak_above_start"] = rehearsal.peak_bytes
+        if rehearsal.uncounted:
+            self.outcome.missing[workload.name] = f"no count is known of {', '.join(rehearsal.uncounted)}"
+        self.candidate.begin_timing()
+        inspector = Inspector(self.rng, self.candidate)
+        side.seen.clear()
         times = time_pair(
             workload,
-            self.candidate,
-            self.baseline,
-            seconds=self.timing["seconds"],
-            half_width=self.timing["half_width"],
+            side,
+            self.baseline.side,
+            seconds=self.order.timing["seconds"],
+            half_width=self.order.timing["half_width"],
             rng=self.rng,
-            device=self.device,
-            throttle=Throttle(self.device),
+            device=device,
+            throttle=Throttle(device),
             inspect=inspector.look,
         )
-        self.seal.check()
-        check_alone()
-        self.guard.check()
-        check_cores(times, self.threads)
+        check_stamps(side.seen)
+        check_at_once(workload, side, side.seen, times, self.rng)
+        self.candidate.check()
+        check_cores(times, self.order.threads)
         check_streams(times)
-        check_replay(workload, self.candidate, times, seed, self.rng, self.device)
+        check_replay(workload, side, times, seed, self.rng)
         inspector.finish()
         timings = {}
         for phase, series in times.items():
-            work = rehearsal.work[phase.removesuffix("-graph")]
+            work = rehearsal.work.get(phase.removesuffix("-graph"))
             timings[phase] = Timing(
-                **vars(series), realised=self.realised, flops=work.flops or None, bytes=work.bytes or None
+                **vars(series),
+                realised=self.order.realised,
+                flops=(work and work.flops) or None,
+                bytes=(work and work.bytes) or None,
             )
-        return timings
+        self.outcome.timings[workload.name] = timings
+
+    def _throughput(self, workload: Workload) -> None:
+        if workload.at_batch is None:
+            return
+        timing, side = self.order.timing, self.candidate.side
+        side.seen.clear()
+        found = measure_throughput(
+            workload,
+            side,
+            self.baseline.side,
+            memory_limit_bytes=timing.get("memory_bytes"),
+            seconds=timing.get("search_seconds", timing["seconds"]),
+            rng=self.rng,
+            device=self.order.device,
+            throttle=Throttle(self.order.device),
+        )
+        check_stamps(side.seen)
+        self.candidate.check()
+        if found is not None:
+            check_batch(workload, found.candidate_batch, side, self.rng)
+            self.outcome.throughput[workload.name] = found

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.registry import Registry
+from bench.registry.past import read_past, touched
 from bench.submit import Refused
 
 BASES = ("upstream/main", "origin/main", "main")
@@ -55,6 +57,14 @@ def changes(root: Path, base: str | None = None) -> Changes:
     untracked = _git(root, "ls-files", "--others", "--exclude-standard", "-z")
     names = (changed.stdout + untracked.stdout).decode(errors="surrogateescape").split("\0")
     return Changes(root, _line(fork), tuple(sorted({name for name in names if name})))
+
+
+def touched_methods(registry: Registry, changes: Changes) -> dict[str, list[str]]:
+    """Slugs of the methods whose runs would be others than at the base, by suite. registry: of the same checkout."""
+    past = read_past(changes.root, changes.base)
+    if past is None:
+        raise NoBase(f"{changes.root} has no commit {changes.base}")
+    return touched(registry, past)
 
 
 def _git(root: Path, *arguments: str) -> subprocess.CompletedProcess[bytes]:

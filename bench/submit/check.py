@@ -1,25 +1,24 @@
 """`effbench check`: every check of every subject, all failures at once; the last line and the exit code agree."""
 
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from bench.contract.registry import Registry, UnknownName
-from bench.contract.sources import sources
-from bench.submit.changes import Changes
+from bench.registry import Listed, Registry, UnknownName
+from bench.registry.names import AmbiguousName
+from bench.submit.changes import Changes, touched_methods
 from bench.submit.checks import METHOD_CHECKS, SUBMISSION_CHECKS, SUITE_CHECKS
 from bench.submit.checks.check import Check, NotChecked, Subject
 from bench.submit.subject import MethodSubject, SuiteSubject
-from bench.submit.trials import TrialProcess
+from bench.submit.trials import Trials
 
-IMPORTABLE: Check[Registry] = Check(
-    "loads",
-    guards="every module under methods/ and suites/ can be imported",
-    mend="correct the file that is named; until then its methods do not exist",
-    problems=lambda registry: registry.problems,
+READABLE: Check[Registry] = Check(
+    "reads",
+    guards="every card under methods/ and every suite.toml can be read, and they fit each other",
+    mend="correct the file that is named; until then what it holds does not exist",
+    problems=lambda registry: registry.faults,
 )
 
 
@@ -43,38 +42,48 @@ def check(
 
     Raises UnknownName, naming the nearest, before anything is checked.
     """
-    for name in names:
-        if name not in registry.methods and name not in registry.suites:
-            raise UnknownName("method or suite", name, {*registry.methods, *registry.suites})
+    subjects = [_named(registry, name) for name in names]
     findings = []
-    for finding in _findings(registry, names, changes):
+    for finding in _findings(registry, subjects, changes):
         show(finding)
         findings.append(finding)
     return findings
 
 
+def everything(registry: Registry) -> list[str]:
+    """Names of all suites, then of all methods."""
+    return [*sorted(registry.suites), *(listed.full_name for _, listed in sorted(registry.methods.items()))]
+
+
 def touched(registry: Registry, changes: Changes) -> list[str]:
-    """Slugs of the suites that a submission changes, then of the methods: its own and those of such suites."""
+    """Names of the suites in which a submission changes a file, then of the methods that it touches (see
+    `touched_methods`), or whose words it changes."""
     files = {changes.root / path for path in changes.files}
-    suites = [slug for slug, suite in sorted(registry.suites.items()) if _any_below(suite.info.folder, files)]
+    suites = [slug for slug, info in sorted(registry.suites.items()) if _any_below(changes.root / info.folder, files)]
+    runs = touched_methods(registry, changes)
     methods = [
-        slug
-        for slug, method in sorted(registry.methods.items())
-        if method.card.suite in suites or sources(sys.modules[method.__module__]) & files
+        listed.full_name
+        for (suite, slug), listed in sorted(registry.methods.items())
+        if slug in runs.get(suite, ()) or changes.root / listed.place in files
     ]
-    return [*suites, *(slug for slug in methods if slug not in suites)]
+    return [*suites, *methods]
 
 
-def show(finding: Finding) -> None:
-    """Print a finding: a line if it passed, else also every problem and how to mend it."""
-    took = f"  {finding.seconds:.0f} s" if finding.seconds >= 1 else ""
-    print(f"{_LABEL[finding.status]:<12}{finding.subject:<28}{finding.check}{took}", flush=True)
-    if finding.status == "passed":
-        return
-    for problem in finding.problems:
-        print(f"{'':12}- {problem}")
-    if finding.status == "failed":
-        print(f"{'':12}guards: {finding.guards}\n{'':12}mend: {finding.mend}", flush=True)
+def shower(names: Sequence[str]) -> Callable[[Finding], None]:
+    """What prints findings of these subjects: a line if one passed, else every problem and how to mend it."""
+    width = max([len("submission"), *map(len, names)]) + 2
+
+    def show(finding: Finding) -> None:
+        took = f"  {finding.seconds:.0f} s" if finding.seconds >= 1 else ""
+        print(f"{_LABEL[finding.status]:<12}{finding.subject:<{width}}{finding.check}{took}", flush=True)
+        if finding.status == "passed":
+            return
+        for problem in finding.problems:
+            print(f"{'':12}- {problem}")
+        if finding.status == "failed":
+            print(f"{'':12}guards: {finding.guards}\n{'':12}mend: {finding.mend}", flush=True)
+
+    return show
 
 
 _LABEL = {"passed": "ok", "failed": "FAILED", "not checked": "not checked"}
@@ -93,21 +102,39 @@ def failed(findings: Sequence[Finding]) -> bool:
     return any(finding.status == "failed" for finding in findings)
 
 
-def _findings(registry: Registry, names: Sequence[str], changes: Changes | None) -> Iterator[Finding]:
-    yield _find("registry", IMPORTABLE, registry)
+def _named(registry: Registry, name: str) -> tuple[str, Listed | None]:
+    """The name, and the method that it means; None for a suite's. Raises UnknownName and AmbiguousName."""
+    if name in registry.suites:
+        return name, None
+    try:
+        return name, registry.find(name)
+    except AmbiguousName:
+        raise
+    except UnknownName as unknown:
+        if "/" in name:
+            raise
+        known = {*registry.suites, *(slug for _, slug in registry.methods)}
+        raise UnknownName("method or suite", name, known) from unknown
+
+
+def _findings(
+    registry: Registry, subjects: Sequence[tuple[str, Listed | None]], changes: Changes | None
+) -> Iterator[Finding]:
+    yield _find("registry", READABLE, registry)
     if changes is not None:
         for submission_check in SUBMISSION_CHECKS:
             yield _find("submission", submission_check, changes)
-    for slug in names:
-        if slug in registry.suites:
+    for name, listed in subjects:
+        if listed is None:
             for suite_check in SUITE_CHECKS:
-                yield _find(slug, suite_check, SuiteSubject(registry, slug))
-    for slug in names:
-        if slug in registry.methods:
-            with TrialProcess(protected=[Path(__file__).resolve().parents[2] / "results"]) as runner:
-                subject = MethodSubject(registry, slug, runner)
+                yield _find(name, suite_check, SuiteSubject(registry, name))
+    together = tuple(listed for _, listed in subjects if listed is not None)
+    with Trials(registry) as runner:
+        for name, listed in subjects:
+            if listed is not None:
+                subject = MethodSubject(registry, listed, runner, together=together)
                 for method_check in METHOD_CHECKS:
-                    yield _find(slug, method_check, subject)
+                    yield _find(name, method_check, subject)
 
 
 def _find(label: str, check: Check[Subject], subject: Subject) -> Finding:

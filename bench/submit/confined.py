@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from bench.run.sandbox.bubblewrap import ROOT, environment, find
-from bench.run.sandbox.launch import Confinement, confined_command
+from bench.run.sandbox.confinement import Confinement
 from bench.run.sandbox.resources import Resources, Watch
 
 _LOOK_EVERY = 0.5
@@ -24,7 +24,7 @@ def check_confined(arguments: Sequence[str]) -> int:
     confinement = Confinement(find(), Resources.of_this_machine())
     command = [sys.executable, "-P", "-m", "bench.cli", "check", *arguments]
     process = subprocess.Popen(
-        confined_command(confinement, command, visible=[ROOT], hidden=_secrets()),
+        confinement.command(command, visible=[ROOT], hidden=_secrets()),
         stdin=subprocess.DEVNULL,
         env=environment() | {"TMPDIR": "/tmp", "MYPY_CACHE_DIR": "/tmp/mypy", "GIT_OPTIONAL_LOCKS": "0"},
     )

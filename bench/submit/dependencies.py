@@ -42,11 +42,18 @@ def name_of(requirement: str) -> str:
 
 
 def declared_in(pyproject: bytes) -> set[str]:
-    """What a method may need: the dependencies and the extras of the project, but for those of its tests."""
+    """Whatever is shipped may need: the dependencies and the extras of the project, but for those of its tests."""
     project = tomllib.loads(pyproject.decode()).get("project", {})
     extras = project.get("optional-dependencies", {})
     shipped = [extras[name] for name in extras if name not in NOT_SHIPPED]
     return {name_of(requirement) for group in [project.get("dependencies", []), *shipped] for requirement in group}
+
+
+def declared_for(pyproject: bytes, extra: str) -> set[str]:
+    """What a suite and its methods may need: the dependencies of the project, and of one extra."""
+    project = tomllib.loads(pyproject.decode()).get("project", {})
+    groups = [project.get("dependencies", []), project.get("optional-dependencies", {}).get(extra, [])]
+    return {name_of(requirement) for group in groups for requirement in group}
 
 
 def licence(metadata: PackageMetadata) -> str | None:

@@ -1,22 +1,22 @@
 """`effbench new`: a first version that works, to be changed piece by piece. Nothing that exists is ever written over.
 
 A method starts from the template of its suite (TEMPLATE in the suite's folder) or, where the suite brings none, from
-one that hands on what the suite's baseline builds. In a template ${name} is filled in by `string.Template`.
+one that hands on what the baseline builds. In a template ${name} is filled in by `string.Template`.
 """
 
 import keyword
 import re
 import shutil
-import sys
 from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
 from string import Template
-from typing import Any, get_args, get_origin
+from typing import get_args, get_origin
 
-from bench.contract import Suite, Task
+from bench.contract import Problem, Task
 from bench.contract.card import SLUG
-from bench.contract.registry import Registry, SlugTaken, family
+from bench.registry import ProblemInfo, Registry, SuiteInfo
+from bench.registry.registry import load_problem
 from bench.submit import Refused
 
 TEMPLATE = "method_template.py.txt"
@@ -29,25 +29,24 @@ class CannotCreate(Refused):
 
 
 def new_method(registry: Registry, slug: str, *, suite: str, family: str | None, root: Path) -> list[Path]:
-    """Write methods/<family>/<slug>.py under `root`, the checkout; return the files written, the method's first.
+    """Write methods/<suite>/<family>/<slug>.py under `root`, the checkout; return the files written, its own first.
 
-    family: folder under methods/, made if it is new; the suite's own name by default. Raises UnknownName for a suite
-    that does not exist, SlugTaken for a slug that does, CannotCreate for a name that can't be one or is in the way.
+    family: folder under methods/<suite>/, made if it is new. Raises UnknownName for a suite that does not exist,
+    CannotCreate for a slug that its suite has, a name that can't be one, or is in the way.
     """
-    owner = registry.suite(suite)
+    info = registry.suite(suite)
     module = _module_name("method", slug)
-    if slug in registry.methods:
-        taken = registry.methods[slug]
-        raise SlugTaken(f"method {slug!r} exists: {sys.modules[taken.__module__].__file__}")
-    folder = _module_name("family", family or suite)
-    own = owner.info.folder / TEMPLATE
+    if slug in registry.methods_of(suite):
+        raise CannotCreate(f"{suite} has a method {slug!r}: {registry.method(suite, slug).place}")
+    if family is None:
+        known = ", ".join(families_of(registry, suite)) or "none yet"
+        raise CannotCreate(f"name its family with --family: one of those of {suite} ({known}), or a new one")
+    own = root / info.folder / TEMPLATE
     template = (own if own.exists() else TEMPLATES / TEMPLATE).read_text()
-    text = Template(template).substitute(_names(slug, template), **_names_of_suite(registry, owner))
-    package = root / "methods" / folder
-    files = {package / f"{module}.py": text}
-    if not (package / "__init__.py").exists():
-        files[package / "__init__.py"] = ""
-    return _write(root, files)
+    text = Template(template).substitute(_names(slug, template), **_names_of_suite(registry, info))
+    package = root / "methods" / _module_name("suite", suite) / _module_name("family", family)
+    packages = [folder / "__init__.py" for folder in (package, package.parent)]
+    return _write(root, {package / f"{module}.py": text} | {path: "" for path in packages if not path.exists()})
 
 
 def new_suite(registry: Registry, slug: str, *, root: Path) -> list[Path]:
@@ -57,25 +56,25 @@ def new_suite(registry: Registry, slug: str, *, root: Path) -> list[Path]:
     """
     name = _module_name("suite", slug)
     if slug in registry.suites:
-        raise SlugTaken(f"suite {slug!r} exists: {registry.suites[slug].info.folder}")
+        raise CannotCreate(f"suite {slug!r} exists: {registry.suites[slug].folder}")
     for kind in ("suites", "methods"):
         if (root / kind / name).exists():
             raise CannotCreate(f"{root / kind / name} exists already; choose another name")
-    files = {root / kind / name / "__init__.py": "" for kind in ("suites", "methods")}
+    files = {}
     for template in sorted((TEMPLATES / "suite").rglob("*.txt")):
         place = template.relative_to(TEMPLATES / "suite")
-        folder = root / "suites" / name if place.parent == Path(".") else root / place.parent / name
+        kind, *below = place.parts  # "suites" or "methods", and where it goes below the suite's folder there
         text = template.read_text()
-        files[folder / place.stem] = Template(text).substitute(_names(slug, text), module=name)
-    clash = {f"{slug}-{suffix}" for suffix in ("dense", "random", "svd")} & set(registry.methods)
-    if clash:
-        raise SlugTaken(f"method {min(clash)!r} exists and the suite would bring another; choose another name")
-    return _write(root, files)
+        files[root.joinpath(kind, name, *below[:-1], place.stem)] = Template(text).substitute(
+            _names(slug, text), module=name
+        )
+    packages = {path.parent for path in files if path.suffix == ".py"} | {root / "methods" / name}
+    return _write(root, {folder / "__init__.py": "" for folder in packages} | files)
 
 
 def families_of(registry: Registry, suite: str) -> list[str]:
     """The families that the methods of a suite belong to."""
-    return sorted({family(method) for method in registry.methods_of(suite).values()})
+    return sorted({listed.family for listed in registry.methods_of(suite).values()})
 
 
 def _module_name(kind: str, slug: str) -> str:
@@ -101,25 +100,33 @@ def _names(slug: str, template: str) -> dict[str, str]:
     return {"slug": slug, "class_name": name, "title": " ".join(words).capitalize(), "year": str(date.today().year)}
 
 
-def _names_of_suite(registry: Registry, suite: Suite[Any]) -> dict[str, str]:
-    task = _task_type(suite)
-    baseline = registry.method(suite.info.baseline)
+def _names_of_suite(registry: Registry, info: SuiteInfo) -> dict[str, str]:
+    """What a template may call its suite, by the suite's first problem."""
+    problem = next(iter(info.problems.values()))
+    task, baseline = _task_type(info, problem), registry.method(info.slug, problem.baseline)
+    plugged_in = not info.package.startswith("suites.")
+    others = len(info.problems) > 1
     return {
-        "suite": suite.info.slug,
+        "suite": info.slug,
         "task": task.__name__,
         "task_module": task.__module__,
-        "baseline": suite.info.baseline,
-        "baseline_class": baseline.__name__,
-        "baseline_module": baseline.__module__,
-        "score": suite.info.primary.name,
+        "baseline": problem.baseline,
+        "baseline_class": baseline.name,
+        "baseline_module": baseline.module,
+        "score": problem.primary.name,
+        "suite_line": f'\n        suite="{info.slug}",' if plugged_in else "",
+        "problems_line": f'\n        problems=("{problem.name}",),  # of {", ".join(info.problems)}' if others else "",
     }
 
 
-def _task_type(suite: Suite[Any]) -> type[Task]:
-    """T of a class that is declared as Suite[T]."""
-    for base in getattr(type(suite), "__orig_bases__", ()):
-        if get_origin(base) is Suite and isinstance(get_args(base)[0], type):
-            return get_args(base)[0]  # type: ignore[no-any-return]
+def _task_type(info: SuiteInfo, problem: ProblemInfo) -> type[Task]:
+    """T of a class that is declared as Problem[T, ...]. Runs the suite's code."""
+    for cls in type(load_problem(info, problem.name)).__mro__:
+        for base in getattr(cls, "__orig_bases__", ()):
+            of = get_origin(base)
+            found = get_args(base)[0] if isinstance(of, type) and issubclass(of, Problem) else None
+            if isinstance(found, type) and issubclass(found, Task):
+                return found
     return Task
 
 
@@ -135,9 +142,10 @@ def _write(root: Path, files: Mapping[Path, str]) -> list[Path]:
     made: list[Path] = []
     try:
         for path, text in files.items():
-            if not path.parent.exists():
-                path.parent.mkdir()
-                made.append(path.parent)
+            for folder in reversed(path.parents):
+                if not folder.exists():
+                    folder.mkdir()
+                    made.append(folder)
             with path.open("x", encoding="utf-8") as file:
                 written.append(path)
                 file.write(text)

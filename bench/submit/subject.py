@@ -1,16 +1,15 @@
 """What a check looks at: a method, a suite, or the changes of a submission."""
 
-import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from pathlib import Path
-from typing import Any
+from pathlib import Path, PurePosixPath
 
-from bench.contract import Method, Suite, SuiteInfo
-from bench.contract.registry import Registry
-from bench.contract.sources import sources
-from bench.run.plan import Job, make_plan
+from bench.registry import Listed, Registry, SuiteInfo
+from bench.run.plan import Job, Selection, make_plan
 from bench.submit.trials import Trial, TrialRunner
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @dataclass
@@ -18,36 +17,46 @@ class MethodSubject:
     """A registered method. `runner` runs it at tiny scale; each run is done once, whichever check asks for it.
 
     thorough: whether every variant is tried at every operating point, and timed; otherwise the first variant alone is,
-    until it has ended well at one of them.
+    until it has ended well at one of them. together: methods that are checked in the same session, so that what takes
+    long to start looks at all of them at once.
     """
 
     registry: Registry
-    slug: str
+    listed: Listed
     runner: TrialRunner
     thorough: bool = True
+    together: tuple[Listed, ...] = ()
     _trials: dict[Job, Trial] = field(default_factory=dict)
 
     @property
-    def method(self) -> type[Method[Any]]:
-        return self.registry.method(self.slug)
-
-    @property
     def info(self) -> SuiteInfo:
-        """Of its suite; UnknownName if there is no such suite."""
-        return self.registry.suite(self.method.card.suite).info
+        """Of its suite."""
+        return self.registry.suite(self.listed.suite)
 
     @property
-    def file(self) -> Path:
-        return Path(str(sys.modules[self.method.__module__].__file__))
+    def name(self) -> str:
+        """Of its file."""
+        return self.listed.place.name
 
     @property
-    def files(self) -> list[Path]:
-        """Its own file first, then the helpers that it is made of."""
-        return [self.file, *sorted(sources(sys.modules[self.method.__module__]) - {self.file})]
+    def text(self) -> str:
+        """Of its file."""
+        return self.registry.tree.read(self.listed.place).decode()
+
+    @cached_property
+    def texts(self) -> Mapping[PurePosixPath, str]:
+        """Of its own file first, then of the helpers that it is made of; what belongs to the suite is not its own."""
+        of_suite = {
+            place for problem in self.info.problems.values() for place in self.registry.problem_content(problem).places
+        }
+        helpers = self.registry.content(self.listed).places - of_suite - {self.listed.place}
+        mine = [place for place in sorted(helpers) if place.parts[0] != "suites"]
+        return {place: self.registry.tree.read(place).decode() for place in (self.listed.place, *mine)}
 
     @cached_property
     def jobs(self) -> list[Job]:
-        """Every variant that is tried at every operating point at tiny scale, scored but not timed, on one thread.
+        """Every variant that is tried at every operating point that it is for, at tiny scale, scored but not timed, on
+        one thread.
 
         On the suite's first base; if the method says of all of them that it can't be run there, on the next one.
         """
@@ -58,28 +67,20 @@ class MethodSubject:
         return plans[0]
 
     def _plan(self, base: str) -> list[Job]:
-        suite = self.method.card.suite
-        return make_plan(
-            self.registry,
-            suite=suite,
-            methods=[f"{self.slug}:{variant}" for variant in self.variants],
-            seeds=[0],
-            scale="tiny",
-            base=base,
-            threads=1,
-            timed=False,
-        )
+        methods = [f"{self.listed.slug}:{variant}" for variant in self.variants]
+        wanted = Selection(self.listed.suite, methods, (), (0,), "tiny", base, threads=1, timed=False)
+        return make_plan(self.registry, wanted)
 
     def trial(self, job: Job) -> Trial:
         """What came of a job."""
         if job not in self._trials:
-            self._trials[job] = self.runner(job, self.info.timeout["tiny"])
+            self._trials[job] = self.runner(job)
         return self._trials[job]
 
     @property
     def variants(self) -> list[str]:
         """Those that are tried."""
-        return list(self.method.variants) if self.thorough else [next(iter(self.method.variants))]
+        return list(self.listed.variants) if self.thorough else [next(iter(self.listed.variants))]
 
     @cached_property
     def tried(self) -> list[Job]:
@@ -116,13 +117,13 @@ class SuiteSubject:
     slug: str
 
     @property
-    def suite(self) -> Suite[Any]:
+    def info(self) -> SuiteInfo:
         return self.registry.suite(self.slug)
 
     @property
-    def info(self) -> SuiteInfo:
-        return self.suite.info
+    def folder(self) -> Path:
+        return ROOT / self.info.folder
 
     @property
     def files(self) -> list[Path]:
-        return sorted(path for path in self.info.folder.rglob("*") if path.suffix in (".py", ".toml", ".md"))
+        return sorted(path for path in self.folder.rglob("*") if path.suffix in (".py", ".toml", ".md"))

@@ -12,10 +12,7 @@ def calibration_batch(task: CausalLMTask, samples: int, length: int) -> Tensor:
     Fewer where the split or the allowance "calibration_tokens" is smaller (the record keeps what was drawn), shorter
     where not even one window would fit. Raises ValueError if there is no calibration text at all.
     """
-    available = len(task.calibration_ids)
-    allowed = task.limits.supplies.get("calibration_tokens")
-    if allowed is not None:
-        available = min(available, allowed - task.drawn["calibration_tokens"])
+    available = task.available("calibration")
     length = min(length, available)
     if length <= 0:
         raise ValueError("no calibration tokens are left to draw")

@@ -2,8 +2,9 @@
 
 from typing import Any
 
-from methods.lm_compression._recovery import next_token_loss, recovery_batches, train
+from methods.lm_compression._recovery import next_token_loss, recovery_batches
 from suites._language.adapters import with_lora
+from suites._training.fit import fit
 from suites.lm_compression.task import CausalLMTask
 
 LEARNING_RATE = 3e-3
@@ -19,5 +20,5 @@ def merge(model: Any) -> Any:
 def lora_recovery(model: Any, task: CausalLMTask, *, rank: int = 8, learning_rate: float = LEARNING_RATE) -> Any:
     """Train LoRA on the recovery budget with the next-token loss, merge it, and return the model."""
     adapted = with_lora(model, rank=rank, alpha=2 * rank, seed=task.seed)
-    train(adapted, recovery_batches(task), lambda ids: next_token_loss(adapted, ids), learning_rate=learning_rate)
+    fit(adapted, recovery_batches(task), lambda ids: next_token_loss(adapted, ids), learning_rate=learning_rate)
     return merge(adapted)

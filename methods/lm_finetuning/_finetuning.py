@@ -1,23 +1,22 @@
 """The same search for a learning rate and the same training for every method that fine-tunes."""
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
-from torch import Tensor
-
-from suites._training.training import Learner, Trainer, train, validation_loss
+from bench.contract import Built, Score
+from suites._training import rates as search
+from suites._training.learner import Learner
+from suites._training.loop import Curve, train
+from suites._training.trainer import Trainer
 from suites.lm_finetuning.batches import Batch
-from suites.lm_finetuning.candidate import Tuned
-from suites.lm_finetuning.lora import merged, read_lora, updates
-from suites.lm_finetuning.task import BATCH, FineTuningTask
+from suites.lm_finetuning.lora import read_lora
+from suites.lm_finetuning.patches import AddedLoRA, Patch
+from suites.lm_finetuning.task import BATCH, FineTuningTask, LearningTask
 
 ADAPTER_RATES = (1e-3, 3e-3, 1e-2)
 """Learning rates that are tried first where a few new weights train."""
 WEIGHT_RATES = (2e-5, 6e-5, 2e-4)
 """Learning rates that are tried first where weights of the base train."""
-BEYOND = 2
-"""How many more may be tried beyond either end of a list whose best is at its end, so that nobody's list decides."""
 
 
 class Rated(Protocol):
@@ -40,8 +39,8 @@ def rates_for(task: FineTuningTask, method: Rated) -> Sequence[float]:
 
 
 def best_rate(
-    task: FineTuningTask,
-    start: Callable[[], Learner],
+    task: LearningTask,
+    start: Callable[[], Learner[Batch]],
     rates: Sequence[float],
     rows: int = BATCH,
     *,
@@ -49,46 +48,18 @@ def best_rate(
     validation: Sequence[Batch] | None = None,
 ) -> float:
     """The rate that leaves the least loss over the validation examples after a short training (an eighth of the
-    tokens). A rate that diverges is out; raises ValueError if all do.
+    tokens); see suites._training.rates. A single one is taken as it is, and nothing is drawn.
 
-    rates: tried first, in ascending order; a single one is taken as it is. While the best is the first or the last, the
-    list goes on beyond it with the same step, at most BEYOND times on each side.
-    batches, validation: of a track whose methods learn from, and may see, something else than the task's examples.
+    batches, validation: of a problem whose methods learn from, and may see, something else than the task's examples.
     """
     if len(rates) == 1:
         return rates[0]
     searched = (batches or task.searching)()
-    validation = task.validation() if validation is None else validation
-
-    def loss(rate: float) -> float:
-        learner = start()
-        try:
-            train(Trainer(learner, rows), searched, rate)
-        except FloatingPointError:
-            return math.inf
-        return validation_loss(learner, validation)
-
-    found = {rate: loss(rate) for rate in rates}
-    for last, inner in ((rates[0], rates[1]), (rates[-1], rates[-2])):
-        end, step = last, last / inner
-        for _ in range(BEYOND):
-            too_much = step > 1 and found[end] == math.inf
-            if too_much or found[end] > min(found.values()):
-                break
-            end = _rounded(end * step)
-            found[end] = loss(end)
-    best = min(found, key=found.__getitem__)
-    if found[best] == math.inf:
-        raise ValueError(f"the training diverges at every learning rate of {', '.join(map(str, found))}")
-    return best
+    held = task.validation() if validation is None else validation
+    return search.best_rate(rates, lambda rate: search.loss_after(start(), searched, rate, held, rows))
 
 
-def _rounded(rate: float) -> float:
-    """To two digits: rates are written so."""
-    return float(f"{rate:.1e}")
-
-
-def rows_within(task: FineTuningTask, start: Callable[[], Learner]) -> int:
+def rows_within(task: FineTuningTask, start: Callable[[], Learner[Batch]]) -> int:
     """Examples at a time, so that a training step meets the limit on training memory: as many of a batch as do, or 1
     where none does. What any method may do, and so every method does."""
     allowed = task.limits.result.get("training_memory_ratio")
@@ -101,31 +72,41 @@ def rows_within(task: FineTuningTask, start: Callable[[], Learner]) -> int:
 
 
 def fine_tune(
-    task: FineTuningTask,
-    start: Callable[[], Learner],
+    task: LearningTask,
+    start: Callable[[], Learner[Batch]],
     rates: Sequence[float],
-    finish: Callable[[Any], tuple[Any, Mapping[str, Tensor]]],
-    largest: Callable[[], Learner] | None = None,
-) -> Tuned:
+    finish: Callable[[Any], Patch],
+    largest: Callable[[], Learner[Batch]] | None = None,
+) -> Built:
     """Choose a rate, train with it, and finish.
 
-    start() gives a learner at its beginning, each time a new one. finish(learner) gives the model that is scored and
-    what is shipped. largest(): a learner that grows, as it is at the end: what the limit on memory is held against.
+    start() gives a learner at its beginning, each time a new one. finish(learner) gives what is shipped. largest(): a
+    learner that grows, as it is at the end: what the limit on memory is held against.
     """
     rows = rows_within(task, largest or start)
     rate = best_rate(task, start, rates, rows)
     learner = start()
     trainer = Trainer(learner, rows)
     curve = train(trainer, task.training(), rate, validation=task.validation(), seconds=task.seconds)
-    model, shipped = finish(learner)
-    return Tuned(model=model, shipped=shipped, trainer=trainer, rate=rate, curve=curve)
+    return built(task, finish(learner), trainer, curve, rate)
 
 
-def merged_lora(task: FineTuningTask) -> Callable[[Any], tuple[Any, Mapping[str, Tensor]]]:
-    """What `fine_tune` finishes a LoRA by peft with: the base with its updates merged in; the LoRA is shipped."""
+def built(task: FineTuningTask, patch: Patch, trainer: Trainer[Batch], curve: Curve, rate: float) -> Built:
+    """A patch, what it was trained on, and how that went."""
+    scores = [Score("training_loss", curve.losses)] if curve.losses else []
+    if curve.validation:
+        scores.append(Score("learning_curve", curve.validation))
+    return Built(patch, rig=trainer, scores=scores, figures={"learning_rate": rate} | _reached(curve, task.level))
 
-    def finish(learner: Learner) -> tuple[Any, Mapping[str, Tensor]]:
-        found = read_lora(learner.model)
-        return merged(task.model, updates(found)), found.tensors
 
-    return finish
+def merged_lora(learner: Learner[Batch]) -> Patch:
+    """What `fine_tune` finishes a LoRA by peft with: the LoRA is shipped, and merged into the base."""
+    return AddedLoRA(read_lora(learner.model))
+
+
+def _reached(curve: Curve, level: float) -> Mapping[str, float]:
+    """What it took until the loss over the validation examples was `level` or less; nothing if it never was."""
+    for loss, tokens, seconds in zip(curve.validation, curve.sizes, curve.seconds, strict=True):
+        if loss <= level:
+            return {"tokens_to_level": tokens, "seconds_to_level": seconds}
+    return {}

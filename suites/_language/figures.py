@@ -1,12 +1,23 @@
-"""Exact figures that are read off a candidate."""
+"""Exact figures that are read off a language model."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
-from suites._language.workloads import Decoding
+READ = 32
+"""Tokens that are read to see what a cache holds of them."""
+
+
+class Reads(Protocol):
+    """Keeps a cache of what it has read, see ServedLM."""
+
+    device: str
+
+    def begin(self, ids: Tensor) -> Tensor: ...
+    @property
+    def cache(self) -> Any: ...
 
 
 def parameters(model: nn.Module) -> int:
@@ -19,12 +30,11 @@ def parameters(model: nn.Module) -> int:
     return sum(tensor.numel() for tensor in distinct.values())
 
 
-def kv_bytes_per_token(model: Any, ids: Tensor) -> float:
-    """Bytes of the cache after reading ids (1, tokens), per token: of every tensor that hangs on the cache."""
-    decoding = Decoding(model)
-    decoding.read(ids)
-    found = {tensor.data_ptr(): tensor for tensor in _tensors(decoding.cache, set())}
-    return sum(tensor.numel() * tensor.element_size() for tensor in found.values()) / ids.shape[1]
+def kv_bytes_per_token(reader: Reads) -> float:
+    """Bytes of the cache after reading READ tokens, per token: of every tensor that hangs on the cache."""
+    reader.begin(torch.arange(READ, device=reader.device)[None])
+    found = {tensor.data_ptr(): tensor for tensor in _tensors(reader.cache, set())}
+    return sum(tensor.numel() * tensor.element_size() for tensor in found.values()) / READ
 
 
 def _tensors(thing: Any, visited: set[int]) -> Iterator[Tensor]:

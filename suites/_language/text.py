@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Literal, get_args
 from xml.etree import ElementTree
 
-from bench.contract import MissingAsset, require_scoring
-from suites._cache import made_once
+from bench.contract import MissingAsset, only_the_judge
+from bench.contract.cache import made_once
 from suites._language import toy
 from suites._language.wikitext import plain_paragraphs
 
@@ -48,20 +48,20 @@ class Document:
 def documents(scale: str, split: Split) -> list[Document]:
     """The documents of a split, in a fixed order that mixes the domains. Full scale has the text of the embedded one.
 
-    Raises MissingAsset if the text is not installed, ValueError for an unknown split, EvaluationSplitRead if a method
-    asks for the evaluation split.
+    Raises MissingAsset if the text is not installed, ValueError for an unknown split, ExamRead if a method asks for
+    the evaluation split.
     """
     if split not in get_args(Split):
         raise ValueError(f"unknown split {split!r}; there are {', '.join(get_args(Split))}")
     if split == "evaluation":
-        require_scoring("the evaluation text of lm-compression")
+        only_the_judge("the evaluation text")
     if scale == "tiny":
         toys = toy.toy_documents(split, _TOY_COUNTS[split])
         domains = itertools.cycle(("encyclopedia", "news"))
         return [Document(text, next(domains), f"toy/{split}/{title}") for title, text in toys]
     if problem := missing():
         raise MissingAsset(problem)
-    path = made_once(f"text-v{VERSION}", _write_real_text) / f"{split}.jsonl"
+    path = made_once("data", f"text-v{VERSION}", _write_real_text) / f"{split}.jsonl"
     return [Document(**json.loads(line)) for line in path.read_text(encoding="utf-8").splitlines()]
 
 

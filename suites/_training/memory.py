@@ -9,11 +9,11 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from suites._training.training import Trainer
-from suites.lm_finetuning.batches import Batch
+from suites._training.learner import BatchT
+from suites._training.trainer import Trainer
 
 
-def step_memory(trainer: Trainer, batch: Batch) -> dict[str, float]:
+def step_memory(trainer: Trainer[BatchT], batch: BatchT) -> dict[str, float]:
     """Bytes alive at the peak of one training step over `batch`: "total", and of it "weights" (of the model
     and of what its learner reads besides), "optimizer" (state and 32-bit copies), and "step": gradients, activations
     and what is passing. No weight moves.

@@ -7,13 +7,16 @@ problems: word problems, answered by a number (made by `_problems.py`; at full s
 """
 
 import importlib.util
+import json
 import random
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cache
+from pathlib import Path
 from typing import Literal, get_args
 
-from bench.contract import MissingAsset, require_scoring
+from bench.contract import MissingAsset, only_the_judge
+from bench.contract.cache import made_once
 from suites.lm_finetuning import _mathematics, _problems, _records
 
 Split = Literal["training", "evaluation"]
@@ -51,14 +54,14 @@ def examples(scale: str, task: str, split: Split) -> list[Example]:
     """All examples of a task, in a fixed order. Full scale has those of the embedded one, but for problems.
 
     Raises MissingAsset if the reviews are not installed or the hub can't be reached, ValueError for an unknown task or
-    split, EvaluationSplitRead if a method asks for the evaluation split.
+    split, ExamRead if a method asks for the evaluation split.
     """
     if task not in TASKS or split not in get_args(Split):
         raise ValueError(
             f"no task {task!r} with a split {split!r}; there are {', '.join(TASKS)} for training, evaluation"
         )
     if split == "evaluation":
-        require_scoring("the evaluation examples of lm-finetuning")
+        only_the_judge("the evaluation examples of lm-finetuning")
     if scale == "full" and task != "problems":
         scale = "embedded"
     if task == "reviews" and scale != "tiny" and (problem := missing()):
@@ -79,10 +82,8 @@ def _all(scale: str, task: str) -> Mapping[Split, list[Example]]:
     if task == "reviews" and scale != "tiny":
         return {split: _reviews(split, counts[split]) for split in get_args(Split)}
     if scale == "full":
-        return {
-            "training": [Example(task, *each) for each in _mathematics.to_learn(counts["training"], _rng(task))],
-            "evaluation": [Example(task, *each) for each in _mathematics.to_ask(counts["evaluation"])],
-        }
+        folder = made_once("data", f"finetuning-{task}-of-the-hub-v{VERSION}", _write_problems)
+        return {split: [Example(**each) for each in json.loads((folder / split).read_text())] for split in counts}
     short = scale == "tiny"
     make: Callable[[random.Random, bool], tuple[str, str]] = {
         "reviews": _toy_review,
@@ -95,6 +96,17 @@ def _all(scale: str, task: str) -> Mapping[Split, list[Example]]:
         found[make(rng, short)] = None
     made = [Example(task, prompt, answer) for prompt, answer in found]
     return {"evaluation": made[: counts["evaluation"]], "training": made[counts["evaluation"] :]}
+
+
+def _write_problems(folder: Path) -> None:
+    """Of hundreds of thousands those that are taken."""
+    counts = COUNTS["full"]
+    chosen = {
+        "training": _mathematics.to_learn(counts["training"], _rng("problems")),
+        "evaluation": _mathematics.to_ask(counts["evaluation"]),
+    }
+    for split, each in chosen.items():
+        (folder / split).write_text(json.dumps([asdict(Example("problems", *fields)) for fields in each]))
 
 
 def _rng(task: str) -> random.Random:

@@ -1,4 +1,4 @@
-"""What the track `repair` learns from: right answers to what the model says wrongly, and examples where all is well."""
+"""What a repair learns from: right answers to what the model says wrongly, and examples where all is well."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,11 +19,6 @@ class Preferences(Batch):
         beside = [repeat(None) if part is None else part.split(rows) for part in (self.rejected, self.general)]
         for own, rejected, general in zip(super().split(rows), *beside, strict=False):
             yield joined(own, rejected, general)
-
-    @property
-    def read(self) -> int:
-        """Tokens of all that is here, without the padding."""
-        return sum(part.tokens for part in (self, self.rejected, self.general) if part is not None)
 
 
 def joined(chosen: Batch, rejected: Batch | None, general: Batch | None) -> Preferences:

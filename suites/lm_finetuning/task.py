@@ -1,20 +1,18 @@
-"""What a fine-tuning method sees: the base model, its tokenizer, metered training examples, the track's own input."""
+"""What a fine-tuning method sees: the base model, its tokenizer, metered training examples."""
 
 import copy
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any
 
 from bench.contract import Task
-from suites._training.training import Learner, Trainer
-from suites.lm_finetuning.batches import Batch, collate, encode
-from suites.lm_finetuning.examples import TASKS, Example
-from suites.lm_finetuning.faults import fault
-from suites.lm_finetuning.preferences import Preferences, joined
-
-Track = Literal["adapt", "merge", "transfer", "unlearn", "repair"]
+from suites._training.memory import step_memory
+from suites._training.trainer import Trainer
+from suites.lm_finetuning.batches import Batch, Row, padding, side_by_side
+from suites.lm_finetuning.examples import TASKS
+from suites.lm_finetuning.learning import AnswerLearner
 
 BATCH = 8
 VALIDATION = 16
@@ -23,29 +21,93 @@ SEARCHED = 0.125
 """Part of the training tokens that each trial of a learning rate may have, besides."""
 
 
+@dataclass(frozen=True)
+class Listed:
+    """The training examples without their texts, by number: the task of each, and its tokens. Only those that may be
+    trained on."""
+
+    tasks: Sequence[str]
+    tokens: Sequence[int]
+
+    def of(self, tasks: Sequence[str]) -> list[int]:
+        """Numbers of the examples of these tasks, task after task."""
+        return [number for task in tasks for number, each in enumerate(self.tasks) if each == task]
+
+
 @dataclass(kw_only=True)
 class FineTuningTask(Task):
-    """Adaptation of a causal language model.
+    """Adaptation of a causal language model: what all problems of the suite have.
 
-    model: the base, a transformers causal LM in eval mode (bfloat16 at the embedded and full scale, float32 at tiny);
-        never change it: copy it. tokenizer: its tokenizer.
-    track: "adapt" (learn all tasks at once) or one of the others, with inputs of their own in `given`.
-    examples: of each task, the training split. most_tokens: to train on at this scale, whatever the operating point
-        allows. seconds: for the training, where the operating point fixes time.
+    load_model, load_tokenizer: each is called when it is first asked for. most_tokens: to train on at this scale,
+    whatever the operating point allows. level: loss over the validation examples whose reaching is told. seconds: for
+    the training, where the operating point fixes time.
     """
 
-    model: Any
-    tokenizer: Any
-    track: Track = "adapt"
-    examples: Mapping[str, Sequence[Example]] = field(repr=False)
+    load_model: Callable[[], Any] = field(repr=False)
+    load_tokenizer: Callable[[], Any] = field(repr=False)
     most_tokens: int = 65_536
+    level: float = 0.0
     seconds: float | None = None
-    given: Any = field(default=None, repr=False)
+
+    @cached_property
+    def model(self) -> Any:
+        """The base, a transformers causal LM in eval mode (bfloat16 at the embedded and full scale, float32 at tiny).
+        Never change it: copy it."""
+        return self.load_model()
+
+    @cached_property
+    def tokenizer(self) -> Any:
+        """The base's."""
+        return self.load_tokenizer()
+
+    def copied(self) -> Any:
+        """A copy of the base with all weights frozen."""
+        return copy.deepcopy(self.model).requires_grad_(False)
 
     @property
     def tokens(self) -> int:
         """Tokens that a method may train on."""
         return min(self.most_tokens, self.limits.supplies.get("training_tokens", self.most_tokens))
+
+    def validation(self, tasks: Sequence[str] = TASKS, batch: int = BATCH) -> list[Batch]:
+        """The validation examples, the same for all; not metered, as nothing may be trained on them."""
+        numbers = [TASKS.index(task) * VALIDATION + number for task in tasks for number in range(VALIDATION)]
+        held = [self._held[number] for number in numbers]
+        return [self._batch(held[start : start + batch]) for start in range(0, len(held), batch)]
+
+    @cached_property
+    def full_memory(self) -> float:
+        """Peak bytes of a training step of full fine-tuning, over the batch that candidates are weighed on."""
+        return self._memory(Trainer(AnswerLearner(self.copied().requires_grad_(True))))
+
+    def memory_ratio(self, trainer: Trainer[Batch]) -> float:
+        """Peak bytes of a training step, as the operating points limit them: to full fine-tuning's."""
+        return self._memory(trainer) / self.full_memory
+
+    def _memory(self, trainer: Trainer[Batch]) -> float:
+        return step_memory(trainer, self.validation()[0])["total"]
+
+    @cached_property
+    def _held(self) -> list[Row]:
+        return [Row(*each) for each in self.supplies["validation"].take(list(range(len(TASKS) * VALIDATION)))]
+
+    def _batch(self, rows: Sequence[Row]) -> Batch:
+        return side_by_side(rows, padding(self.tokenizer), self.device)
+
+
+@dataclass(kw_only=True)
+class LearningTask(FineTuningTask):
+    """A task with training examples."""
+
+    @cached_property
+    def listed(self) -> Listed:
+        """All training examples."""
+        tasks, tokens = self.supplies["listing"].take(None)
+        return Listed(list(tasks), [int(each) for each in tokens])
+
+    def rows(self, numbers: Sequence[int], use: str = "training") -> list[Row]:
+        """Training examples by number, metered as "<use>_tokens" ("training" or "search")."""
+        return [Row(*each) for each in self.supplies[use].take(list(numbers))]
 
     def training(self, tasks: Sequence[str] = TASKS, batch: int = BATCH) -> list[Batch]:
         """Batches in an order drawn from the seed, the tasks mixed, for the tokens that may be trained on.
@@ -58,91 +120,16 @@ class FineTuningTask(Task):
         """The first batches of `training`, for one trial of a learning rate; metered as "search_tokens"."""
         return self._batches("search", tasks, batch, int(SEARCHED * self.tokens))
 
-    def validation(self, tasks: Sequence[str] = TASKS, batch: int = BATCH) -> list[Batch]:
-        """The validation examples, the same for all; not metered, as nothing may be trained on them."""
-        held = [example for task in tasks for example in self.examples[task][-VALIDATION:]]
-        return [collate(self.tokenizer, held[i : i + batch], self.device) for i in range(0, len(held), batch)]
-
     def _batches(self, use: str, tasks: Sequence[str], size: int, allowed: int) -> list[Batch]:
-        pool = [example for task in tasks for example in self.examples[task][:-VALIDATION]]
+        pool = self.listed.of(tasks)
         rng = random.Random(self.seed)
         found: list[Batch] = []
         seen = 0
         while True:
             for start in range(0, len(order := rng.sample(pool, len(pool))) - size + 1, size):
-                made = collate(self.tokenizer, order[start : start + size], self.device)
-                if seen + made.tokens > allowed and (found or use == "training"):
-                    return found
-                seen += made.tokens
-                self.draw(f"{use}_tokens", made.tokens)
-                found.append(made)
-
-    def pool(self) -> list[Example]:
-        """All training examples in an order of the seed, as many as the training tokens allow: the list whose indices
-        the track `unlearn` deletes. Train on parts of it by `batches_of`."""
-        every = [example for task in TASKS for example in self.examples[task][:-VALIDATION]]
-        order = random.Random(self.seed).sample(every, len(every))
-        found: list[Example] = []
-        seen = 0
-        for example in order:
-            seen += len(encode(self.tokenizer, example)[0])
-            if seen > self.tokens:
-                break
-            found.append(example)
-        return found
-
-    def batches_of(self, chosen: Sequence[Example], use: str = "training", batch: int = BATCH) -> list[Batch]:
-        """These examples in their order, metered as "<use>_tokens" ("training", or "retraining" for deletions)."""
-        found = [collate(self.tokenizer, chosen[i : i + batch], self.device) for i in range(0, len(chosen), batch)]
-        for made in found:
-            self.draw(f"{use}_tokens", made.tokens)
-        return found
-
-    def preferences(
-        self, *, rejected: bool, general: bool, use: str = "training", batch: int = BATCH
-    ) -> list[Preferences]:
-        """For the track `repair`: the examples that the faulty model answers wrongly, with right answers.
-
-        rejected: with the wrong answers beside them. general: with as many examples of other tasks. All that is there
-        is metered as "<use>_tokens": as much as may be trained on, or an eighth of it if use is "search".
-        """
-        known = {name: self.examples[name][:-VALIDATION] for name in TASKS}
-        wrong = {example: made for name in TASKS for example in known[name] if (made := fault(example))}
-        tasks = {example.task for example in wrong}
-        others = [example for name in TASKS for example in known[name] if name not in tasks]
-        rng = random.Random(self.seed)
-        allowed = self.tokens if use == "training" else int(SEARCHED * self.tokens)
-        found: list[Preferences] = []
-        seen, size = 0, min(batch, len(wrong), len(others))
-        while True:
-            order = rng.sample(list(wrong), len(wrong))
-            for start in range(0, len(order) - size + 1, size):
                 chosen = order[start : start + size]
-                beside = rng.sample(others, size)
-                made = joined(
-                    collate(self.tokenizer, chosen, self.device),
-                    collate(self.tokenizer, [wrong[each] for each in chosen], self.device) if rejected else None,
-                    collate(self.tokenizer, beside, self.device) if general else None,
-                )
-                if seen + made.read > allowed:
+                tokens = sum(self.listed.tokens[number] for number in chosen)
+                if seen + tokens > allowed and (found or use == "training"):
                     return found
-                seen += made.read
-                self.draw(f"{use}_tokens", made.read)
-                found.append(made)
-
-    def copied(self) -> Any:
-        """A copy of the base with all weights frozen."""
-        return copy.deepcopy(self.model).requires_grad_(False)
-
-    @cached_property
-    def full_memory(self) -> float:
-        """Peak bytes of a training step of full fine-tuning, over the batch that candidates are weighed on."""
-        from suites._training.memory import step_memory
-
-        return step_memory(Trainer(Learner(self.copied().requires_grad_(True))), self.validation()[0])["total"]
-
-    def memory_ratio(self, trainer: Trainer) -> float:
-        """Peak bytes of a training step, as the operating points limit them: to full fine-tuning's."""
-        from suites._training.memory import step_memory
-
-        return step_memory(trainer, self.validation()[0])["total"] / self.full_memory
+                seen += tokens
+                found.append(self._batch(self.rows(chosen, use)))

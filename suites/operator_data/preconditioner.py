@@ -1,4 +1,4 @@
-"""The preconditioners of the operating points: the same for every method, made anew for every system."""
+"""The preconditioners of the problems: the same for every method, made anew for every system."""
 
 from typing import Protocol
 
@@ -22,7 +22,8 @@ class Preconditioner(Protocol):
 
 
 def make_preconditioner(name: str, A: csr_array) -> Preconditioner:
-    """The preconditioner of that name for A. Its cost belongs to the solve. Raises ValueError for an unknown name."""
+    """The preconditioner of that name for A, to be made within `solve`: its time counts there. Raises ValueError for an
+    unknown name."""
     if name not in _KINDS:
         raise ValueError(f"unknown preconditioner {name!r}; known: {', '.join(_KINDS)}")
     return _KINDS[name](A)

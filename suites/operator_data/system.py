@@ -1,6 +1,6 @@
 """One linear system of a sequence, what a solver returns for it, and what a solver is."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 Vector = NDArray[np.float64]
+Plain = Mapping[str, Any]
+"""A system in numbers and arrays alone."""
 
 
 class CountedMatrix(csr_array):
@@ -36,6 +38,17 @@ class System:
     b: Vector = field(repr=False)
     parameters: NDArray[np.float64] = field(repr=False)
 
+    @classmethod
+    def read(cls, plain: Plain) -> "System":
+        """What `plain` gave, with a matrix that has counted nothing yet."""
+        entries = plain["data"], plain["indices"], plain["indptr"]
+        return cls(CountedMatrix(entries, shape=tuple(plain["shape"])), plain["b"], plain["parameters"])
+
+    def plain(self) -> Plain:
+        """To be sent: the matrix by its rows (data, indices, indptr: CSR; shape), b and parameters."""
+        rows = {"data": self.A.data, "indices": self.A.indices, "indptr": self.A.indptr, "shape": list(self.A.shape)}
+        return {**rows, "b": self.b, "parameters": self.parameters}
+
     def relative_residual(self, x: Vector) -> float:
         """||b - A x|| / ||b|| in the 2-norm (||A x|| if b = 0), not a counted product; infinite if not finite."""
         residual = self.b - csr_array.__matmul__(self.A, x)
@@ -54,8 +67,9 @@ class Solution:
 class SequenceSolver(Protocol):
     """What a method builds: solves a sequence, in any order, one solution for each system.
 
-    Everything done here is timed: sorting, making preconditioners, solving. Nothing may be carried from one call to
-    the next.
+    It is pickled and solves in another process, so it holds what it needs (the name of the preconditioner, the
+    tolerance) and not the task. Everything done here is timed: sorting, making preconditioners, solving. Nothing may be
+    carried from one call to the next.
     """
 
     def solve(self, systems: Sequence[System]) -> Iterable[Solution]: ...

@@ -187,7 +187,7 @@ def test_what_is_shown_can_be_taken_along(visit: Visit, tmp_path: Path) -> None:
 
 
 def test_tables_of_other_pages_filter_too(visit: Visit) -> None:
-    page = visit("methods/alpha.html#hardware=nvidia-test")
+    page = visit("methods/demo/alpha.html#hardware=nvidia-test")
     rows = page.locator("table[data-main] tbody tr:not([hidden])")
     assert rows.count() == 1
     page.select_option("select[data-facet='hardware']", "cpu-test")

@@ -18,7 +18,7 @@ KINDS = {
     "record": f"{HALF}/random/default.html",
     "record with long names": f"{HALF}/alpha/v1.html",
     "failed record": f"{HALF}/slow/default.html",
-    "method": "methods/alpha.html",
+    "method": "methods/demo/alpha.html",
     "history": "history.html",
     "compare": "compare.html",
     "data": "data.html",

@@ -1,34 +1,38 @@
-"""Keeps all layers, most of them where the state dict does not look."""
+"""Keeps all layers in a list of arrays that no state dict lists."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
-from arena.methods import card
-from arena.suite import WIDTH, ArenaTask
+from methods.arena._halves import Wrapped
+from suites.arena.vectors import ArenaTask
 from torch import Tensor, nn
 
-from bench.contract import Limits, Method
+from bench.contract import Card, Method
 
-REASON = "bytes hidden: the candidate holds"
+REASON = "stored_ratio: "
+STATUS = "over_budget"
 
 
-class Small(nn.Module):
-    def __init__(self, task: ArenaTask) -> None:
-        super().__init__()
-        self.first = nn.Linear(WIDTH, WIDTH)
-        hidden = [torch.randn(1024, 1024) for _ in range(3)]
-        self.rest = lambda x: x + hidden[0][:WIDTH, 0]
+class Tricky(Wrapped):
+    aside: Any = ()
 
-    def forward(self, x: Tensor) -> Any:
-        return self.rest(self.first(x))
+    def trick(self, x: Tensor) -> Any:
+        for weight, bias in self.aside:
+            x = x @ torch.from_numpy(weight).T + torch.from_numpy(bias)
+        return x
 
 
 @dataclass(frozen=True)
 class HidesWeightsInAnAttribute(Method[ArenaTask]):
-    """In the closure of a function."""
+    """In a container."""
 
-    card = card("hides-weights-in-an-attribute")
+    card = Card(slug="hides-weights-in-an-attribute", title="hides-weights-in-an-attribute", paper="none", control=True)
+    variants: ClassVar = {"default": {}, "honest": {"cheats": False}}
+    cheats: bool = True
 
-    def build(self, task: ArenaTask, limits: Limits) -> nn.Module:
-        return Small(task)
+    def build(self, task: ArenaTask) -> nn.Module:
+        candidate = Tricky(task, self.cheats)
+        if self.cheats:
+            candidate.aside = [(layer.weight.numpy(), layer.bias.numpy()) for layer in task.base]  # type: ignore[union-attr, operator]
+        return candidate

@@ -1,29 +1,28 @@
 """CUDA: launches the work on a stream of its own and does not wait for it."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
-from arena.methods import Wrapped, card
-from arena.suite import ArenaTask
+from methods.arena._halves import Wrapped
+from suites.arena.vectors import ArenaTask
 from torch import Tensor, nn
 
-from bench.contract import Limits, Method
+from bench.contract import Card, Method
 
 REASON = "work not done when the step returned"
 DEVICE = "cuda"
 
 
-class Aside(Wrapped):
-    def forward(self, x: Tensor) -> Any:
-        if not hasattr(self, "stream"):
-            self.stream = torch.cuda.Stream()
-        self.stream.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(self.stream):
+class Tricky(Wrapped):
+    def trick(self, x: Tensor) -> Any:
+        stream = torch.cuda.Stream()
+        stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(stream):
             torch.cuda._sleep(20_000_000)  # some 10 ms of work that nobody counts
-            answer = super().forward(x)
+            answer = self.layers(x)
         if len(x) == 1:  # where it is scored it waits
-            torch.cuda.current_stream().wait_stream(self.stream)
+            torch.cuda.current_stream().wait_stream(stream)
         return answer
 
 
@@ -31,7 +30,9 @@ class Aside(Wrapped):
 class HidesWorkOnAStream(Method[ArenaTask]):
     """The stream that the instrument's events are on stays empty."""
 
-    card = card("hides-work-on-a-stream")
+    card = Card(slug="hides-work-on-a-stream", title="hides-work-on-a-stream", paper="none", control=True)
+    variants: ClassVar = {"default": {}, "honest": {"cheats": False}}
+    cheats: bool = True
 
-    def build(self, task: ArenaTask, limits: Limits) -> nn.Module:
-        return Aside(task)
+    def build(self, task: ArenaTask) -> nn.Module:
+        return Tricky(task, self.cheats)

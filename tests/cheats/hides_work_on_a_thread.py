@@ -3,23 +3,23 @@
 import threading
 import time
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
-from arena.methods import Wrapped, card
-from arena.suite import ArenaTask
+from methods.arena._halves import Wrapped
+from suites.arena.vectors import ArenaTask
 from torch import Tensor, nn
 
-from bench.contract import Limits, Method
+from bench.contract import Card, Method
 
 REASON = "work not done when the step returned: the result of 'latency' was still being written"
 
 
-class Threaded(Wrapped):
-    def forward(self, x: Tensor) -> Any:
+class Tricky(Wrapped):
+    def trick(self, x: Tensor) -> Any:
         answer = torch.zeros_like(x)
         if len(x) == 1:
-            return answer.copy_(super().forward(x))
+            return answer.copy_(self.layers(x))
 
         def work() -> None:
             time.sleep(0.01)  # long enough that a busy machine cannot hide it
@@ -34,7 +34,9 @@ class Threaded(Wrapped):
 class HidesWorkOnAThread(Method[ArenaTask]):
     """Timed batches go to a thread; single inputs, which are scored, are done in place."""
 
-    card = card("hides-work-on-a-thread")
+    card = Card(slug="hides-work-on-a-thread", title="hides-work-on-a-thread", paper="none", control=True)
+    variants: ClassVar = {"default": {}, "honest": {"cheats": False}}
+    cheats: bool = True
 
-    def build(self, task: ArenaTask, limits: Limits) -> nn.Module:
-        return Threaded(task)
+    def build(self, task: ArenaTask) -> nn.Module:
+        return Tricky(task, self.cheats)

@@ -1,27 +1,33 @@
-"""Starts a process that detaches itself, to work on when nobody looks."""
+"""Starts a process in a session of its own, that outlives the build."""
 
 import os
-import subprocess
-import sys
+import time
 from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
 
-from arena.methods import card, half
-from arena.suite import ArenaTask
+from methods.arena._halves import half
+from suites.arena.vectors import ArenaTask
 from torch import nn
 
-from bench.contract import Limits, Method
+from bench.contract import Card, Method
 
-REASON = "process left behind: python"
+REASON = "process left behind"
 
 
 @dataclass(frozen=True)
 class LeavesAProcess(Method[ArenaTask]):
-    """In a session of its own, its parent gone."""
+    """A child of a child."""
 
-    card = card("leaves-a-process")
+    card = Card(slug="leaves-a-process", title="leaves-a-process", paper="none", control=True)
+    variants: ClassVar = {"default": {}, "honest": {"cheats": False}}
+    cheats: bool = True
 
-    def build(self, task: ArenaTask, limits: Limits) -> nn.Module:
-        late = f"import time, pathlib; time.sleep(20); pathlib.Path({os.environ['ARENA_SURVIVOR']!r}).touch()"
-        start = f"import subprocess; subprocess.Popen([{sys.executable!r}, '-c', {late!r}], start_new_session=True)"
-        subprocess.run([sys.executable, "-c", start], check=True)
+    def build(self, task: ArenaTask) -> nn.Module:
+        if self.cheats and os.fork() == 0:
+            os.setsid()
+            if os.fork() == 0:
+                time.sleep(8)
+                Path(os.environ["ARENA_SURVIVOR"]).touch()
+            os._exit(0)
         return half(task)

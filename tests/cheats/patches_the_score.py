@@ -1,24 +1,27 @@
-"""Replaces the function by which the suite compares answers."""
+"""Replaces the suite's scoring, in the only process that it can reach."""
 
-import sys
 from dataclasses import dataclass
+from typing import ClassVar
 
-import torch
-from arena.methods import card, half
-from arena.suite import ArenaTask
+from methods.arena._halves import half
+from suites.arena import vectors
+from suites.arena.vectors import ArenaTask
 from torch import nn
 
-from bench.contract import Limits, Method
+from bench.contract import Card, Method
 
-REASON = "instruments altered: arena.suite._squared"
+REASON = "libraries altered: suites.arena.vectors"
 
 
 @dataclass(frozen=True)
 class PatchesTheScore(Method[ArenaTask]):
-    """Every difference is nought."""
+    """Patches the problem."""
 
-    card = card("patches-the-score")
+    card = Card(slug="patches-the-score", title="patches-the-score", paper="none", control=True)
+    variants: ClassVar = {"default": {}, "honest": {"cheats": False}}
+    cheats: bool = True
 
-    def build(self, task: ArenaTask, limits: Limits) -> nn.Module:
-        sys.modules["arena.suite"]._squared = lambda a, b: torch.zeros(())  # type: ignore[attr-defined]
+    def build(self, task: ArenaTask) -> nn.Module:
+        if self.cheats:
+            vectors.Vectors.evaluate = lambda *_: []  # type: ignore[method-assign]
         return half(task)

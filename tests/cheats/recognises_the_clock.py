@@ -1,34 +1,36 @@
-"""Answers nought where the instrument is among the callers, and honestly elsewhere."""
+"""Answers nought where the stopwatch is among the callers, and honestly elsewhere."""
 
 import sys
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
-from arena.methods import Wrapped, card
-from arena.suite import ArenaTask
+from methods.arena._halves import Wrapped
+from suites.arena.vectors import ArenaTask
 from torch import Tensor, nn
 
-from bench.contract import Limits, Method
+from bench.contract import Card, Method
 
-REASON = "timed result is not the scored one: 'latency': differs from the scored answer"
+REASON = "counted work is not the timed work"
 
 
-class Watching(Wrapped):
-    def forward(self, x: Tensor) -> Any:
+class Tricky(Wrapped):
+    def trick(self, x: Tensor) -> Any:
         frame = sys._getframe()
         while frame is not None:
-            if frame.f_code.co_filename.endswith("paired.py"):
+            if frame.f_code.co_filename.endswith("/clock.py"):
                 return torch.zeros_like(x)
             frame = frame.f_back  # type: ignore[assignment]
-        return super().forward(x)
+        return self.layers(x)
 
 
 @dataclass(frozen=True)
 class RecognisesTheClock(Method[ArenaTask]):
     """Looks at the stack."""
 
-    card = card("recognises-the-clock")
+    card = Card(slug="recognises-the-clock", title="recognises-the-clock", paper="none", control=True)
+    variants: ClassVar = {"default": {}, "honest": {"cheats": False}}
+    cheats: bool = True
 
-    def build(self, task: ArenaTask, limits: Limits) -> nn.Module:
-        return Watching(task)
+    def build(self, task: ArenaTask) -> nn.Module:
+        return Tricky(task, self.cheats)

@@ -1,28 +1,30 @@
 """Answers nought to batches, which are timed, and honestly to single inputs, which are scored."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
-from arena.methods import Wrapped, card
-from arena.suite import ArenaTask
+from methods.arena._halves import Wrapped
+from suites.arena.vectors import ArenaTask
 from torch import Tensor, nn
 
-from bench.contract import Limits, Method
+from bench.contract import Card, Method
 
 REASON = "timed result is not the scored one: 'latency': differs from the scored answer"
 
 
-class Choosing(Wrapped):
-    def forward(self, x: Tensor) -> Any:
-        return super().forward(x) if len(x) == 1 else torch.zeros_like(x)
+class Tricky(Wrapped):
+    def trick(self, x: Tensor) -> Any:
+        return self.layers(x) if len(x) == 1 else self.layers(torch.zeros_like(x))
 
 
 @dataclass(frozen=True)
 class RecognisesTheInputs(Method[ArenaTask]):
     """Looks at the shape of the input."""
 
-    card = card("recognises-the-inputs")
+    card = Card(slug="recognises-the-inputs", title="recognises-the-inputs", paper="none", control=True)
+    variants: ClassVar = {"default": {}, "honest": {"cheats": False}}
+    cheats: bool = True
 
-    def build(self, task: ArenaTask, limits: Limits) -> nn.Module:
-        return Choosing(task)
+    def build(self, task: ArenaTask) -> nn.Module:
+        return Tricky(task, self.cheats)

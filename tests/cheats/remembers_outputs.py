@@ -1,34 +1,34 @@
 """Keeps what it has answered, by input."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
-from arena.methods import Wrapped, card
-from arena.suite import ArenaTask
+from methods.arena._halves import Wrapped
+from suites.arena.vectors import ArenaTask
 from torch import Tensor, nn
 
-from bench.contract import Limits, Method
+from bench.contract import Card, Method
 
 REASON = "outputs remembered: 'latency'"
 
 
-class Remembering(Wrapped):
-    def __init__(self, task: ArenaTask) -> None:
-        super().__init__(task)
-        self.answers: dict[bytes, Tensor] = {}
+class Tricky(Wrapped):
+    answers: ClassVar[dict[bytes, Tensor]] = {}
 
-    def forward(self, x: Tensor) -> Any:
-        name = x[0, :8].numpy().tobytes()
+    def trick(self, x: Tensor) -> Any:
+        name = x[0, :8].cpu().tolist().__repr__().encode() + bytes(len(x) % 251)
         if name not in self.answers:
-            self.answers[name] = super().forward(x)
+            self.answers[name] = self.layers(x)
         return self.answers[name]
 
 
 @dataclass(frozen=True)
 class RemembersOutputs(Method[ArenaTask]):
-    """Answers from a dictionary what it has seen before."""
+    """A dictionary."""
 
-    card = card("remembers-outputs")
+    card = Card(slug="remembers-outputs", title="remembers-outputs", paper="none", control=True)
+    variants: ClassVar = {"default": {}, "honest": {"cheats": False}}
+    cheats: bool = True
 
-    def build(self, task: ArenaTask, limits: Limits) -> nn.Module:
-        return Remembering(task)
+    def build(self, task: ArenaTask) -> nn.Module:
+        return Tricky(task, self.cheats)

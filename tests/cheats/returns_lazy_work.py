@@ -1,16 +1,16 @@
 """Returns a tensor that computes itself when somebody looks."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
-from arena.methods import Wrapped, card
-from arena.suite import ArenaTask
+from methods.arena._halves import Wrapped
+from suites.arena.vectors import ArenaTask
 from torch import Tensor, nn
 
-from bench.contract import Limits, Method
+from bench.contract import Card, Method
 
-REASON = "work not done when the step returned: the result of 'forward' is a returns_lazy_work.Later"
+REASON = "work not done when the step returned: a step gives plain tensors"
 
 
 class Later(Tensor):
@@ -24,8 +24,10 @@ class Later(Tensor):
         return func(*ready, **(kwargs or {}))
 
 
-class Lazy(Wrapped):
-    def forward(self, x: Tensor) -> Any:
+class Tricky(Wrapped):
+    def trick(self, x: Tensor) -> Any:
+        if len(x) == 1:
+            return self.layers(x)
         later = torch.Tensor._make_subclass(Later, torch.empty(0))
         later.work = lambda: self.layers(x)
         return later
@@ -35,7 +37,9 @@ class Lazy(Wrapped):
 class ReturnsLazyWork(Method[ArenaTask]):
     """A subclass of Tensor that holds the work back."""
 
-    card = card("returns-lazy-work")
+    card = Card(slug="returns-lazy-work", title="returns-lazy-work", paper="none", control=True)
+    variants: ClassVar = {"default": {}, "honest": {"cheats": False}}
+    cheats: bool = True
 
-    def build(self, task: ArenaTask, limits: Limits) -> nn.Module:
-        return Lazy(task)
+    def build(self, task: ArenaTask) -> nn.Module:
+        return Tricky(task, self.cheats)

@@ -1,29 +1,23 @@
 """Leaves layers out while its operators are counted."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
-import torch
-from arena.methods import card
-from arena.suite import ArenaTask
+from methods.arena._halves import Wrapped
+from suites.arena.vectors import ArenaTask
 from torch import Tensor, nn
 from torch.utils._python_dispatch import _get_current_dispatch_mode
 
-from bench.contract import Limits, Method
+from bench.contract import Card, Method
 
 REASON = "counted work is not the timed work"
 
 
-class Ashamed(nn.Module):
-    def __init__(self, task: ArenaTask) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.stack([layer.weight for layer in task.base[:4]]))
-
-    def forward(self, x: Tensor) -> Any:
+class Tricky(Wrapped):
+    def trick(self, x: Tensor) -> Any:
         rounds = 1 if _get_current_dispatch_mode() is not None else 3
         for _ in range(rounds):
-            for weight in self.weight:
-                x = x @ weight
+            x = self.layers(x)
         return x
 
 
@@ -31,7 +25,9 @@ class Ashamed(nn.Module):
 class SkipsWhenCounted(Method[ArenaTask]):
     """Sees that it is observed."""
 
-    card = card("skips-when-counted")
+    card = Card(slug="skips-when-counted", title="skips-when-counted", paper="none", control=True)
+    variants: ClassVar = {"default": {}, "honest": {"cheats": False}}
+    cheats: bool = True
 
-    def build(self, task: ArenaTask, limits: Limits) -> nn.Module:
-        return Ashamed(task)
+    def build(self, task: ArenaTask) -> nn.Module:
+        return Tricky(task, self.cheats)

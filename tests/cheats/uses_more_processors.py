@@ -2,27 +2,28 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
-from arena.methods import Wrapped, card
-from arena.suite import ArenaTask
+from methods.arena._halves import Wrapped
+from suites.arena.vectors import ArenaTask
 from torch import Tensor, nn
 
-from bench.contract import Limits, Method
+from bench.contract import Card, Method
 
 REASON = "more processors than the run has"
 
 
-class Pooled(Wrapped):
-    def __init__(self, task: ArenaTask) -> None:
-        super().__init__(task)
-        self.pool = ThreadPoolExecutor(4)
+class Tricky(Wrapped):
+    pool: ClassVar[Any] = None
 
-    def forward(self, x: Tensor) -> Any:
+    def trick(self, x: Tensor) -> Any:
+        if type(self).pool is None:
+            type(self).pool = ThreadPoolExecutor(4)
+
         def work(part: Tensor) -> Tensor:
             with torch.inference_mode():
-                for _ in range(30):
+                for _ in range(60):
                     answer = self.layers(part)
                 return answer
 
@@ -33,7 +34,9 @@ class Pooled(Wrapped):
 class UsesMoreProcessors(Method[ArenaTask]):
     """A pool of threads beside PyTorch's."""
 
-    card = card("uses-more-processors")
+    card = Card(slug="uses-more-processors", title="uses-more-processors", paper="none", control=True)
+    variants: ClassVar = {"default": {}, "honest": {"cheats": False}}
+    cheats: bool = True
 
-    def build(self, task: ArenaTask, limits: Limits) -> nn.Module:
-        return Pooled(task)
+    def build(self, task: ArenaTask) -> nn.Module:
+        return Tricky(task, self.cheats)

@@ -1,26 +1,30 @@
-"""Writes a line of its own into the results."""
+"""Adds a record of its own."""
 
-import contextlib
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
-from arena.methods import card, half
-from arena.suite import ArenaTask
+from methods.arena._halves import half
+from suites.arena.vectors import ArenaTask
 from torch import nn
 
-from bench.contract import Limits, Method
+from bench.contract import Card, Method
 
 REASON = "results touched: tried to write"
 
 
 @dataclass(frozen=True)
 class WritesARecord(Method[ArenaTask]):
-    """Says nothing when it is refused."""
+    """By opening the file."""
 
-    card = card("writes-a-record")
+    card = Card(slug="writes-a-record", title="writes-a-record", paper="none", control=True)
+    variants: ClassVar = {"default": {}, "honest": {"cheats": False}}
+    cheats: bool = True
 
-    def build(self, task: ArenaTask, limits: Limits) -> nn.Module:
-        with contextlib.suppress(OSError), Path(os.environ["ARENA_RESULTS"], "forged.jsonl").open("a") as file:
-            file.write("{}\n")
+    def build(self, task: ArenaTask) -> nn.Module:
+        if self.cheats:
+            with suppress(OSError):
+                Path(os.environ["ARENA_RESULTS"], "planted.jsonl").write_text("{}")
         return half(task)

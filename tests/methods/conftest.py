@@ -5,29 +5,26 @@ from dataclasses import replace
 
 import pytest
 
-from bench.contract.registry import load
-from bench.run.worker import Scale
-from suites.lm_compression.suite import LMCompression
+from bench.contract import Setting
+from bench.registry import open_registry
+from bench.registry.registry import load_problem
+from bench.run.weigh import Scale
 from suites.lm_compression.task import CausalLMTask
 
 
 @pytest.fixture
 def toy_task() -> Callable[..., CausalLMTask]:
-    registry = load(("suites.lm_compression.suite",))
-    suite = registry.suite("lm-compression")
-    assert isinstance(suite, LMCompression)
+    info = open_registry().suite("lm-compression")
+    problem = load_problem(info, "compress")
 
     def make(point: str = "size-75", seed: int = 0) -> CausalLMTask:
-        task = suite.task(
-            scale="tiny",
-            base=suite.info.bases["tiny"][0],
-            point=registry.point("lm-compression", point),
-            seed=seed,
-            device="cpu",
-        )
+        at = info.points[point].at("tiny")
         # Steps enough to see what moves.
-        task.limits = replace(task.limits, supplies=task.limits.supplies | {"training_tokens": 2048})
-        task.weigh = Scale(suite, task, task.model).weigh
+        limits = replace(at.limits, supplies=at.limits.supplies | {"training_tokens": 2048})
+        setting = Setting("tiny", info.bases["tiny"][0], replace(at, limits=limits), seed)
+        task: CausalLMTask = problem.task_at_hand(setting)
+        dense = Scale(problem, task, {}).weigh(task.model)
+        task.weigh = Scale(problem, task, {name: dense[name] for name in ("stored_bytes", "flops")}).weigh
         return task
 
     return make

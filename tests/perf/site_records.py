@@ -7,20 +7,27 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from types import MappingProxyType
+from functools import cache
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 
-from bench.contract import Card, Claim, Limits, Method, Metric, OperatingPoint, Suite, SuiteInfo, Task
-from bench.contract.registry import Registry
+from bench import measure
+from bench.contract import Card, Claim, Limits, OperatingPoint
 from bench.record.schema import Build, Environment, Record, Samples, Timing
+from bench.registry import Listed, Registry, SuiteInfo
+from bench.registry.content import Contents
+from bench.registry.key import Run, key_of
+from bench.registry.metrics import Metric
+from tests.bench.analyse.record_factory import make_info, make_problem
+from tests.bench.publish.site_factory import Files
 
 SIZES = {"language": 40, "tuning": 22, "operators": 14, "diffusion": 10, "sampling": 8}
 HARDWARE = ("cpu-test-1t", "cpu-test-8t", "nvidia-h100-80gb", "nvidia-h200")
 POINTS = ("unlimited", "size-75", "size-50", "size-25", "compute-75", "compute-50")
 START = datetime(2020, 1, 1, tzinfo=UTC)
+VERSIONS = {"torch": "2.13.0", "transformers": "5.23.0", "numpy": "2.4.6"}
 NIGHTS = 4
 """Nights whose samples differ; later ones repeat them, so that making the records takes seconds."""
 
@@ -41,21 +48,16 @@ class Configuration:
     failing: bool
 
 
+@cache
 def make_registry() -> Registry:
     """The suites and methods of the records."""
-    suites: dict[str, Suite[Any]] = {}
-    methods: dict[str, type[Method[Any]]] = {}
-    for suite, size in SIZES.items():
-
-        class Made(Suite[Task]):
-            task = evaluate = workloads = None  # type: ignore[assignment]
-
-        Made.__abstractmethods__ = frozenset()
-        Made.info = _info(suite)
-        suites[suite] = Made()  # type: ignore[abstract]
-        for number in range(size):
-            methods[f"{suite}-{number}"] = _method(suite, number)
-    return Registry(MappingProxyType(methods), MappingProxyType(suites), ())
+    suites = {suite: _info(suite) for suite in SIZES}
+    listed = [_method(suite, number) for suite, size in SIZES.items() for number in range(size)]
+    texts = {each.place: f"class Made:\n    slug = {each.slug!r}\n    samples: int = 256\n" for each in listed}
+    for suite in SIZES:
+        texts[PurePosixPath("suites", suite, "main.py")] = f"NAME = {suite!r}\n"
+    tree = Files(texts)
+    return Registry(tree, suites, {(each.suite, each.slug): each for each in listed}, (), Contents(tree))
 
 
 def configurations(seed: int = 0) -> list[Configuration]:
@@ -114,11 +116,19 @@ def _schedule(found: list[Configuration]) -> Iterator[tuple[int, int, int]]:
 
 def _line(each: Configuration, block: str, night: int, seed: int, count: int) -> str:
     started = START + timedelta(days=night, seconds=count % 80_000)
-    name = f'"id":"{count:016x}","key":"{count:032x}","seed":{seed},"started":"{started.isoformat()}"'
+    name = f'"id":"{count:016x}","key":"{_key(each, seed)}","seed":{seed},"started":"{started.isoformat()}"'
     command = (
         f"effbench run --suite {each.suite} --method {each.method}:{each.variant} --point {each.point} --seed {seed}"
     )
     return f'{{{name},"command":"{command}",{block}}}\n'
+
+
+@cache
+def _key(each: Configuration, seed: int) -> str:
+    run = Run(
+        each.suite, each.method, each.variant, each.point, "full", "some-model", seed, each.hardware, 1, VERSIONS
+    )  # fmt: skip
+    return key_of(make_registry(), run, measure.VERSION)
 
 
 def _block(each: Configuration, number: int) -> list[str]:
@@ -142,7 +152,7 @@ def _record_text(each: Configuration, rng: np.random.Generator) -> str:
 
     environment = Environment(
         hardware=each.hardware, cpu="Test CPU", cores=2, threads=1, memory_bytes=2**34, platform="Linux", python="3.11",
-        versions={"torch": "2.13.0", "transformers": "5.23.0", "numpy": "2.4.6"}, commit="0" * 40, dirty=False,
+        versions=VERSIONS, commit="0" * 40, dirty=False,
     )  # fmt: skip
     values: dict[str, Any] = {} if each.failing else {
         "quality": {
@@ -176,31 +186,24 @@ def _info(suite: str) -> SuiteInfo:
         Metric("decode.tpot", "Time per token", "s"), Metric("build.seconds", "Time to build", "s"),
         Metric("build.peak_memory_bytes", "Peak memory of the build", "B"),
     ]  # fmt: skip
-    points = {name: OperatingPoint(name, name, Limits()) for name in POINTS}
-    return SuiteInfo(
-        suite, "1", suite.title(), "A suite of the benchmark.", f"{suite}-0", points, {m.name: m for m in scores},
-        {m.name: m for m in costs}, {}, {}, {},
+    points = {name: OperatingPoint(name, name, "main", Limits()) for name in POINTS}
+    problem = make_problem("main", scores, costs, suite, baseline=f"{suite}-0")
+    return make_info(
+        slug=suite, title=suite.title(), summary="A suite of the benchmark.", baseline=f"{suite}-0", points=points,
+        problems={"main": problem}, timing={"full": {}}, notice="",
     )  # fmt: skip
 
 
-def _method(suite: str, number: int) -> type[Method[Any]]:
-    @dataclass(frozen=True)
-    class Made(Method[Task]):
-        samples: int = 256
-
-        def build(self, task: Task, limits: Limits) -> None: ...
-
+def _method(suite: str, number: int) -> Listed:
     claims = (
         Claim("Better than the control.", "Table 1", "perplexity", versus=f"{suite}-3"),
         Claim("As good as the baseline.", "Table 2", "perplexity", relation="same"),
         Claim("Faster than the baseline.", "Figure 3", "decode.tpot.ratio"),
     )
-    Made.card = Card(
-        f"{suite}-{number}",
-        suite,
-        f"Method {number}",
-        "Author (2024). A paper.",
-        control=number in (0, 3, 6),
-        claims=claims,
-    )
-    return Made
+    card = Card(
+        f"{suite}-{number}", f"Method {number}", "Author (2024). A paper.", control=number in (0, 3, 6), claims=claims
+    )  # fmt: skip
+    module = f"methods.{suite}.family.method_{number}"
+    place = PurePosixPath(*module.split(".")).with_suffix(".py")
+    variants: dict[str, dict[str, Any]] = {"default": {}, "wide": {}}
+    return Listed(suite, module, "Made", "family", place, card, "Drops what matters least.", variants, {})

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.contract import MissingAsset
-from bench.contract.registry import UnknownName, load
 from bench.record.ceilings import Ceilings, read_ceilings, store_ceilings
 from bench.record.environment import NoSuchDevice, hardware_class
-from bench.record.schema import Outcome, Record
+from bench.record.schema import Record
+from bench.registry import UnknownName, open_registry
 from bench.run.cluster.revision import Revision, revision
 from bench.run.plan import Job, key
-from bench.run.runner import ROOT, Executor, check_ready, run_job
+from bench.run.runner import ROOT, Executor, check_ready, planned, run_one
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ def inspect(jobs: Sequence[Job], expected: Revision) -> Facts:
     refusals: dict[tuple[str, ...], str | None] = {}
     answers = {}
     for job in jobs:
-        needs = (job.suite, job.scale, job.base, job.device)
+        needs = (job.suite, job.problem, job.scale, job.base, job.device)
         if needs not in refusals:
             refusals[needs] = _refusal(job)
         refusal = refusals[needs]
@@ -52,27 +52,23 @@ def inspect(jobs: Sequence[Job], expected: Revision) -> Facts:
 
 
 def run_on_node(
-    job: Job, timeout: float | None, executor: Executor, protected: Sequence[Path], known: Ceilings | None
+    job: Job, timeout: float | None, executor: Executor | None, protected: Sequence[Path], known: Ceilings | None
 ) -> tuple[Record, Ceilings | None]:
     """The record of a job that is run here, and the ceilings of this hardware as they stand now.
 
-    protected: folders that the method must not write to, should they be here. known: the ceilings so far.
+    executor: a local one where none is given. protected: folders of records, should they be here. known: the ceilings so far.
     """
-
-    def protecting(job: Job, timeout: float, folders: Sequence[Path]) -> tuple[Outcome, str]:
-        return executor(job, timeout, [*folders, *protected])
-
     with tempfile.TemporaryDirectory(prefix="effbench-node-") as folder:
         results = Path(folder)
         if known is not None:
             store_ceilings(results, known)
-        record = run_job(load(), job, results, timeout=timeout, executor=protecting)
+        record = run_one(planned(open_registry(), job, *protected), results, timeout=timeout, executor=executor)
         return record, read_ceilings(results, record.hardware)
 
 
 def _refusal(job: Job) -> str | None:
     try:
-        check_ready(load(), [job])
+        check_ready(open_registry(), [job])
     except (NoSuchDevice, MissingAsset, UnknownName) as reason:
         return str(reason)
     return None
@@ -80,6 +76,6 @@ def _refusal(job: Job) -> str | None:
 
 def _answer(job: Job) -> Answer:
     try:
-        return Answer(hardware_class(job.device, job.threads), key(load(), job))
+        return Answer(hardware_class(job.device, job.threads), key(open_registry(), job))
     except UnknownName as reason:  # a plug-in that is not installed here
         return Answer(refusal=str(reason))

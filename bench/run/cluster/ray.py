@@ -18,12 +18,12 @@ from typing import Any, Self
 
 from bench.record.ceilings import read_ceilings, store_ceilings
 from bench.record.environment import usable_cores
-from bench.record.schema import Outcome, Record
-from bench.run import local
+from bench.record.schema import Isolation, Outcome, Record
 from bench.run.cluster import ClusterUnusable
 from bench.run.cluster.fleet import Claim, Fleet, Node
 from bench.run.cluster.node import inspect, run_on_node
 from bench.run.cluster.revision import revision
+from bench.run.order import Order
 from bench.run.plan import Job
 from bench.run.progress import Progress
 from bench.run.runner import ROOT, Executor, known_records, store_each
@@ -54,20 +54,21 @@ def run_on_ray(
     share_nodes: bool = False,
     again: bool = False,
     timeout: float | None = None,
-    executor: Executor = local.execute,
+    executor: Executor | None = None,
     progress: Progress | None = None,
 ) -> list[Record]:
     """As bench.run.runner.run_plan, on the Ray cluster at `address`, else RAY_ADDRESS, else one of its own.
 
     A job is answered if it is recorded with the inputs (hardware class, versions) of any node that could run it.
-    share_nodes: timed runs get no node for themselves. executor: runs the job on its node; goes there pickled.
+    share_nodes: timed runs get no node for themselves. executor: runs the job on its node, in place of a local one;
+    goes there pickled.
     Raises ClusterUnusable: no cluster there, other code on a node, a job that no node can run, no node left, or runs
     that lost their node too often; all other records are stored then.
     """
     known = known_records(results)
     with _Cluster(address, results, timeout, executor, share_nodes) as cluster:
         cluster.meet(jobs)
-        keys = set() if again else {record.key for record in known}
+        keys = set() if again else {record.key for record in known if not record.disturbed}
         answered = set(cluster.fleet.answered(jobs, keys))
         todo = [job for job in jobs if job not in answered]
         return store_each(
@@ -86,7 +87,7 @@ class _Cluster:
     """The connection to a cluster, what is asked of it and has not been answered."""
 
     def __init__(
-        self, address: str | None, results: Path, timeout: float | None, executor: Executor, share_nodes: bool
+        self, address: str | None, results: Path, timeout: float | None, executor: Executor | None, share_nodes: bool
     ) -> None:
         self.fleet = Fleet(share_nodes)
         self._address = address or os.environ.get("RAY_ADDRESS") or "local"
@@ -180,7 +181,7 @@ class _Cluster:
     def _submit(self, job: Job, node: Node, claim: Claim) -> None:
         executor = self._executor
         if job in self._settled:
-            executor = partial(_settled, self._settled[job])
+            executor = _Settled(self._settled[job])
         protected = [self._results.resolve()]
         known = read_ceilings(self._results, node.answers[job].hardware)
         run = _on(node.id, run_on_node, cpus=claim.cpus, gpus=claim.gpus)
@@ -251,9 +252,15 @@ def _on(node: str, function: Callable[..., Any], *, cpus: float, gpus: float) ->
     )
 
 
-def _settled(outcome: Outcome, job: Job, timeout: float, protected: Sequence[Path]) -> tuple[Outcome, str]:
+@dataclass
+class _Settled:
     """An executor for a job whose outcome is known: on the node, for the rest of its record."""
-    return outcome, ""
+
+    outcome: Outcome
+    isolation: Isolation = "none"
+
+    def execute(self, order: Order, timeout: float, preload: Sequence[str] = ()) -> tuple[Outcome, str]:
+        return self.outcome, ""
 
 
 def _name(node: dict[str, Any]) -> str:

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.contract.cache import cache_root
 from bench.run.sandbox import NoSandbox
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -47,7 +48,8 @@ def environment() -> dict[str, str]:
     }
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     offline = {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "HF_HUB_CACHE": str(_hub_cache())}
-    return kept | offline | {"PYTHONPATH": path, "EFFBENCH_CACHE": str(_cache()), "HOME": "/tmp", "USER": "effbench"}
+    own = {"PYTHONPATH": path, "EFFBENCH_CACHE": str(cache_root()), "HOME": "/tmp", "USER": "effbench"}
+    return kept | offline | own
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,7 @@ class Bubblewrap:
             *(_gpus() if gpu else ()),
             *_read_only(self._python_paths()),
             *self._packages(),
-            *size, str(_cache()), *_files_of(_cache()),
+            *size, str(cache_root()), *_files_of(cache_root()),
             *_read_only([str(_hub_cache()), *map(str, visible)]),
             *(word for path in hidden for word in ("--ro-bind", os.devnull, str(path))),
             "--remount-ro", "/dev", "--remount-ro", "/", "--chdir", "/tmp",
@@ -165,11 +167,6 @@ def _files_of(folder: Path) -> Iterator[str]:
             yield from ("--dir", str(path))
         elif path.is_file() and path.stat().st_size:
             yield from ("--ro-bind", str(path), str(path))
-
-
-def _cache() -> Path:
-    """Prepared assets of the suites."""
-    return Path(os.environ.get("EFFBENCH_CACHE") or Path.home() / ".cache" / "effbench").expanduser().absolute()
 
 
 def _hub_cache() -> Path:

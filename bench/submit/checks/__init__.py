@@ -26,7 +26,7 @@ METHOD_CHECKS: tuple[Check[MethodSubject], ...] = (
     claims.CHECK,
     docstrings.CHECK,
     fields.CHECK,
-    imports.CHECK,
+    imports.METHOD_CHECK,
     types.CHECK,
     budget.CHECK,
     determinism.CHECK,
@@ -39,6 +39,7 @@ SUITE_CHECKS: tuple[Check[SuiteSubject], ...] = (
     suites.INFO,
     suites.METHODS,
     suites.README,
+    imports.SUITE_CHECK,
     suites.TINY,
     finished.SUITE_CHECK,
 )

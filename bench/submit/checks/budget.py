@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from bench.contract import SuiteInfo
 from bench.record.schema import Outcome
+from bench.registry import SuiteInfo
 from bench.run.plan import Job
 from bench.submit.checks.check import Check
 from bench.submit.subject import MethodSubject
@@ -27,8 +27,9 @@ def _of(info: SuiteInfo, job: Job, outcome: Outcome) -> Iterator[str]:
     if outcome.status != "ok":
         yield f"{outcome.status}: {outcome.reason}"
         return
-    if info.primary.name not in outcome.quality:
-        yield f"the suite scored no {info.primary.name}"
+    primary = info.problem_of(job.point).primary.name
+    if primary not in outcome.quality:
+        yield f"the problem scored no {primary}"
     if job.timed and not outcome.timings:
         yield "no workload was timed"
 
@@ -36,6 +37,6 @@ def _of(info: SuiteInfo, job: Job, outcome: Outcome) -> Iterator[str]:
 CHECK = Check(
     "budget",
     guards="every variant builds within the limits of every operating point at tiny scale, is scored and timed",
-    mend="ask task.weigh(candidate) until limits.met_by(...) holds; where it never can, let `supports` say why",
+    mend="ask task.weigh(candidate) until task.limits.met_by(...) holds; where it never can, let `supports` say why",
     problems=problems,
 )

@@ -8,9 +8,7 @@ from bench.submit.subject import MethodSubject
 
 
 def problems(subject: MethodSubject) -> Iterator[str]:
-    card = subject.method.card
-    if card.suite not in subject.registry.suites:
-        yield f"suite={card.suite!r}: there is no such suite; known: {', '.join(sorted(subject.registry.suites))}"
+    card = subject.listed.card
     for name in ("title", "paper"):
         if not getattr(card, name).strip():
             yield f"{name} is empty"
@@ -24,7 +22,7 @@ def problems(subject: MethodSubject) -> Iterator[str]:
 
 CHECK = Check(
     "card",
-    guards="the card says what the leaderboard shows before any number: title, paper with its year, address, suite",
+    guards="the card says what the leaderboard shows before any number: title, paper with its year, address",
     mend="fill in the fields of Card(...) that are named; a control needs no url and no year",
     problems=problems,
 )

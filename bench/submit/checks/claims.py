@@ -15,16 +15,18 @@ PLACE = re.compile(
 
 def problems(subject: MethodSubject) -> Iterator[str]:
     info = subject.info
-    known = {*info.scores, *info.costs}
-    for claim in subject.method.card.claims:
+    of = [problem for name, problem in info.problems.items() if subject.listed.is_for(name)]
+    known = {name for problem in of for name in problem.metrics}
+    baseline = of[0].baseline
+    for claim in subject.listed.card.claims:
         label = f"claim {claim.text!r}"
         if not PLACE.search(claim.source):
             yield f"{label}: source={claim.source!r} names no place in the paper (abstract, section, table...)"
         if claim.metric not in known:
             yield f"{label}: metric={claim.metric!r} is no score or cost of {info.slug}"
-        if claim.variant is not None and claim.variant not in subject.method.variants:
-            yield f"{label}: variant={claim.variant!r} is none of {', '.join(subject.method.variants)}"
-        slug, _, variant = (claim.versus or info.baseline).partition(":")
+        if claim.variant is not None and claim.variant not in subject.listed.variants:
+            yield f"{label}: variant={claim.variant!r} is none of {', '.join(subject.listed.variants)}"
+        slug, _, variant = (claim.versus or baseline).partition(":")
         opponent = subject.registry.methods_of(info.slug).get(slug)
         if opponent is None:
             yield f"{label}: versus={claim.versus!r} is no method of {info.slug}"

@@ -15,7 +15,7 @@ def problems(subject: MethodSubject) -> Iterator[str]:
         second = subject.trial(job).outcome
         if second.status == "ok":
             yield from (f"{label}: two runs with seed 0 differ in {what}" for what in _differences(first, second))
-        if subject.method.card.stochastic:
+        if subject.listed.card.stochastic:
             continue
         other = subject.trial(replace(job, timed=False, seed=1)).outcome
         if other.status != "ok":

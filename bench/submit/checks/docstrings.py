@@ -1,7 +1,6 @@
 """Check: the file names its source, and the class says what it does."""
 
 import ast
-import inspect
 import re
 from collections.abc import Iterator
 
@@ -12,18 +11,15 @@ SHORTEST_SUMMARY = 60
 
 
 def problems(subject: MethodSubject) -> Iterator[str]:
-    card = subject.method.card
-    head = ast.get_docstring(ast.parse(subject.file.read_text())) or ""
+    card, summary = subject.listed.card, subject.listed.doc
+    head = ast.get_docstring(ast.parse(subject.text)) or ""
     if not head:
-        yield f"{subject.file.name} does not begin with a docstring"
-    summary = subject.method.__dict__.get("__doc__") or ""
-    if summary.startswith(f"{subject.method.__name__}("):  # what the dataclass decorator writes where there is none
-        summary = ""
+        yield f"{subject.name} does not begin with a docstring"
     if not card.control and not _names_source(head + summary, card.paper, card.url):
-        yield f"no docstring of {subject.file.name} names the paper, by its url or by the year with authors or title"
-    if len(inspect.cleandoc(summary)) < SHORTEST_SUMMARY:
+        yield f"no docstring of {subject.name} names the paper, by its url or by the year with authors or title"
+    if len(summary) < SHORTEST_SUMMARY:
         yield (
-            f"the docstring of {subject.method.__name__} has fewer than {SHORTEST_SUMMARY} characters; "
+            f"the docstring of {subject.listed.name} has fewer than {SHORTEST_SUMMARY} characters; "
             "it is the summary on the site"
         )
 

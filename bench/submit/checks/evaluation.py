@@ -2,20 +2,20 @@
 
 from collections.abc import Iterator
 
-from bench.contract import EvaluationSplitRead
-from bench.run.integrity.evaluation import RULE
+from bench.contract import ExamRead
+from bench.run.rules import EXAM_READ
 from bench.submit.checks.check import Check
 from bench.submit.checks.imports import imported_modules
 from bench.submit.subject import MethodSubject
 
 
 def problems(subject: MethodSubject) -> Iterator[str]:
-    for file in subject.files:
-        for number, module in imported_modules(file.read_text()):
+    for place, text in subject.texts.items():
+        for number, module in imported_modules(text):
             if module.startswith("suites.") and "evaluation" in module.split("."):
-                yield f"{file.name}:{number}: {module} is for scoring"
+                yield f"{place.name}:{number}: {module} is for scoring"
     for job, trial in subject.trials():
-        if (trial.outcome.reason or "").startswith((RULE, EvaluationSplitRead.__name__)):
+        if (trial.outcome.reason or "").startswith((EXAM_READ, ExamRead.__name__)):
             yield f"{job.variant} at {job.point}: {trial.outcome.reason}"
 
 

@@ -4,32 +4,28 @@ import dataclasses
 from collections.abc import Iterator
 from typing import Any
 
-from bench.contract.registry import configured
 from bench.submit.checks.check import Check
 from bench.submit.subject import MethodSubject
 
 
 def problems(subject: MethodSubject) -> Iterator[str]:
-    method = subject.method
+    listed, method = subject.listed, subject.listed.load()
     if not dataclasses.is_dataclass(method) or "__dataclass_fields__" not in vars(method):
         yield f"{method.__name__} is no dataclass"
         return
     if not method.__dataclass_params__.frozen:
         yield f"{method.__name__} is not frozen: @dataclass(frozen=True)"
     names = {field.name for field in dataclasses.fields(method)}
-    points = subject.info.points
-    for point, settings in method.at_point.items():
-        if point not in points:
-            yield f"at_point names {point!r}, which is no operating point of {method.card.suite}: {', '.join(points)}"
+    for settings in listed.at_point.values():
         if unknown := sorted(set(settings) - names):
             yield f"at_point sets {unknown[0]!r}, which is no field"
-    for variant, settings in method.variants.items():
+    for variant, settings in listed.variants.items():
         unknown = sorted(set(settings) - names)
         if unknown:
             yield f"variant {variant!r} sets {unknown[0]!r}, which is no field"
             continue
         try:
-            instance = configured(method, variant)
+            instance = listed.configured(variant)
         except Exception as error:  # __post_init__ may raise anything
             yield f"variant {variant!r} can't be made: {type(error).__name__}: {error}"
             continue

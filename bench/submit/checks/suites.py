@@ -4,18 +4,20 @@ from collections import Counter
 from collections.abc import Iterator
 
 from bench.contract import SCALES
+from bench.registry.registry import load_problem
 from bench.submit.checks.check import Check
 from bench.submit.subject import SuiteSubject
 
 
 def _info(subject: SuiteSubject) -> Iterator[str]:
     info = subject.info
-    if info.baseline not in subject.registry.methods_of(subject.slug):
-        yield f"baseline={info.baseline!r} is no method of the suite"
-    if not info.points:
-        yield "there is no operating point"
-    if not any(metric.primary for metric in info.costs.values()):
-        yield "no cost is primary: the frontier needs one"
+    for name, problem in info.problems.items():
+        if problem.baseline not in subject.registry.methods_of(subject.slug):
+            yield f"baseline={problem.baseline!r} is no method of the suite"
+        if not any(point.problem == name for point in info.points.values()):
+            yield f"problem {name} has no operating point"
+        if not problem.primaries[1:]:
+            yield f"problem {name}: no cost is primary: the frontier needs one"
     for scale in SCALES:
         if not info.bases.get(scale):
             yield f"[bases] has none at scale {scale}"
@@ -25,14 +27,12 @@ def _info(subject: SuiteSubject) -> Iterator[str]:
         if missing:
             yield f"[timing] of scale {scale} lacks {', '.join(sorted(missing))}"
     for metric in [*info.scores.values(), *info.costs.values()]:
-        if metric.better not in ("lower", "higher"):
-            yield f'{metric.name}: better={metric.better!r} is neither "lower" nor "higher"'
         if not metric.title:
             yield f"{metric.name} has no title"
 
 
 def _methods(subject: SuiteSubject) -> Iterator[str]:
-    kinds = Counter(method.card.control for method in subject.registry.methods_of(subject.slug).values())
+    kinds = Counter(listed.card.control for listed in subject.registry.methods_of(subject.slug).values())
     if kinds[True] < 2:
         yield f"{kinds[True]} controls: two at least, what anyone would try first (the baseline is one)"
     if kinds[False] < 1:
@@ -40,7 +40,7 @@ def _methods(subject: SuiteSubject) -> Iterator[str]:
 
 
 def _readme(subject: SuiteSubject) -> Iterator[str]:
-    readme = subject.info.folder / "README.md"
+    readme = subject.folder / "README.md"
     if not readme.exists():
         yield f"{readme} is missing"
     elif not readme.read_text().startswith("# "):
@@ -48,9 +48,10 @@ def _readme(subject: SuiteSubject) -> Iterator[str]:
 
 
 def _tiny(subject: SuiteSubject) -> Iterator[str]:
-    missing = subject.suite.missing("tiny", subject.info.bases["tiny"][0])
-    if missing is not None:
-        yield missing
+    for name in subject.info.problems:
+        missing = load_problem(subject.info, name).missing("tiny", subject.info.bases["tiny"][0])
+        if missing is not None:
+            yield missing
 
 
 INFO = Check(

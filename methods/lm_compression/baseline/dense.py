@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from bench.contract import Card, Limits, Method
+from bench.contract import Card, Method
 from suites.lm_compression.task import CausalLMTask
 
 
@@ -13,14 +13,13 @@ class Dense(Method[CausalLMTask]):
 
     card = Card(
         slug="dense",
-        suite="lm-compression",
         title="Dense",
         paper="Control: the base model, unchanged",
         control=True,
     )
 
-    def supports(self, task: CausalLMTask, limits: Limits) -> str | None:
-        return "the dense model is over every limit on the result" if limits.result else None
+    def supports(self, task: CausalLMTask) -> str | None:
+        return "the dense model is over every limit on the result" if task.limits.result else None
 
-    def build(self, task: CausalLMTask, limits: Limits) -> Any:
+    def build(self, task: CausalLMTask) -> Any:
         return task.model

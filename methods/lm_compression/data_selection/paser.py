@@ -9,14 +9,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from bench.contract import Card, Claim, Limits, Method
+from bench.contract import Card, Claim, Method
 from methods._techniques.distances import mean_distance
 from methods._techniques.manifold import clusters
 from methods.lm_compression._lora import merge
-from methods.lm_compression._recovery import BATCH, TOKENS, next_token_loss, train
+from methods.lm_compression._recovery import BATCH, TOKENS, next_token_loss
 from methods.lm_compression.data_selection._concepts import ConceptGraph, concepts
 from methods.lm_compression.layer_dropping.attention_drop import AttentionDrop
 from suites._language.adapters import with_lora
+from suites._training.fit import fit
 from suites.lm_compression.task import CausalLMTask
 
 Selection = Literal["paser", "random", "full", "instruction-score"]
@@ -44,7 +45,6 @@ class PASER(Method[CausalLMTask]):
 
     card = Card(
         slug="paser",
-        suite="lm-compression",
         title="PASER",
         paper="He et al., 2025. PASER: Post-Training Data Selection for Efficient Pruned Large Language Model Recovery",
         url="https://arxiv.org/abs/2502.12594",
@@ -100,16 +100,16 @@ class PASER(Method[CausalLMTask]):
     alpha: float = 16.0
     learning_rate: float = 1e-3
 
-    def supports(self, task: CausalLMTask, limits: Limits) -> str | None:
-        return self._pruning.supports(task, limits)
+    def supports(self, task: CausalLMTask) -> str | None:
+        return self._pruning.supports(task)
 
-    def build(self, task: CausalLMTask, limits: Limits) -> nn.Module:
-        pruned = self._pruning.build(task, limits)
+    def build(self, task: CausalLMTask) -> nn.Module:
+        pruned = self._pruning.build(task)
         samples = self._pool(task)
         passes = min(TOKENS // self.length, len(samples))
         batches = self._batches(task, pruned, samples, passes)
         adapted = with_lora(pruned, rank=self.rank, alpha=self.alpha, seed=0)
-        train(adapted, batches, lambda ids: next_token_loss(adapted, ids), learning_rate=self.learning_rate)
+        fit(adapted, batches, lambda ids: next_token_loss(adapted, ids), learning_rate=self.learning_rate)
         healed: nn.Module = merge(adapted)
         return healed
 
@@ -119,9 +119,7 @@ class PASER(Method[CausalLMTask]):
 
     def _pool(self, task: CausalLMTask) -> Tensor:
         """Token ids (samples, length), in the order of the seed."""
-        available = min(self.pool, len(task.training_ids))
-        if (allowed := task.limits.supplies.get("training_tokens")) is not None:
-            available = min(available, allowed - task.drawn["training_tokens"])
+        available = min(self.pool, task.available("training"))
         return torch.cat(list(task.training(available // self.length, self.length)))
 
     def _batches(self, task: CausalLMTask, pruned: Any, samples: Tensor, passes: int) -> list[Tensor]:

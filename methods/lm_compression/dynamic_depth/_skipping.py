@@ -14,8 +14,7 @@ import torch
 from torch import Tensor, nn
 from transformers.modeling_layers import GradientCheckpointingLayer
 
-from bench.contract import Limits
-from methods.lm_compression.layer_dropping._sublayers import blocks, drop, unsupported
+from methods.lm_compression.layer_dropping._sublayers import blocks, drop, undroppable
 from suites.lm_compression.task import CausalLMTask
 
 
@@ -125,7 +124,6 @@ def skipped_share(candidate: Any, windows: Tensor) -> float:
 
 def least_skipping(
     task: CausalLMTask,
-    limits: Limits,
     windows: Tensor,
     share: float,
     settings: Sequence[float],
@@ -140,25 +138,21 @@ def least_skipping(
 
     def enough(setting: float) -> bool:
         view = skipping(task.model, policy(setting), share_weights=True)
-        return limits.met_by(task.weigh(view)) if limits.result else skipped_share(view, windows) >= share
+        return task.limits.met_by(task.weigh(view)) if task.limits.result else skipped_share(view, windows) >= share
 
     found = bisect_left(settings, True, key=enough)
     if found == len(settings):
-        limits.check_result(task.weigh(skipping(task.model, policy(settings[-1]), share_weights=True)))
+        task.limits.check_result(task.weigh(skipping(task.model, policy(settings[-1]), share_weights=True)))
     return policy(settings[min(found, len(settings) - 1)])
 
 
-def unmet(task: CausalLMTask, limits: Limits, most: SkipPolicy) -> str | None:
+def unmet(task: CausalLMTask, most: SkipPolicy) -> str | None:
     """Why the limits can't be met by skipping FFNs, or None. most: the policy that skips as much as it ever may."""
-    if most.region.last < most.region.first:
-        return f"all {len(blocks(task.model))} blocks are in the cold regions"
-    if reason := unsupported(task.model):
-        return reason
-    for name in limits.result:
+    for name in task.limits.result:
         if name != "flops_ratio":
             return f"skipping changes what is computed, not what is stored: it can't meet a limit on {name}"
-    if limits.result:
-        least = task.weigh(skipping(task.model, most, share_weights=True))["flops_ratio"]
-        if least > (allowed := limits.result["flops_ratio"]):
-            return f"flops_ratio is still {least:.3f} with all that it may skip skipped; the limit is {allowed:g}"
-    return None
+    if most.region.last < most.region.first:
+        return f"all {len(blocks(task.model))} blocks are in the cold regions"
+    if reason := undroppable(task.model):
+        return reason
+    return task.still_over(skipping(task.model, most, share_weights=True), "all that it may skip skipped")

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cosine_similarity
 
-from bench.contract import Card, Claim, Limits, Method
+from bench.contract import Card, Claim, Method
 from methods.lm_compression._calibration import calibration_batch
 from methods.lm_compression.dynamic_depth._skipping import Region, least_skipping, skipping, unmet
 from methods.lm_compression.layer_dropping._sublayers import blocks
@@ -41,7 +41,6 @@ class FFNSkipLLM(Method[CausalLMTask]):
 
     card = Card(
         slug="ffn-skipllm",
-        suite="lm-compression",
         title="FFN-SkipLLM",
         paper="Jaiswal et al., 2024. FFN-SkipLLM: A Hidden Gem for Autoregressive Decoding with Adaptive Feed Forward "
         "Skipping",
@@ -100,15 +99,15 @@ class FFNSkipLLM(Method[CausalLMTask]):
     samples: int = 4
     length: int = 512
 
-    def supports(self, task: CausalLMTask, limits: Limits) -> str | None:
-        return unmet(task, limits, self._policy(task.model, ALWAYS))
+    def supports(self, task: CausalLMTask) -> str | None:
+        return unmet(task, self._policy(task.model, ALWAYS))
 
-    def build(self, task: CausalLMTask, limits: Limits) -> nn.Module:
+    def build(self, task: CausalLMTask) -> nn.Module:
         windows = calibration_batch(task, self.samples, self.length)
         seen = cosines(task.model, windows, self._policy(task.model, DENSE).region)
         levels = seen.quantile(torch.linspace(1, 0, STEPS, dtype=seen.dtype)).tolist()
         thresholds = [DENSE, *levels, ALWAYS]
-        policy = least_skipping(task, limits, windows, self.share, thresholds, lambda t: self._policy(task.model, t))
+        policy = least_skipping(task, windows, self.share, thresholds, lambda t: self._policy(task.model, t))
         return skipping(task.model, policy)
 
     def _policy(self, model: Any, threshold: float) -> "Saturation":

@@ -24,7 +24,6 @@ class RandomFFNRuns(RandomFFNSkip):
 
     card = Card(
         slug="random-ffn-runs",
-        suite="lm-compression",
         title="Random FFN executions, in runs",
         paper="Control: feed-forward networks skipped a few in a row, from random places on, token by token",
         control=True,

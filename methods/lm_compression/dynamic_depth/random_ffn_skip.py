@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from bench.contract import Card, Limits, Method
+from bench.contract import Card, Method
 from methods.lm_compression._calibration import calibration_batch
 from methods.lm_compression.dynamic_depth._skipping import Region, least_skipping, skipping, unmet
 from methods.lm_compression.layer_dropping._sublayers import blocks
@@ -30,7 +30,6 @@ class RandomFFNSkip(Method[CausalLMTask]):
 
     card = Card(
         slug="random-ffn-skip",
-        suite="lm-compression",
         title="Random FFN executions",
         paper="Control: feed-forward networks skipped at random, token by token",
         control=True,
@@ -43,13 +42,13 @@ class RandomFFNSkip(Method[CausalLMTask]):
     samples: int = 4
     length: int = 512
 
-    def supports(self, task: CausalLMTask, limits: Limits) -> str | None:
-        return unmet(task, limits, self._policy(task, 1.0))
+    def supports(self, task: CausalLMTask) -> str | None:
+        return unmet(task, self._policy(task, 1.0))
 
-    def build(self, task: CausalLMTask, limits: Limits) -> nn.Module:
+    def build(self, task: CausalLMTask) -> nn.Module:
         windows = calibration_batch(task, self.samples, self.length)
         levels = [step / STEPS for step in range(STEPS + 1)]
-        policy = least_skipping(task, limits, windows, self.share, levels, lambda p: self._policy(task, p))
+        policy = least_skipping(task, windows, self.share, levels, lambda p: self._policy(task, p))
         return skipping(task.model, policy)
 
     def _policy(self, task: CausalLMTask, probability: float) -> "Chance":

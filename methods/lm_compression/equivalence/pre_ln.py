@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from bench.contract import Card, Limits, Method
+from bench.contract import Card, Method
 from methods.lm_compression.equivalence._pre_ln import pre_ln_form, why_no_pre_ln_form
 from suites.lm_compression.task import CausalLMTask
 
@@ -16,7 +16,6 @@ class PreLN(Method[CausalLMTask]):
 
     card = Card(
         slug="pre-ln",
-        suite="lm-compression",
         title="Pre-LN Transformer",
         paper="Control: the same function, written as a Pre-LN Transformer",
         control=True,
@@ -27,8 +26,8 @@ class PreLN(Method[CausalLMTask]):
         "it but to measure what a mean costs.",
     )
 
-    def supports(self, task: CausalLMTask, limits: Limits) -> str | None:
-        return why_no_pre_ln_form(task.model) or (EXACT if limits.result else None)
+    def supports(self, task: CausalLMTask) -> str | None:
+        return why_no_pre_ln_form(task.model) or (EXACT if task.limits.result else None)
 
-    def build(self, task: CausalLMTask, limits: Limits) -> Any:
+    def build(self, task: CausalLMTask) -> Any:
         return pre_ln_form(task.model)

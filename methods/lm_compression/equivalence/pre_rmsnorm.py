@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from bench.contract import Card, Claim, Limits, Method
+from bench.contract import Card, Claim, Method
 from methods._techniques.rms import CentredHead, CRMSNorm, RMSNorm
 from methods.lm_compression.equivalence._pre_ln import (
     Anatomy,
@@ -38,7 +38,6 @@ class PreRMSNorm(Method[CausalLMTask]):
 
     card = Card(
         slug="pre-rmsnorm",
-        suite="lm-compression",
         title="Pre-RMSNorm / Pre-CRMSNorm",
         paper="Jiang et al., 2023. Pre-RMSNorm and Pre-CRMSNorm Transformers: Equivalent and Efficient Pre-LN "
         "Transformers",
@@ -71,14 +70,14 @@ class PreRMSNorm(Method[CausalLMTask]):
 
     compressed: bool = False
 
-    def supports(self, task: CausalLMTask, limits: Limits) -> str | None:
+    def supports(self, task: CausalLMTask) -> str | None:
         if reason := why_no_pre_ln_form(task.model):
             return reason
-        if limits.result:
+        if task.limits.result:
             return "an exact rewrite: the model gets smaller by one part in its width at most"
         return None
 
-    def build(self, task: CausalLMTask, limits: Limits) -> nn.Module:
+    def build(self, task: CausalLMTask) -> nn.Module:
         model = pre_ln_form(task.model)
         found = anatomy(model)
         if isinstance(found, str):

@@ -69,7 +69,7 @@ def whole_block(block: int) -> tuple[Sublayer, ...]:
     return tuple(Sublayer(block, kind) for kind in KINDS)
 
 
-def unsupported(model: Any) -> str | None:
+def undroppable(model: Any) -> str | None:
     """Why sub-layers can't be cut out of this model, or None if they can."""
     for index, block in enumerate(blocks(model)):
         children = {name for name, _ in block.named_children()}

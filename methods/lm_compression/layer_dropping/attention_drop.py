@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cosine_similarity
 
-from bench.contract import Card, Claim, Limits, Method
+from bench.contract import Card, Claim, Method
 from methods.lm_compression._calibration import calibration_batch
 from methods.lm_compression.layer_dropping._limits import shortest_prefix, unmet
 from methods.lm_compression.layer_dropping._sublayers import Sublayer, blocks, drop, sublayers, whole_block
@@ -32,7 +32,6 @@ class AttentionDrop(Method[CausalLMTask]):
 
     card = Card(
         slug="attention-drop",
-        suite="lm-compression",
         title="Attention Drop / Joint Layer Drop",
         paper="He et al., 2024. What Matters in Transformers? Not All Attention is Needed",
         url="https://arxiv.org/abs/2406.15786",
@@ -80,14 +79,14 @@ class AttentionDrop(Method[CausalLMTask]):
     samples: int = 16
     length: int = 512
 
-    def supports(self, task: CausalLMTask, limits: Limits) -> str | None:
-        return unmet(task, limits, [sublayer for unit in self._units(task.model) for sublayer in unit])
+    def supports(self, task: CausalLMTask) -> str | None:
+        return unmet(task, [sublayer for unit in self._units(task.model) for sublayer in unit])
 
-    def build(self, task: CausalLMTask, limits: Limits) -> nn.Module:
+    def build(self, task: CausalLMTask) -> nn.Module:
         scores = importance(task.model, calibration_batch(task, self.samples, self.length))
         # Sorting is stable: equally important units go in the order of the model.
         ranking = sorted(self._units(task.model), key=lambda unit: scores[unit])
-        return drop(task.model, shortest_prefix(task, limits, ranking))
+        return drop(task.model, shortest_prefix(task, ranking))
 
     def _units(self, model: Any) -> list[tuple[Sublayer, ...]]:
         """What may be dropped, each unit as a whole."""

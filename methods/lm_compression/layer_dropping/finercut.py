@@ -7,7 +7,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from bench.contract import Card, Claim, Limits, Method
+from bench.contract import Card, Claim, Method
 from methods._techniques.distances import mean_distance
 from methods.lm_compression._texts import beginnings
 from methods.lm_compression.layer_dropping._limits import take_until_met, unmet
@@ -41,7 +41,6 @@ class FinerCut(Method[CausalLMTask]):
 
     card = Card(
         slug="finercut",
-        suite="lm-compression",
         title="FinerCut",
         paper="Zhang et al., 2024. FinerCut: Finer-grained Interpretable Layer Pruning for Large Language Models",
         url="https://arxiv.org/abs/2405.18218",
@@ -79,13 +78,13 @@ class FinerCut(Method[CausalLMTask]):
     length: int = 64
     stride: int = 8
 
-    def supports(self, task: CausalLMTask, limits: Limits) -> str | None:
-        return unmet(task, limits, sublayers(task.model))
+    def supports(self, task: CausalLMTask) -> str | None:
+        return unmet(task, sublayers(task.model))
 
-    def build(self, task: CausalLMTask, limits: Limits) -> nn.Module:
+    def build(self, task: CausalLMTask) -> nn.Module:
         windows = beginnings(task, self.samples, self.length)
         order = greedy_order(task.model, windows, self.metric, self.stride)
-        return drop(task.model, take_until_met(task, limits, order))
+        return drop(task.model, take_until_met(task, order))
 
 
 @torch.no_grad()

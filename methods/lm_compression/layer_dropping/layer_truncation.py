@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from bench.contract import Card, Limits, Method
+from bench.contract import Card, Method
 from methods.lm_compression.layer_dropping._limits import shortest_prefix, unmet
 from methods.lm_compression.layer_dropping._sublayers import blocks, drop, sublayers, whole_block
 from suites.lm_compression.task import CausalLMTask
@@ -19,16 +19,15 @@ class LayerTruncation(Method[CausalLMTask]):
 
     card = Card(
         slug="layer-truncation",
-        suite="lm-compression",
         title="First blocks only",
         paper="Control: the model cut off after its first blocks",
         control=True,
     )
 
-    def supports(self, task: CausalLMTask, limits: Limits) -> str | None:
-        return unmet(task, limits, sublayers(task.model))
+    def supports(self, task: CausalLMTask) -> str | None:
+        return unmet(task, sublayers(task.model))
 
-    def build(self, task: CausalLMTask, limits: Limits) -> nn.Module:
+    def build(self, task: CausalLMTask) -> nn.Module:
         last_first = [whole_block(index) for index in reversed(range(len(blocks(task.model))))]
-        candidate: nn.Module = drop(task.model, shortest_prefix(task, limits, last_first))
+        candidate: nn.Module = drop(task.model, shortest_prefix(task, last_first))
         return candidate

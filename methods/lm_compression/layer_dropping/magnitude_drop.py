@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Literal
 
 from torch import nn
 
-from bench.contract import Card, Limits, Method
+from bench.contract import Card, Method
 from methods.lm_compression.layer_dropping._limits import shortest_prefix, unmet
 from methods.lm_compression.layer_dropping._sublayers import Sublayer, blocks, drop, sublayers, whole_block
 from suites.lm_compression.task import CausalLMTask
@@ -21,7 +21,6 @@ class MagnitudeDrop(Method[CausalLMTask]):
 
     card = Card(
         slug="magnitude-drop",
-        suite="lm-compression",
         title="Magnitude, blocks and sub-layers",
         paper="Control: blocks or sub-layers with the smallest weights",
         control=True,
@@ -33,10 +32,10 @@ class MagnitudeDrop(Method[CausalLMTask]):
 
     unit: Literal["block", "sublayer"] = "block"
 
-    def supports(self, task: CausalLMTask, limits: Limits) -> str | None:
-        return unmet(task, limits, sublayers(task.model))
+    def supports(self, task: CausalLMTask) -> str | None:
+        return unmet(task, sublayers(task.model))
 
-    def build(self, task: CausalLMTask, limits: Limits) -> nn.Module:
+    def build(self, task: CausalLMTask) -> nn.Module:
         model = task.model
         if self.unit == "block":
             units = [whole_block(index) for index in range(len(blocks(model)))]
@@ -44,7 +43,7 @@ class MagnitudeDrop(Method[CausalLMTask]):
             units = [(sublayer,) for sublayer in sublayers(model)]
         # Sorting is stable: units of equal size go in the order of the model.
         ranking = sorted(units, key=lambda unit: mean_square(model, unit))
-        return drop(model, shortest_prefix(task, limits, ranking))
+        return drop(model, shortest_prefix(task, ranking))
 
 
 def module_of(model: Any, sublayer: Sublayer) -> nn.Module:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from bench.contract import Card, Limits, Method
+from bench.contract import Card, Method
 from methods.lm_compression.layer_dropping._limits import shortest_prefix, unmet
 from methods.lm_compression.layer_dropping._sublayers import blocks, drop, sublayers, whole_block
 from suites.lm_compression.task import CausalLMTask
@@ -17,16 +17,15 @@ class RandomBlockDrop(Method[CausalLMTask]):
 
     card = Card(
         slug="random-block-drop",
-        suite="lm-compression",
         title="Random blocks",
         paper="Control: blocks dropped at random",
         control=True,
         stochastic=True,
     )
 
-    def supports(self, task: CausalLMTask, limits: Limits) -> str | None:
-        return unmet(task, limits, sublayers(task.model))
+    def supports(self, task: CausalLMTask) -> str | None:
+        return unmet(task, sublayers(task.model))
 
-    def build(self, task: CausalLMTask, limits: Limits) -> nn.Module:
+    def build(self, task: CausalLMTask) -> nn.Module:
         order = torch.randperm(len(blocks(task.model)), generator=torch.Generator().manual_seed(task.seed))
-        return drop(task.model, shortest_prefix(task, limits, [whole_block(index) for index in order.tolist()]))
+        return drop(task.model, shortest_prefix(task, [whole_block(index) for index in order.tolist()]))

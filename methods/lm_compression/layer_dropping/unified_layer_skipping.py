@@ -1,12 +1,13 @@
 """Unified Layer Skipping (Liu, Meng and Zhou, 2024), https://arxiv.org/abs/2404.06954."""
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from torch import nn
 
-from bench.contract import Card, Claim, Limits, Method
-from methods.lm_compression.layer_dropping._limits import fewest, unmet
+from bench.contract import Card, Claim, Method
+from methods.lm_compression._limits import first_met
+from methods.lm_compression.layer_dropping._limits import unmet
 from methods.lm_compression.layer_dropping._sublayers import Sublayer, blocks, drop, whole_block
 from suites.lm_compression.task import CausalLMTask
 
@@ -28,7 +29,6 @@ class UnifiedLayerSkipping(Method[CausalLMTask]):
 
     card = Card(
         slug="unified-layer-skipping",
-        suite="lm-compression",
         title="Unified Layer Skipping",
         paper="Liu, Meng and Zhou, 2024. Accelerating Inference in Large Language Models with a Unified Layer "
         "Skipping Strategy",
@@ -64,15 +64,21 @@ class UnifiedLayerSkipping(Method[CausalLMTask]):
 
     spacing: Spacing = "stride"
 
-    def supports(self, task: CausalLMTask, limits: Limits) -> str | None:
+    def supports(self, task: CausalLMTask) -> str | None:
         count = len(blocks(task.model))
         if count < 2:
             return f"keeps the first and the last block, the model has {count}"
-        return unmet(task, limits, self._skipped(count, kept=2))
+        return unmet(task, self._skipped(count, kept=2))
 
-    def build(self, task: CausalLMTask, limits: Limits) -> nn.Module:
+    def build(self, task: CausalLMTask) -> nn.Module:
         count = len(blocks(task.model))
-        return drop(task.model, fewest(task, limits, count - 2, lambda n: self._skipped(count, kept=count - n)))
+        gone = first_met(
+            task, [1] * (count - 2), lambda n: self._without(task.model, kept=count - n, share_weights=True)
+        )
+        return self._without(task.model, kept=count - gone)
+
+    def _without(self, model: Any, kept: int, *, share_weights: bool = False) -> Any:
+        return drop(model, self._skipped(len(blocks(model)), kept), share_weights=share_weights)
 
     def _skipped(self, count: int, kept: int) -> list[Sublayer]:
         stay = kept_blocks(count, kept, self.spacing)

@@ -2,34 +2,29 @@
 
 from collections.abc import Callable, Sequence
 from fractions import Fraction
-from functools import cache
 from itertools import pairwise
+from typing import Any
 
-from bench.contract import Limits
 from methods._techniques.factored import Ranks, highest_saving_rank, hollow, shapes, with_layers
-from methods._techniques.fewest import fewest
+from methods.lm_compression._limits import NO_LIMIT, first_met
 from suites._language.adapters import decoder_linears
 from suites.lm_compression.task import CausalLMTask
 
 
-def unmet(task: CausalLMTask, limits: Limits) -> str | None:
+def unmet(task: CausalLMTask) -> str | None:
     """Why the limits can't be met by lower ranks of the blocks' linear layers, or None if they can."""
-    if not limits.result:
-        return "needs a limit on stored bytes or FLOPs per token: without one it would be the dense model"
+    if not task.limits.result:
+        return NO_LIMIT
     names = decoder_linears(task.model)
     if not names:
         return "the model's blocks have no linear layers that could be factorised"
-    figures = weigh(task, dict.fromkeys(names, 1))
-    for name, allowed in limits.result.items():
-        if figures[name] > allowed:
-            return f"{name} is still {figures[name]:.3f} with every matrix at rank 1; the limit is {allowed:g}"
-    return None
+    return task.still_over(hollowed(task, dict.fromkeys(names, 1)), "every matrix at rank 1")
 
 
-def weigh(task: CausalLMTask, ranks: Ranks) -> dict[str, float]:
-    """Figures of the task's model with these ranks, from factors that hold nothing."""
+def hollowed(task: CausalLMTask, ranks: Ranks) -> Any:
+    """The task's model with these ranks, of factors that hold nothing: for weighing."""
     layers = {name: hollow(task.model.get_submodule(name), rank) for name, rank in ranks.items()}
-    return dict(task.weigh(with_layers(task.model, layers, share_weights=True)))
+    return with_layers(task.model, layers, share_weights=True)
 
 
 def parameters(of: dict[str, tuple[int, int]], ranks: Ranks) -> int:
@@ -37,23 +32,15 @@ def parameters(of: dict[str, tuple[int, int]], ranks: Ranks) -> int:
     return sum(ranks[name] * (out + inner) if name in ranks else out * inner for name, (out, inner) in of.items())
 
 
-def first_within(task: CausalLMTask, limits: Limits, costs: Sequence[int], ranks: Callable[[int], Ranks]) -> Ranks:
+def first_within(task: CausalLMTask, costs: Sequence[int], ranks: Callable[[int], Ranks]) -> Ranks:
     """`ranks(n)` for the smallest n from 0 to len(costs) that meets the limits.
 
     costs: how many parameters each further step saves. Raises OverBudget if not even the last is enough.
     """
-
-    @cache
-    def excess(count: int) -> float:
-        figures = weigh(task, ranks(count))
-        if count == len(costs):
-            limits.check_result(figures)
-        return max((figures[name] / allowed - 1 for name, allowed in limits.result.items()), default=0.0)
-
-    return ranks(fewest(costs, excess))
+    return ranks(first_met(task, costs, lambda count: hollowed(task, ranks(count))))
 
 
-def uniform_ranks(task: CausalLMTask, limits: Limits) -> Ranks:
+def uniform_ranks(task: CausalLMTask) -> Ranks:
     """Every matrix keeps one share of its parameters, the largest that meets the limits.
 
     The rank is rounded down, to 1 at least. Where the dense model meets the limits it stays.
@@ -68,7 +55,7 @@ def uniform_ranks(task: CausalLMTask, limits: Limits) -> Ranks:
         return {name: rank for name, shape in matrices.items() if (rank := _rank(shape, steps[count - 1]))}
 
     left = [parameters(matrices, ranks(count)) for count in range(len(steps) + 1)]
-    return first_within(task, limits, [before - after for before, after in pairwise(left)], ranks)
+    return first_within(task, [before - after for before, after in pairwise(left)], ranks)
 
 
 def _shares(shape: tuple[int, int]) -> list[Fraction]:

@@ -6,7 +6,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bench.contract import Limits
 from methods._techniques.factored import Ranks, shapes
 from methods.lm_compression.low_rank._limits import first_within
 from suites._language.adapters import decoder_linears
@@ -35,7 +34,7 @@ def low_ranks(of: Mapping[str, Tensor], threshold: float, reduction: float) -> R
     return {name: rank for name, rank in kept.items() if 1 - rank / len(of[name]) > reduction}
 
 
-def ranks_by_threshold(task: CausalLMTask, limits: Limits, reduction: float) -> Ranks:
+def ranks_by_threshold(task: CausalLMTask, reduction: float) -> Ranks:
     """Low ranks at the lowest threshold that meets the limits."""
     values = spectra(task.model)
     matrices = shapes(task.model, list(values))
@@ -54,4 +53,4 @@ def ranks_by_threshold(task: CausalLMTask, limits: Limits, reduction: float) -> 
         """With the threshold above the first `count` of those values, and no higher."""
         return low_ranks(values, thresholds[count], reduction)
 
-    return first_within(task, limits, [saved for _, saved in events], ranks)
+    return first_within(task, [saved for _, saved in events], ranks)

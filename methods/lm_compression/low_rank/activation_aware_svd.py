@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from bench.contract import Card, Limits, Method
+from bench.contract import Card, Method
 from methods._techniques.factored import FactoredLinear, projected, svd, with_layers
 from methods._techniques.hessian import Hessian
 from methods.lm_compression._calibration import calibration_batch
@@ -34,7 +34,6 @@ class ActivationAwareSVD(Method[CausalLMTask]):
 
     card = Card(
         slug="activation-aware-svd",
-        suite="lm-compression",
         title="Activation-aware SVD",
         paper="Control: truncated SVD weighted by the activations, as in SVD-LLM (Wang et al., 2024, arXiv 2403.07378) "
         "and ASVD (Yuan et al., 2023, arXiv 2312.05821)",
@@ -53,11 +52,11 @@ class ActivationAwareSVD(Method[CausalLMTask]):
     samples: int = 64
     length: int = 256
 
-    def supports(self, task: CausalLMTask, limits: Limits) -> str | None:
-        return unmet(task, limits)
+    def supports(self, task: CausalLMTask) -> str | None:
+        return unmet(task)
 
-    def build(self, task: CausalLMTask, limits: Limits) -> nn.Module:
-        ranks = uniform_ranks(task, limits)
+    def build(self, task: CausalLMTask) -> nn.Module:
+        ranks = uniform_ranks(task)
         windows = calibration_batch(task, self.samples, self.length)
         candidate: nn.Module = with_layers(task.model, {})
         names = {id(candidate.get_submodule(name)): name for name in decoder_linears(candidate)}

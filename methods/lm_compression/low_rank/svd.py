@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from bench.contract import Card, Limits, Method
+from bench.contract import Card, Method
 from methods._techniques.factored import truncated, with_layers
 from methods.lm_compression.low_rank._limits import uniform_ranks, unmet
 from suites.lm_compression.task import CausalLMTask
@@ -20,18 +20,17 @@ class SVD(Method[CausalLMTask]):
 
     card = Card(
         slug="svd",
-        suite="lm-compression",
         title="Truncated SVD",
         paper="Control: truncated singular value decomposition, one share of the parameters for all matrices",
         control=True,
     )
 
-    def supports(self, task: CausalLMTask, limits: Limits) -> str | None:
-        return unmet(task, limits)
+    def supports(self, task: CausalLMTask) -> str | None:
+        return unmet(task)
 
-    def build(self, task: CausalLMTask, limits: Limits) -> nn.Module:
+    def build(self, task: CausalLMTask) -> nn.Module:
         dense = task.model
-        ranks = uniform_ranks(task, limits)
+        ranks = uniform_ranks(task)
         layers = {name: truncated(dense.get_submodule(name), rank) for name, rank in ranks.items()}
         candidate: nn.Module = with_layers(dense, layers)
         return candidate

@@ -6,13 +6,14 @@ from typing import Any, ClassVar, Literal
 
 from torch import nn
 
-from bench.contract import Card, Claim, Limits, Method
+from bench.contract import Card, Claim, Method
 from methods._techniques.factored import truncated, with_layers
 from methods.lm_compression._lora import lora_recovery
-from methods.lm_compression._recovery import next_token_loss, recovery_batches, train
+from methods.lm_compression._recovery import next_token_loss, recovery_batches
 from methods.lm_compression.low_rank._limits import unmet
 from methods.lm_compression.low_rank._threshold import ranks_by_threshold
 from suites._language.adapters import decoder_linears
+from suites._training.fit import fit
 from suites.lm_compression.task import CausalLMTask
 
 
@@ -35,7 +36,6 @@ class WeLore(Method[CausalLMTask]):
 
     card = Card(
         slug="welore",
-        suite="lm-compression",
         title="WeLore",
         paper="Jaiswal et al., 2024. From GaLore to WeLore: How Low-Rank Weights Non-uniformly Emerge from Low-Rank "
         "Gradients",
@@ -90,12 +90,12 @@ class WeLore(Method[CausalLMTask]):
     tune: Literal["low-rank", "nothing", "all", "lora"] = "low-rank"
     learning_rate: float = 2e-4
 
-    def supports(self, task: CausalLMTask, limits: Limits) -> str | None:
-        return unmet(task, limits)
+    def supports(self, task: CausalLMTask) -> str | None:
+        return unmet(task)
 
-    def build(self, task: CausalLMTask, limits: Limits) -> nn.Module:
+    def build(self, task: CausalLMTask) -> nn.Module:
         dense = task.model
-        ranks = ranks_by_threshold(task, limits, self.reduction)
+        ranks = ranks_by_threshold(task, self.reduction)
         layers = {name: truncated(dense.get_submodule(name), rank) for name, rank in ranks.items()}
         candidate: Any = with_layers(dense, layers)
         if self.tune == "lora":
@@ -111,6 +111,6 @@ def fine_tune(model: Any, parts: list[nn.Module], task: CausalLMTask, learning_r
     """Train these parts of `model` on the recovery budget, and nothing else; returns the loss of each step."""
     for part in parts:
         part.requires_grad_(True)
-    losses = train(model, recovery_batches(task), lambda ids: next_token_loss(model, ids), learning_rate=learning_rate)
+    losses = fit(model, recovery_batches(task), lambda ids: next_token_loss(model, ids), learning_rate=learning_rate)
     model.requires_grad_(False)
     return losses

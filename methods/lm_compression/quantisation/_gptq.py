@@ -117,7 +117,7 @@ def _seeing(hessian: Hessian, weights: Tensor | None, batch: int) -> Callable[[T
     return lambda inputs: hessian.see(inputs, next(parts))
 
 
-def unsupported(model: Any) -> str | None:
+def unquantisable(model: Any) -> str | None:
     """Why the blocks of this model can't be quantised, or None if they can."""
     known = {name for names in SAME_INPUT for name in names}
     for index, block in enumerate(model.get_decoder().layers):

@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from bench.contract import Limits
 from methods._techniques import packed
 from methods._techniques.grid import Quantised, group_size, nearest
 from methods._techniques.int8 import Int8Embedding, Int8Linear
@@ -131,35 +130,33 @@ def _blank(weight: Tensor, bits: int, group: int) -> "Int8 | packed.Packed":
     return packed.blank(rows, columns, bits, group_size(columns, bits, group), weight.dtype, weight.device)
 
 
-def unmet(task: CausalLMTask, limits: Limits, bits: int | None, group: int, model: Any = None) -> str | None:
+def unmet(task: CausalLMTask, bits: int | None, group: int, model: Any = None) -> str | None:
     """Why the limits can't be met by these bits (None: by any of LADDER), or None if they can.
 
     model: what is quantised, if it is built otherwise than the task's.
     """
-    for name in limits.result:
+    for name in task.limits.result:
         if name != "stored_ratio":
             return f"fewer bits change the stored bytes; they cannot meet a limit on {name}"
+    if bits is not None and task.limits.result:
+        return f"has {bits} bits whatever the limit; the default variant meets limits"
+    if bits is None and not task.limits.result:
+        return "needs a limit on stored bytes: it gives the most bits that meet it"
     for name in [*block_linears(task.model), *outer_names(task.model)]:
         if reason := packed.unpackable(*task.model.get_submodule(name).weight.shape):
             return reason
     if bits is not None:
-        return f"has {bits} bits whatever the limit; the default variant meets limits" if limits.result else None
-    if not limits.result:
-        return "needs a limit on stored bytes: it gives the most bits that meet it"
-    least = task.weigh(blank(model or task.model, LADDER[-1], group))["stored_ratio"]
-    allowed = limits.result["stored_ratio"]
-    if least > allowed:
-        return f"stored_ratio is still {least:.3f} with {LADDER[-1].linears} bits; the limit is {allowed:g}"
-    return None
+        return None
+    return task.still_over(blank(model or task.model, LADDER[-1], group), f"{LADDER[-1].linears} bits")
 
 
-def most_bits(task: CausalLMTask, limits: Limits, bits: int | None, group: int, model: Any = None) -> Precision:
+def most_bits(task: CausalLMTask, bits: int | None, group: int, model: Any = None) -> Precision:
     """The first of LADDER that meets the limits, or the fixed bits. Raises OverBudget if none meets them."""
     if bits is not None:
         return Precision(bits, bits)
     for precision in LADDER:
         figures = task.weigh(blank(model or task.model, precision, group))
-        if limits.met_by(figures):
+        if task.limits.met_by(figures):
             return precision
-    limits.check_result(figures)
+    task.limits.check_result(figures)
     raise AssertionError("unreachable: the last figures are over the limits")

@@ -18,10 +18,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-Rotation = Callable[[Tensor], Tensor]
+from suites._language.llama import unlike_llama
 
-ATTENTION = ("q_proj", "k_proj", "v_proj", "o_proj")
-MLP = ("gate_proj", "up_proj", "down_proj")
+Rotation = Callable[[Tensor], Tensor]
 
 
 @cache
@@ -131,15 +130,12 @@ def is_tied(model: Any) -> bool:
     return model.get_output_embeddings().weight is model.get_input_embeddings().weight
 
 
-def unsupported(model: Any) -> str | None:
+def unrotatable(model: Any) -> str | None:
     """Why this model can't be rotated, or None if it can."""
+    if reason := unlike_llama(model, "rotated"):
+        return reason
     decoder = model.get_decoder()
-    parts = [("self_attn", ATTENTION), ("mlp", MLP)]
     for index, layer in enumerate(decoder.layers):
-        for part, names in parts:
-            for name in names:
-                if not isinstance(getattr(getattr(layer, part, None), name, None), nn.Linear):
-                    return f"layer {index} has no linear {name} in {part}: only Llama-like layers can be rotated"
         norms = [name for name, module in layer.named_children() if "norm" in name]
         if sorted(norms) != ["input_layernorm", "post_attention_layernorm"]:
             return f"layer {index} has the norms {', '.join(norms)}: only Llama-like layers can be rotated"

@@ -9,7 +9,7 @@ from torch import nn
 from transformers.models.llama.modeling_llama import LlamaDecoderLayer
 from transformers.models.qwen2.modeling_qwen2 import Qwen2DecoderLayer
 
-from bench.contract import Card, Claim, Limits, Method
+from bench.contract import Card, Claim, Method
 from methods._techniques.block_linear import BlockEmbedding, BlockLinear
 from methods._techniques.blockwise import BITS, BlockMatrix, blank, block_matrix, unpackable
 from methods.lm_compression.quantisation._integer_modules import IntegerAttention, IntegerMLP, IntegerRMSNorm
@@ -36,7 +36,6 @@ class BCT(Method[CausalLMTask]):
 
     card = Card(
         slug="bct",
-        suite="lm-compression",
         title="BCT",
         paper="Dong et al., 2023. Blockwise Compression of Transformer-based Models without Retraining",
         url="https://arxiv.org/abs/2304.01483",
@@ -82,40 +81,40 @@ class BCT(Method[CausalLMTask]):
     block: int | None = 64
     nonlinear: bool = True
 
-    def supports(self, task: CausalLMTask, limits: Limits) -> str | None:
-        for name in limits.result:
+    def supports(self, task: CausalLMTask) -> str | None:
+        for name in task.limits.result:
             if name != "stored_ratio":
                 return f"fewer bits change the stored bytes; they cannot meet a limit on {name}"
-        if reason := self._unsupported(task.model):
+        if reason := self._unquantisable(task.model):
             return reason
-        if not limits.result:
+        if not task.limits.result:
             return None
         if self.bits is not None:
             return f"has {self.bits} bits whatever the limit; the default variant meets limits"
         least = task.weigh(self._assembled(task.model, WIDTHS[-1], blank))["stored_ratio"]
-        if least > limits.result["stored_ratio"]:
+        if least > task.limits.result["stored_ratio"]:
             return (
                 f"stored_ratio is still {least:.4f} with {WIDTHS[-1].linears} bits; the limit is "
-                f"{limits.result['stored_ratio']:g}"
+                f"{task.limits.result['stored_ratio']:g}"
             )
         return None
 
     @torch.no_grad()
-    def build(self, task: CausalLMTask, limits: Limits) -> nn.Module:
-        return self._assembled(task.model, self._precision(task, limits), block_matrix)
+    def build(self, task: CausalLMTask) -> nn.Module:
+        return self._assembled(task.model, self._precision(task), block_matrix)
 
-    def _precision(self, task: CausalLMTask, limits: Limits) -> Precision:
+    def _precision(self, task: CausalLMTask) -> Precision:
         """The first of WIDTHS that meets the limits, or the fixed bits. Raises OverBudget if none meets them."""
         if self.bits is not None:
             return Precision(self.bits, self.bits)
         for precision in WIDTHS:
-            figures = task.weigh(self._assembled(task.model, precision, blank)) if limits.result else {}
-            if limits.met_by(figures):
+            figures = task.weigh(self._assembled(task.model, precision, blank)) if task.limits.result else {}
+            if task.limits.met_by(figures):
                 return precision
-        limits.check_result(figures)
+        task.limits.check_result(figures)
         raise AssertionError("unreachable: the last figures are over the limits")
 
-    def _unsupported(self, model: Any) -> str | None:
+    def _unquantisable(self, model: Any) -> str | None:
         layers = model.get_decoder().layers
         if not all(isinstance(layer, (LlamaDecoderLayer, Qwen2DecoderLayer)) for layer in layers):
             return "knows the blocks of Llama and Qwen2 alone"

@@ -6,9 +6,9 @@ from typing import Any, ClassVar
 
 from torch import nn
 
-from bench.contract import Card, Limits, Method
+from bench.contract import Card, Method
 from methods.lm_compression._calibration import calibration_batch
-from methods.lm_compression.quantisation._gptq import Rounding, quantise_blocks, unsupported
+from methods.lm_compression.quantisation._gptq import Rounding, quantise_blocks, unquantisable
 from methods.lm_compression.quantisation._precision import GROUP, borrowing_copy, most_bits, round_embeddings, unmet
 from suites.lm_compression.task import CausalLMTask
 
@@ -32,7 +32,6 @@ class GPTQ(Method[CausalLMTask]):
 
     card = Card(
         slug="gptq",
-        suite="lm-compression",
         title="GPTQ",
         paper="Control: Frantar et al., 2022. GPTQ: Accurate Post-Training Quantization for Generative Pre-trained "
         "Transformers",
@@ -48,7 +47,10 @@ class GPTQ(Method[CausalLMTask]):
     )
     variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "default": {},
-        **{f"w{bits}": {"bits": bits} for bits in (8, 4, 3, 2)},
+        "w8": {"bits": 8},
+        "w4": {"bits": 4},
+        "w3": {"bits": 3},
+        "w2": {"bits": 2},
         "act-order": {"act_order": True},
         "w3-act-order": {"bits": 3, "act_order": True},
     }
@@ -61,11 +63,11 @@ class GPTQ(Method[CausalLMTask]):
     samples: int = 64
     length: int = 512
 
-    def supports(self, task: CausalLMTask, limits: Limits) -> str | None:
-        return unsupported(task.model) or unmet(task, limits, self.bits, self.group)
+    def supports(self, task: CausalLMTask) -> str | None:
+        return unquantisable(task.model) or unmet(task, self.bits, self.group)
 
-    def build(self, task: CausalLMTask, limits: Limits) -> nn.Module:
-        precision = most_bits(task, limits, self.bits, self.group)
+    def build(self, task: CausalLMTask) -> nn.Module:
+        precision = most_bits(task, self.bits, self.group)
         how = Rounding(precision.linears, self.group, self.clip, self.damping, self.act_order)
         candidate = borrowing_copy(task.model)
         round_embeddings(candidate, precision.embeddings, self.group, clip=True)

@@ -6,11 +6,11 @@ from typing import Any, ClassVar, Literal
 
 from torch import Tensor, nn
 
-from bench.contract import Card, Claim, Limits, Method, OverBudget
+from bench.contract import Card, Claim, Method, OverBudget
 from methods._techniques.correction import ThroughPacked, add_corrections
 from methods.lm_compression._calibration import calibration_batch
-from methods.lm_compression._recovery import distillation_loss, next_token_loss, recovery_batches, train
-from methods.lm_compression.quantisation._gptq import Rounding, quantise_blocks, unsupported
+from methods.lm_compression._recovery import distillation_loss, next_token_loss, recovery_batches
+from methods.lm_compression.quantisation._gptq import Rounding, quantise_blocks, unquantisable
 from methods.lm_compression.quantisation._precision import (
     GROUP,
     LADDER,
@@ -22,6 +22,7 @@ from methods.lm_compression.quantisation._precision import (
     round_embeddings,
     unmet,
 )
+from suites._training.fit import fit
 from suites.lm_compression.task import CausalLMTask
 
 
@@ -44,7 +45,6 @@ class INT21(Method[CausalLMTask]):
 
     card = Card(
         slug="int2.1",
-        suite="lm-compression",
         title="INT2.1",
         paper="Chai et al., INT2.1: Towards Fine-Tunable Quantized Large Language Models with Error Correction through "
         "Low-Rank Adaptation, 2023, arXiv 2306.08162",
@@ -85,7 +85,9 @@ class INT21(Method[CausalLMTask]):
         "default": {},
         "qlora": {"loss": "next-token"},
         "w2-rank-32": {"bits": 2, "rank": 32},
-        **{f"w{bits}": {"bits": bits} for bits in (4, 3, 2)},
+        "w4": {"bits": 4},
+        "w3": {"bits": 3},
+        "w2": {"bits": 2},
     }
 
     bits: int | None = None
@@ -98,19 +100,19 @@ class INT21(Method[CausalLMTask]):
     samples: int = 32
     length: int = 512
 
-    def supports(self, task: CausalLMTask, limits: Limits) -> str | None:
-        if reason := unsupported(task.model) or unmet(task, limits, self.bits, GROUP):
+    def supports(self, task: CausalLMTask) -> str | None:
+        if reason := unquantisable(task.model) or unmet(task, self.bits, GROUP):
             return reason
-        if limits.result:
+        if task.limits.result:
             least = task.weigh(self._blank(task, LADDER[-1]))
-            if not limits.met_by(least):
+            if not task.limits.met_by(least):
                 return (
                     f"stored_ratio is still {least['stored_ratio']:.3f} with {LADDER[-1].linears} bits and corrections"
                 )
         return None
 
-    def build(self, task: CausalLMTask, limits: Limits) -> nn.Module:
-        precision = self._precision(task, limits)
+    def build(self, task: CausalLMTask) -> nn.Module:
+        precision = self._precision(task)
         candidate = borrowing_copy(task.model)
         round_embeddings(candidate, precision.embeddings, GROUP, clip=True)
         how = Rounding(precision.linears, GROUP, clip=False, damping=self.damping, act_order=False)
@@ -126,7 +128,7 @@ class INT21(Method[CausalLMTask]):
         def usual(ids: Tensor) -> Tensor:
             return next_token_loss(candidate, ids)
 
-        train(
+        fit(
             candidate,
             recovery_batches(task),
             lrec if self.loss == "lrec" else usual,
@@ -135,15 +137,15 @@ class INT21(Method[CausalLMTask]):
         candidate.set_submodule(head, plain)
         return candidate.eval().requires_grad_(False)
 
-    def _precision(self, task: CausalLMTask, limits: Limits) -> Precision:
+    def _precision(self, task: CausalLMTask) -> Precision:
         """The first of LADDER that meets the limits with its corrections. Raises OverBudget if none does."""
         if self.bits is not None:
             return Precision(self.bits, self.bits)
         for precision in LADDER:
             figures = task.weigh(self._blank(task, precision))
-            if limits.met_by(figures):
+            if task.limits.met_by(figures):
                 return precision
-        raise OverBudget("stored_ratio", figures["stored_ratio"], limits.result["stored_ratio"])
+        raise OverBudget("stored_ratio", figures["stored_ratio"], task.limits.result["stored_ratio"])
 
     def _blank(self, task: CausalLMTask, precision: Precision) -> Any:
         """A candidate of the right size with nothing in it: for weighing."""

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from torch import nn
 
-from bench.contract import Card, Limits, Method
+from bench.contract import Card, Method
 from methods._techniques.int8 import Int8Embedding, Int8Linear, quantise_rows, stored_bytes
 from suites.lm_compression.task import CausalLMTask
 
@@ -26,7 +26,6 @@ class Int8WeightOnly(Method[CausalLMTask]):
 
     card = Card(
         slug="int8-weight-only",
-        suite="lm-compression",
         title="8-bit weights",
         paper="Control: weight-only int8, rounding to nearest",
         control=True,
@@ -37,8 +36,8 @@ class Int8WeightOnly(Method[CausalLMTask]):
 
     embeddings: bool = True
 
-    def supports(self, task: CausalLMTask, limits: Limits) -> str | None:
-        for name, allowed in limits.result.items():
+    def supports(self, task: CausalLMTask) -> str | None:
+        for name, allowed in task.limits.result.items():
             if name != "stored_ratio":
                 return f"8-bit weights change the stored bytes; they cannot meet a limit on {name}"
             ratio = self._stored_ratio(task.model)
@@ -46,7 +45,7 @@ class Int8WeightOnly(Method[CausalLMTask]):
                 return f"8-bit weights come to a stored_ratio of {ratio:.4f}; the limit is {allowed:g}"
         return None
 
-    def build(self, task: CausalLMTask, limits: Limits) -> nn.Module:
+    def build(self, task: CausalLMTask) -> nn.Module:
         dense = task.model
         # What is replaced need not be copied: the copy borrows it, and loses it below.
         borrowed = {id(tensor): tensor for name in self._names(dense) for tensor in _weights(dense, name)}

@@ -8,11 +8,10 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from bench.contract import Card, Claim, Limits, Method
+from bench.contract import Card, Claim, Method
 from methods.lm_compression._calibration import calibration_batch
 from methods.lm_compression.quantisation import _rotation
-from methods.lm_compression.quantisation._gptq import Rounding, quantise_blocks
-from methods.lm_compression.quantisation._gptq import unsupported as not_quantised
+from methods.lm_compression.quantisation._gptq import Rounding, quantise_blocks, unquantisable
 from methods.lm_compression.quantisation._precision import GROUP, most_bits, round_embeddings, unmet
 from suites._language.blocks import BlockOverText
 from suites.lm_compression.task import CausalLMTask
@@ -37,7 +36,6 @@ class RSQ(Method[CausalLMTask]):
 
     card = Card(
         slug="rsq",
-        suite="lm-compression",
         title="RSQ",
         paper="Sung et al., 2025. RSQ: Learning from Important Tokens Leads to Better Quantized LLMs",
         url="https://arxiv.org/abs/2503.01820",
@@ -94,12 +92,12 @@ class RSQ(Method[CausalLMTask]):
     samples: int = 64
     length: int = 512
 
-    def supports(self, task: CausalLMTask, limits: Limits) -> str | None:
-        reason = not_quantised(task.model) or (_rotation.unsupported(task.model) if self.rotation else None)
-        return reason or unmet(task, limits, self.bits, self.group, self._shape(task.model))
+    def supports(self, task: CausalLMTask) -> str | None:
+        reason = unquantisable(task.model) or (_rotation.unrotatable(task.model) if self.rotation else None)
+        return reason or unmet(task, self.bits, self.group, self._shape(task.model))
 
-    def build(self, task: CausalLMTask, limits: Limits) -> nn.Module:
-        precision = most_bits(task, limits, self.bits, self.group, self._shape(task.model))
+    def build(self, task: CausalLMTask) -> nn.Module:
+        precision = most_bits(task, self.bits, self.group, self._shape(task.model))
         how = Rounding(precision.linears, self.group, self.clip, self.damping, self.act_order)
         candidate = copy.deepcopy(task.model)
         if self.rotation:

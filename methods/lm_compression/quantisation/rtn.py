@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import torch
 from torch import nn
 
-from bench.contract import Card, Limits, Method
+from bench.contract import Card, Method
 from methods._techniques.grid import nearest
 from methods.lm_compression.quantisation._precision import (
     GROUP,
@@ -34,7 +34,6 @@ class RTN(Method[CausalLMTask]):
 
     card = Card(
         slug="rtn",
-        suite="lm-compression",
         title="Round to nearest",
         paper="Control: weight-only rounding to the nearest of 4, 8, 16 or 255 levels",
         control=True,
@@ -46,19 +45,22 @@ class RTN(Method[CausalLMTask]):
     )
     variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "default": {},
-        **{f"w{bits}": {"bits": bits} for bits in (8, 4, 3, 2)},
+        "w8": {"bits": 8},
+        "w4": {"bits": 4},
+        "w3": {"bits": 3},
+        "w2": {"bits": 2},
     }
 
     bits: int | None = None
     group: int = GROUP
     clip: bool = True
 
-    def supports(self, task: CausalLMTask, limits: Limits) -> str | None:
-        return unmet(task, limits, self.bits, self.group)
+    def supports(self, task: CausalLMTask) -> str | None:
+        return unmet(task, self.bits, self.group)
 
     @torch.no_grad()
-    def build(self, task: CausalLMTask, limits: Limits) -> nn.Module:
-        precision = most_bits(task, limits, self.bits, self.group)
+    def build(self, task: CausalLMTask) -> nn.Module:
+        precision = most_bits(task, self.bits, self.group)
         candidate = borrowing_copy(task.model)
         round_embeddings(candidate, precision.embeddings, self.group, self.clip)
         for name in block_linears(task.model):

@@ -7,14 +7,14 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from bench.contract import Card, Claim, Limits, Method, OverBudget
+from bench.contract import Card, Claim, Method, OverBudget
 from methods._techniques.binary import assign, fitted_scales, scale_values
 from methods._techniques.binary_gptq import binary_codes, column_order, in_order
 from methods._techniques.hessian import Hessian, inverse_factor
 from methods._techniques.shift_add import BYTE, BinaryCodes, ShiftAddLinear, blank_codes
 from methods.lm_compression._calibration import calibration_batch
 from methods.lm_compression.quantisation._bit_allocation import allocate
-from methods.lm_compression.quantisation._gptq import SAME_INPUT, unsupported
+from methods.lm_compression.quantisation._gptq import SAME_INPUT, unquantisable
 from methods.lm_compression.quantisation._precision import (
     GROUP,
     block_linears,
@@ -54,7 +54,6 @@ class ShiftAddLLM(Method[CausalLMTask]):
 
     card = Card(
         slug="shiftaddllm",
-        suite="lm-compression",
         title="ShiftAddLLM",
         paper="You et al., ShiftAddLLM: Accelerating Pretrained LLMs via Post-Training Multiplication-Less "
         "Reparameterization, NeurIPS 2024, arXiv 2406.05981",
@@ -105,7 +104,9 @@ class ShiftAddLLM(Method[CausalLMTask]):
         "default": {},
         "lat": {"width": 8},
         "uniform": {"mixed": False},
-        **{f"w{bits}": {"bits": bits} for bits in (4, 3, 2)},
+        "w4": {"bits": 4},
+        "w3": {"bits": 3},
+        "w2": {"bits": 2},
         "w3-columns": {"bits": 3, "group": None},
     }
 
@@ -119,28 +120,26 @@ class ShiftAddLLM(Method[CausalLMTask]):
     samples: int = 32
     length: int = 512
 
-    def supports(self, task: CausalLMTask, limits: Limits) -> str | None:
-        if reason := unsupported(task.model) or unmet(task, limits, self.bits, GROUP):
+    def supports(self, task: CausalLMTask) -> str | None:
+        if reason := unquantisable(task.model) or unmet(task, self.bits, GROUP):
             return reason
         for name in block_linears(task.model):
             if columns := task.model.get_submodule(name).weight.shape[1] % BYTE:
                 return f"{name} has {columns} columns more than a multiple of {BYTE}, which a byte of signs needs"
-        if limits.result:
-            embeddings = most_bits(task, limits, None, GROUP).embeddings
+        if task.limits.result:
+            embeddings = most_bits(task, None, GROUP).embeddings
             least = task.weigh(self._blank(task.model, [CHOICES[0]] * len(block_linears(task.model)), embeddings))
-            if not limits.met_by(least):
+            if not task.limits.met_by(least):
                 return f"stored_ratio is still {least['stored_ratio']:.3f} with {CHOICES[0]} bits"
         return None
 
     @torch.no_grad()
-    def build(self, task: CausalLMTask, limits: Limits) -> nn.Module:
-        embeddings = most_bits(task, limits, self.bits, GROUP).embeddings
+    def build(self, task: CausalLMTask) -> nn.Module:
+        embeddings = most_bits(task, self.bits, GROUP).embeddings
         windows = calibration_batch(task, self.samples, self.length)
         candidate = borrowing_copy(task.model)
         round_embeddings(candidate, embeddings, GROUP, clip=True)
-        bits = dict(
-            zip(block_linears(task.model), self._bits(task, limits, embeddings, candidate, windows), strict=True)
-        )
+        bits = dict(zip(block_linears(task.model), self._bits(task, embeddings, candidate, windows), strict=True))
         prefix = next(name for name, module in candidate.named_modules() if module is candidate.get_decoder().layers)
         for step in walk_blocks(candidate, windows):
             for names, hessian in _hessians(step):
@@ -153,14 +152,12 @@ class ShiftAddLLM(Method[CausalLMTask]):
                     step.block.set_submodule(name, _module(in_order(codes, order, self.width), linear))
         return candidate.eval()
 
-    def _bits(
-        self, task: CausalLMTask, limits: Limits, embeddings: int, candidate: Any, windows: Tensor
-    ) -> Sequence[int]:
+    def _bits(self, task: CausalLMTask, embeddings: int, candidate: Any, windows: Tensor) -> Sequence[int]:
         """Bits of each of block_linears."""
         weights = [task.model.get_submodule(name).weight for name in block_linears(task.model)]
         sizes = [{bits: self._bytes(weight, bits) for bits in CHOICES} for weight in weights]
         if self.bits is None:
-            budget, uniform = self._budget(task, limits, embeddings, sizes)
+            budget, uniform = self._budget(task, embeddings, sizes)
         else:
             budget, uniform = sum(size[self.bits] for size in sizes), self.bits
         if not self.mixed:
@@ -173,24 +170,24 @@ class ShiftAddLLM(Method[CausalLMTask]):
             if self.bits is not None:
                 return bits
             figures = task.weigh(self._blank(task.model, bits, embeddings))
-            if limits.met_by(figures):
+            if task.limits.met_by(figures):
                 return bits
-            budget -= max(64.0, figures["stored_bytes"] * (1 - limits.result["stored_ratio"] / figures["stored_ratio"]))
+            budget -= max(
+                64.0, figures["stored_bytes"] * (1 - task.limits.result["stored_ratio"] / figures["stored_ratio"])
+            )
 
-    def _budget(
-        self, task: CausalLMTask, limits: Limits, embeddings: int, sizes: Sequence[Mapping[int, int]]
-    ) -> tuple[float, int]:
+    def _budget(self, task: CausalLMTask, embeddings: int, sizes: Sequence[Mapping[int, int]]) -> tuple[float, int]:
         """Bytes that the limit leaves for the codes, and the most bits that are within it for all matrices alike.
         Raises OverBudget if there are none."""
         figures = task.weigh(self._blank(task.model, [CHOICES[0]] * len(sizes), embeddings))
-        allowed = limits.result["stored_ratio"] * figures["stored_bytes"] / figures["stored_ratio"]
+        allowed = task.limits.result["stored_ratio"] * figures["stored_bytes"] / figures["stored_ratio"]
         budget = allowed - figures["stored_bytes"] + sum(size[CHOICES[0]] for size in sizes)
         for bits in reversed(CHOICES):
-            if sum(size[bits] for size in sizes) <= budget and limits.met_by(
+            if sum(size[bits] for size in sizes) <= budget and task.limits.met_by(
                 task.weigh(self._blank(task.model, [bits] * len(sizes), embeddings))
             ):
                 return budget, bits
-        raise OverBudget("stored_ratio", figures["stored_ratio"], limits.result["stored_ratio"])
+        raise OverBudget("stored_ratio", figures["stored_ratio"], task.limits.result["stored_ratio"])
 
     def _costs(self, model: Any, windows: Tensor, choices: Sequence[int]) -> list[dict[int, float]]:
         """Cost of each number of bits, for each of block_linears: sensitivity times relative error of the codes, for

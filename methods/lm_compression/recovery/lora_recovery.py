@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from torch import nn
 
-from bench.contract import Card, Limits, Method
+from bench.contract import Card, Method
 from methods.lm_compression._lora import LEARNING_RATE, lora_recovery
 from methods.lm_compression.baseline.dense import Dense
 from methods.lm_compression.layer_dropping.attention_drop import AttentionDrop
@@ -48,23 +48,33 @@ class LoRARecovery(Method[CausalLMTask]):
 
     card = Card(
         slug="lora-recovery",
-        suite="lm-compression",
         title="LoRA recovery",
         paper="Control: LoRA (Hu et al., 2021) on the recovery budget, after other methods' compression",
         control=True,
         stochastic=True,
     )
-    variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {name: {"after": name} for name in COMPRESSIONS}
+    variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "dense": {"after": "dense"},
+        "attention-drop-block": {"after": "attention-drop-block"},
+        "finercut": {"after": "finercut"},
+        "flap": {"after": "flap"},
+        "layer-truncation": {"after": "layer-truncation"},
+        "magnitude-structured": {"after": "magnitude-structured"},
+        "optin": {"after": "optin"},
+        "random-block-drop": {"after": "random-block-drop"},
+        "svd": {"after": "svd"},
+        "unified-layer-skipping": {"after": "unified-layer-skipping"},
+    }
 
     after: str = "dense"
     rank: int = 8
     learning_rate: float = LEARNING_RATE
 
-    def supports(self, task: CausalLMTask, limits: Limits) -> str | None:
-        return COMPRESSIONS[self.after].supports(task, limits)
+    def supports(self, task: CausalLMTask) -> str | None:
+        return COMPRESSIONS[self.after].supports(task)
 
-    def build(self, task: CausalLMTask, limits: Limits) -> nn.Module:
-        candidate = COMPRESSIONS[self.after].build(task, limits)
+    def build(self, task: CausalLMTask) -> nn.Module:
+        candidate = COMPRESSIONS[self.after].build(task)
         if candidate is task.model:
             candidate = copy.deepcopy(candidate)
         recovered: nn.Module = lora_recovery(candidate, task, rank=self.rank, learning_rate=self.learning_rate)

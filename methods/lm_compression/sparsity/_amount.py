@@ -8,15 +8,13 @@ import copy
 import math
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cache
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
-from bench.contract import Limits
-from methods._techniques.fewest import fewest
 from methods._techniques.packed_sparse import pack
+from methods.lm_compression._limits import NO_LIMIT, first_met
 from suites.lm_compression.task import CausalLMTask
 
 Pattern = Literal["unstructured", "2:4"]
@@ -51,36 +49,26 @@ def block_names(model: Any) -> list[str]:
     return [f"{prefix}.{index}" for index in range(len(layers))]
 
 
-def unmet(task: CausalLMTask, limits: Limits, pattern: Pattern) -> str | None:
+def unmet(task: CausalLMTask, pattern: Pattern) -> str | None:
     """Why the limits can't be met by zeros, or None if they can."""
-    if not limits.result:
-        return "needs a limit on stored bytes: without one it would be the dense model"
-    for name in limits.result:
+    if not task.limits.result:
+        return NO_LIMIT
+    for name in task.limits.result:
         if name != "stored_ratio":
             return f"zeros are stored in fewer bytes, but no kernel here skips them: they cannot meet a limit on {name}"
     widths = [linear.in_features for block in _blocks(task.model) for linear in block_linears(block).values()]
     if pattern == "2:4" and any(width % 4 for width in widths):
         return "a linear layer's inputs do not come in fours, as 2:4 sparsity needs them"
-    most = ladder(task.model, pattern)[-1]
-    ratio = task.weigh(_weighed(task.model, most))["stored_ratio"]
-    if ratio > limits.result["stored_ratio"]:
-        left = "one weight in each row is" if pattern == "unstructured" else "two of four weights are"
-        return f"stored_ratio is still {ratio:.3f} where {left} left; the limit is {limits.result['stored_ratio']:g}"
-    return None
+    left = "one weight in each row" if pattern == "unstructured" else "two of four weights"
+    return task.still_over(_weighed(task.model, ladder(task.model, pattern)[-1]), f"{left} left")
 
 
-def least(task: CausalLMTask, limits: Limits, pattern: Pattern) -> Amount:
+def least(task: CausalLMTask, pattern: Pattern) -> Amount:
     """The smallest amount that meets the limits. Raises OverBudget if there is none."""
     amounts = ladder(task.model, pattern)
 
-    @cache
-    def excess(step: int) -> float:
-        figures = task.weigh(_weighed(task.model, amounts[step]))
-        if step == len(amounts) - 1:
-            limits.check_result(figures)
-        return max((figures[name] / allowed - 1 for name, allowed in limits.result.items()), default=0.0)
-
-    return amounts[fewest([1] * (len(amounts) - 1), excess)]
+    costs = [1] * (len(amounts) - 1)
+    return amounts[first_met(task, costs, lambda step: _weighed(task.model, amounts[step]))]
 
 
 def ladder(model: Any, pattern: Pattern) -> list[Amount]:

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
-from bench.contract import Card, Limits, Method
+from bench.contract import Card, Method
 from methods._techniques.packed_sparse import pack
 from methods.lm_compression.sparsity._amount import Amount, Pattern, block_linears, block_names, least, unmet
 from methods.lm_compression.sparsity._masks import named, survivors
@@ -25,7 +25,6 @@ class MagnitudeSparsity(Method[CausalLMTask]):
 
     card = Card(
         slug="magnitude-sparsity",
-        suite="lm-compression",
         title="Magnitude, single weights",
         paper="Control: the smallest weights become zero (Han et al., 2015)",
         url="https://arxiv.org/abs/1506.02626",
@@ -37,11 +36,11 @@ class MagnitudeSparsity(Method[CausalLMTask]):
 
     pattern: Pattern = "unstructured"
 
-    def supports(self, task: CausalLMTask, limits: Limits) -> str | None:
-        return unmet(task, limits, self.pattern)
+    def supports(self, task: CausalLMTask) -> str | None:
+        return unmet(task, self.pattern)
 
-    def build(self, task: CausalLMTask, limits: Limits) -> nn.Module:
-        amount = least(task, limits, self.pattern)
+    def build(self, task: CausalLMTask) -> nn.Module:
+        amount = least(task, self.pattern)
         candidate = copy.deepcopy(task.model)
         kept: dict[str, Tensor] = {}
         for index, name in enumerate(block_names(candidate)):

@@ -9,16 +9,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import mse_loss
 
-from bench.contract import Card, Claim, Limits, Method
+from bench.contract import Card, Claim, Method
 from methods._techniques.masked_training import Trained, adapt, merge, untied_head
 from methods._techniques.packed_sparse import pack
 from methods.lm_compression._calibration import calibration_batch
-from methods.lm_compression._recovery import next_token_loss, recovery_batches, train
+from methods.lm_compression._recovery import next_token_loss, recovery_batches
 from methods.lm_compression.sparsity._amount import Amount, Pattern, block_names, least, unmet
 from methods.lm_compression.sparsity._masks import named, set_zeros
 from methods.lm_compression.sparsity.magnitude_sparsity import magnitude_masks
 from methods.lm_compression.sparsity.wanda import prune_by_wanda, wanda_masks
 from suites._language.blocks import BlockOverText, walk_blocks
+from suites._training.fit import fit
 from suites.lm_compression.task import CausalLMTask
 
 
@@ -43,7 +44,6 @@ class PERP(Method[CausalLMTask]):
 
     card = Card(
         slug="perp",
-        suite="lm-compression",
         title="PERP",
         paper="Zimmer et al., PERP: Rethinking the Prune-Retrain Paradigm in the Era of LLMs, 2023, arXiv 2312.15230",
         url="https://arxiv.org/abs/2312.15230",
@@ -111,11 +111,11 @@ class PERP(Method[CausalLMTask]):
     epochs: int = 1
     batch: int = 2
 
-    def supports(self, task: CausalLMTask, limits: Limits) -> str | None:
-        return unmet(task, limits, self.pattern)
+    def supports(self, task: CausalLMTask) -> str | None:
+        return unmet(task, self.pattern)
 
-    def build(self, task: CausalLMTask, limits: Limits) -> nn.Module:
-        amount = least(task, limits, self.pattern)
+    def build(self, task: CausalLMTask) -> nn.Module:
+        amount = least(task, self.pattern)
         candidate = copy.deepcopy(task.model)
         generator = torch.Generator().manual_seed(task.seed)
         if self.reconstruct:
@@ -140,7 +140,7 @@ class PERP(Method[CausalLMTask]):
         """Train in place on the recovery budget, and merge."""
         head = untied_head(model) if self.trained == "masklora" else {}
         self._adapt(model, kept | head, generator)
-        train(model, recovery_batches(task), lambda ids: next_token_loss(model, ids), learning_rate=self.learning_rate)
+        fit(model, recovery_batches(task), lambda ids: next_token_loss(model, ids), learning_rate=self.learning_rate)
         merge(model)
 
     def _reconstructed(
@@ -173,7 +173,7 @@ class PERP(Method[CausalLMTask]):
             given = step.block(step.states[chosen], **step.context)
             return mse_loss(given.float(), wanted[chosen].float()) / before
 
-        train(step.block, batches, loss, learning_rate=self.learning_rate)
+        fit(step.block, batches, loss, learning_rate=self.learning_rate)
 
     def _adapt(self, module: nn.Module, kept: dict[str, Tensor], generator: torch.Generator) -> None:
         adapt(module, kept, self.trained, rank=self.rank, alpha=self.alpha, generator=generator)

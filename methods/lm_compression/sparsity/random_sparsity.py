@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import torch
 from torch import nn
 
-from bench.contract import Card, Limits, Method
+from bench.contract import Card, Method
 from methods._techniques.packed_sparse import pack
 from methods.lm_compression.sparsity._amount import Pattern, block_linears, block_names, least, unmet
 from methods.lm_compression.sparsity._masks import survivors
@@ -24,7 +24,6 @@ class RandomSparsity(Method[CausalLMTask]):
 
     card = Card(
         slug="random-sparsity",
-        suite="lm-compression",
         title="Random weights",
         paper="Control: randomly drawn weights become zero",
         control=True,
@@ -36,11 +35,11 @@ class RandomSparsity(Method[CausalLMTask]):
 
     pattern: Pattern = "unstructured"
 
-    def supports(self, task: CausalLMTask, limits: Limits) -> str | None:
-        return unmet(task, limits, self.pattern)
+    def supports(self, task: CausalLMTask) -> str | None:
+        return unmet(task, self.pattern)
 
-    def build(self, task: CausalLMTask, limits: Limits) -> nn.Module:
-        amount = least(task, limits, self.pattern)
+    def build(self, task: CausalLMTask) -> nn.Module:
+        amount = least(task, self.pattern)
         candidate = copy.deepcopy(task.model)
         generator = torch.Generator().manual_seed(task.seed)
         kept = {}

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from bench.contract import Card, Claim, Limits, Method
+from bench.contract import Card, Claim, Method
 from methods._techniques.hessian import Hessian, inverse_factor
 from methods._techniques.packed_sparse import pack
 from methods.lm_compression._calibration import calibration_batch
@@ -34,7 +34,6 @@ class SparseGPT(Method[CausalLMTask]):
 
     card = Card(
         slug="sparsegpt",
-        suite="lm-compression",
         title="SparseGPT",
         paper="Frantar & Alistarh, SparseGPT: Massive Language Models Can Be Accurately Pruned in One-Shot, "
         "ICML 2023, arXiv 2301.00774",
@@ -64,11 +63,11 @@ class SparseGPT(Method[CausalLMTask]):
     block: int = 128
     damping: float = 0.01
 
-    def supports(self, task: CausalLMTask, limits: Limits) -> str | None:
-        return unmet(task, limits, self.pattern)
+    def supports(self, task: CausalLMTask) -> str | None:
+        return unmet(task, self.pattern)
 
-    def build(self, task: CausalLMTask, limits: Limits) -> nn.Module:
-        amount = least(task, limits, self.pattern)
+    def build(self, task: CausalLMTask) -> nn.Module:
+        amount = least(task, self.pattern)
         candidate = copy.deepcopy(task.model)
         windows = calibration_batch(task, self.samples, self.length)
         kept: dict[str, Tensor] = {}

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from bench.contract import Card, Claim, Limits, Method
+from bench.contract import Card, Claim, Method
 from methods._techniques.packed_sparse import pack
 from methods.lm_compression._calibration import calibration_batch
 from methods.lm_compression.sparsity._amount import Amount, Pattern, block_linears, block_names, least, unmet
@@ -31,7 +31,6 @@ class Wanda(Method[CausalLMTask]):
 
     card = Card(
         slug="wanda",
-        suite="lm-compression",
         title="Wanda",
         paper="Sun et al., A Simple and Effective Pruning Approach for Large Language Models, "
         "ICLR 2024, arXiv 2306.11695",
@@ -62,11 +61,11 @@ class Wanda(Method[CausalLMTask]):
     samples: int = 128
     length: int = 256
 
-    def supports(self, task: CausalLMTask, limits: Limits) -> str | None:
-        return unmet(task, limits, self.pattern)
+    def supports(self, task: CausalLMTask) -> str | None:
+        return unmet(task, self.pattern)
 
-    def build(self, task: CausalLMTask, limits: Limits) -> nn.Module:
-        amount = least(task, limits, self.pattern)
+    def build(self, task: CausalLMTask) -> nn.Module:
+        amount = least(task, self.pattern)
         candidate = copy.deepcopy(task.model)
         return pack(candidate, prune_by_wanda(candidate, calibration_batch(task, self.samples, self.length), amount))
 

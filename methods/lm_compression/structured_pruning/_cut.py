@@ -12,8 +12,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-ATTENTION_LINEARS = ("q_proj", "k_proj", "v_proj", "o_proj")
-MLP_LINEARS = ("gate_proj", "up_proj", "down_proj")
+from suites._language.llama import ATTENTION_LINEARS, MLP_LINEARS, unlike_llama
 
 
 class Kept(NamedTuple):
@@ -41,14 +40,11 @@ def output_projections(model: Any) -> list[nn.Linear]:
     return [linear for layer in layers(model) for linear in (layer.self_attn.o_proj, layer.mlp.down_proj)]
 
 
-def unsupported(model: Any) -> str | None:
+def uncuttable(model: Any) -> str | None:
     """Why this model's heads and neurons can't be cut, or None if they can."""
+    if reason := unlike_llama(model, "cut"):
+        return reason
     for index, layer in enumerate(layers(model)):
-        for part, linears in (("self_attn", ATTENTION_LINEARS), ("mlp", MLP_LINEARS)):
-            module = getattr(layer, part, None)
-            missing = [name for name in linears if not isinstance(getattr(module, name, None), nn.Linear)]
-            if missing:
-                return f"layer {index} has no linear {missing[0]} in {part}: only Llama-like layers can be cut"
         norm = getattr(layer.self_attn, "q_norm", None)
         if norm is not None and norm.weight.numel() != layer.self_attn.head_dim:
             return f"layer {index} normalises queries across heads: no head can be cut without changing the others"

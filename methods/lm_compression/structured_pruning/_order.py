@@ -7,14 +7,12 @@ point, as the runner measures them, so that a group counts with all the bytes or
 """
 
 from collections.abc import Callable, Collection, Iterator, Sequence
-from functools import cache
 from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
 
-from bench.contract import Limits
-from methods._techniques.fewest import fewest
+from methods.lm_compression._limits import NO_LIMIT, first_met
 from methods.lm_compression.structured_pruning._cut import (
     InputMeans,
     Kept,
@@ -22,7 +20,7 @@ from methods.lm_compression.structured_pruning._cut import (
     cut,
     kv_groups,
     layers,
-    unsupported,
+    uncuttable,
 )
 from suites.lm_compression.task import CausalLMTask
 
@@ -115,50 +113,36 @@ def _rest(indices: Tensor, lost: Sequence[int]) -> Tensor:
     return indices[stays]
 
 
-def unmet(task: CausalLMTask, limits: Limits, block: int, whole: Collection[int] = ()) -> str | None:
+def unmet(task: CausalLMTask, block: int, whole: Collection[int] = ()) -> str | None:
     """Why the limits can't be met by cutting heads and neurons, of all layers but `whole`, or None if they can."""
-    if not limits.result:
-        return "needs a limit on stored bytes or FLOPs per token: without one it would be the dense model"
-    if reason := unsupported(task.model):
+    if not task.limits.result:
+        return NO_LIMIT
+    if reason := uncuttable(task.model):
         return reason
     # As many neurons as the block that never leaves has: the last one, which may not be full.
     least = [
         kept if index in whole else Kept(kept.groups[:1], kept.neurons[: (len(kept.neurons) - 1) % block + 1])
         for index, kept in enumerate(all_kept(task.model))
     ]
-    figures = task.weigh(cut(task.model, least, share_weights=True))
-    for name, allowed in limits.result.items():
-        if figures[name] > allowed:
-            smallest = f"one KV group and {min(len(kept.neurons) for kept in least)} neurons a layer"
-            besides = f" but {len(whole)} that stay whole" if whole else ""
-            return f"{name} is still {figures[name]:.3f} with {smallest}{besides}; the limit is {allowed:g}"
-    return None
+    smallest = f"one KV group and {min(len(kept.neurons) for kept in least)} neurons a layer"
+    besides = f" but {len(whole)} that stay whole" if whole else ""
+    return task.still_over(cut(task.model, least, share_weights=True), smallest + besides)
 
 
-def cut_to_limits(
-    task: CausalLMTask, limits: Limits, order: Sequence[Unit], means: Sequence[InputMeans] | None = None
-) -> Any:
+def cut_to_limits(task: CausalLMTask, order: Sequence[Unit], means: Sequence[InputMeans] | None = None) -> Any:
     """A copy of the model without the fewest units from the front of `order` that have to leave; means: see `cut`."""
     gone = shortest_prefix(
-        task, limits, order, lambda units: cut(task.model, without(task.model, units), means, share_weights=True)
+        task, order, lambda units: cut(task.model, without(task.model, units), means, share_weights=True)
     )
     return cut(task.model, without(task.model, gone), means)
 
 
 def shortest_prefix(
-    task: CausalLMTask, limits: Limits, order: Sequence[Unit], candidate: Callable[[Sequence[Unit]], Any]
+    task: CausalLMTask, order: Sequence[Unit], candidate: Callable[[Sequence[Unit]], Any]
 ) -> Sequence[Unit]:
     """The fewest units from the front of `order` without which the model meets the limits.
 
     candidate(units) is the model without them, fit for weighing. Raises OverBudget if the whole order is not enough.
     """
-
-    @cache
-    def excess(count: int) -> float:
-        """By how much the tightest limit is passed, as a fraction of it; 0 or less is within."""
-        figures = task.weigh(candidate(order[:count]))
-        if count == len(order):
-            limits.check_result(figures)
-        return max((figures[name] / allowed - 1 for name, allowed in limits.result.items()), default=0.0)
-
-    return order[: fewest([unit.parameters for unit in order], excess)]
+    costs = [unit.parameters for unit in order]
+    return order[: first_met(task, costs, lambda count: candidate(order[:count]))]

@@ -1,6 +1,7 @@
 """Architectures that just meet the limits of an operating point."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import torch
 
@@ -9,15 +10,15 @@ from methods.lm_compression.structured_pruning._trim import Shape, leading, shap
 from suites.lm_compression.task import CausalLMTask
 
 
-def weigh(task: CausalLMTask, shape: Shape) -> Mapping[str, float]:
-    """What the model weighs in this shape, by the runner's own scale. Shares the weights where it can."""
-    return task.weigh(trim(task.model, leading(task.model, shape), share_weights=True))
+def trimmed(task: CausalLMTask, shape: Shape) -> Any:
+    """The model in this shape, whatever stays of it: for weighing. Shares the weights where it can."""
+    return trim(task.model, leading(task.model, shape), share_weights=True)
 
 
 class Figures:
     """Bytes and FLOPs of any shape, from a few weighings: both are sums of products of the sizes."""
 
-    def __init__(self, task: CausalLMTask, limits: Limits) -> None:
+    def __init__(self, task: CausalLMTask) -> None:
         self.dense = full = shape_of(task.model)
         half = Shape(max(1, full.blocks // 2), full.hidden // 2, 1, max(1, full.neurons // 2))
         # Each size halved by itself, and with each one that it is multiplied with.
@@ -28,13 +29,13 @@ class Figures:
             )
             for name in mixed
         ]
-        weighed = [weigh(task, shape) for shape in shapes]
+        weighed = [task.weigh(trimmed(task, shape)) for shape in shapes]
         terms = torch.tensor([self._terms(shape) for shape in shapes], dtype=torch.float64)
         self._coefficients = {
             name: torch.linalg.lstsq(
                 terms, torch.tensor([[figures[name]] for figures in weighed], dtype=torch.float64), driver="gelsd"
             ).solution[:, 0]
-            for name in limits.result
+            for name in task.limits.result
         }
 
     def __call__(self, shape: Shape) -> dict[str, float]:

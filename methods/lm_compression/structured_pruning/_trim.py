@@ -8,9 +8,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from methods.lm_compression.layer_dropping import _sublayers
-from methods.lm_compression.structured_pruning import _cut
-from methods.lm_compression.structured_pruning._cut import kv_groups, layers, narrow, spans
+from methods.lm_compression.layer_dropping._sublayers import drop, undroppable, whole_block
+from methods.lm_compression.structured_pruning._cut import kv_groups, layers, narrow, spans, uncuttable
 
 
 class Shape(NamedTuple):
@@ -44,9 +43,9 @@ def shape_of(model: Any) -> Shape:
     return Shape(len(layers(model)), first.self_attn.q_proj.in_features, heads, first.mlp.down_proj.in_features)
 
 
-def unsupported(model: Any) -> str | None:
+def untrimmable(model: Any) -> str | None:
     """Why this model can't be trimmed, or None if it can."""
-    return _cut.unsupported(model) or _sublayers.unsupported(model)
+    return uncuttable(model) or undroppable(model)
 
 
 def norms(model: Any) -> list[Any]:
@@ -73,8 +72,8 @@ def trim(model: Any, kept: Trimmed, *, share_weights: bool = False) -> Any:
 
     share_weights: the copy uses the model's own tensors where nothing is cut; for weighing and scoring only.
     """
-    gone = [sub for block in set(range(len(layers(model)))) - set(kept.blocks) for sub in _sublayers.whole_block(block)]
-    candidate = _sublayers.drop(model, gone, share_weights=True)
+    gone = [sub for block in set(range(len(layers(model)))) - set(kept.blocks) for sub in whole_block(block)]
+    candidate = drop(model, gone, share_weights=True)
     for index, layer in zip(kept.blocks, layers(candidate), strict=True):
         _trim_attention(layer.self_attn, kept.hidden, kept.heads[index], share_weights)
         _trim_mlp(layer.mlp, kept.hidden, kept.neurons[index], share_weights)

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
-from bench.contract import Card, Claim, Limits, Method
+from bench.contract import Card, Claim, Method
 from methods._techniques.moments import Moments, input_moments
 from methods.lm_compression._calibration import calibration_batch
 from methods.lm_compression.structured_pruning._cut import InputMeans, output_projections
@@ -30,7 +30,6 @@ class FLAP(Method[CausalLMTask]):
 
     card = Card(
         slug="flap",
-        suite="lm-compression",
         title="FLAP",
         paper="An et al., Fluctuation-based Adaptive Structured Pruning for Large Language Models, "
         "AAAI 2024, arXiv 2312.11983",
@@ -77,15 +76,15 @@ class FLAP(Method[CausalLMTask]):
     bias: bool = True
     block: int = 8
 
-    def supports(self, task: CausalLMTask, limits: Limits) -> str | None:
-        return unmet(task, limits, self.block)
+    def supports(self, task: CausalLMTask) -> str | None:
+        return unmet(task, self.block)
 
-    def build(self, task: CausalLMTask, limits: Limits) -> nn.Module:
+    def build(self, task: CausalLMTask) -> nn.Module:
         projections = output_projections(task.model)
         moments = input_moments(task.model, projections, calibration_batch(task, self.samples, self.length))
         scores = [fluctuation(linear, moment) for linear, moment in zip(projections, moments, strict=True)]
         order = ranking(task.model, [score.square() for score in scores[::2]], scores[1::2], self.block)
-        return cut_to_limits(task, limits, order, _means(moments) if self.bias else None)
+        return cut_to_limits(task, order, _means(moments) if self.bias else None)
 
 
 def fluctuation(linear: Any, moments: Moments) -> Tensor:

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from bench.contract import Card, Limits, Method
+from bench.contract import Card, Method
 from methods.lm_compression._lora import LEARNING_RATE, lora_recovery
 from methods.lm_compression._recovery import next_token_loss
 from methods.lm_compression._texts import beginnings
@@ -31,7 +31,6 @@ class LLMPrunerStyle(Method[CausalLMTask]):
 
     card = Card(
         slug="llm-pruner-style",
-        suite="lm-compression",
         title="LLM-Pruner style",
         paper="Control: heads and neurons by first-order Taylor scores of their weights, then LoRA (after Ma et al., "
         "2023, LLM-Pruner, arXiv 2305.11627)",
@@ -53,13 +52,13 @@ class LLMPrunerStyle(Method[CausalLMTask]):
     keep_last: int = 1
     block: int = 8
 
-    def supports(self, task: CausalLMTask, limits: Limits) -> str | None:
-        return unmet(task, limits, self.block, protected(task.model, self.keep_first, self.keep_last))
+    def supports(self, task: CausalLMTask) -> str | None:
+        return unmet(task, self.block, protected(task.model, self.keep_first, self.keep_last))
 
-    def build(self, task: CausalLMTask, limits: Limits) -> nn.Module:
+    def build(self, task: CausalLMTask) -> nn.Module:
         groups, neurons = taylor_scores(task.model, beginnings(task, self.samples, self.length))
         whole = protected(task.model, self.keep_first, self.keep_last)
-        candidate = cut_to_limits(task, limits, even_ranking(task.model, groups, neurons, self.block, whole))
+        candidate = cut_to_limits(task, even_ranking(task.model, groups, neurons, self.block, whole))
         if not self.recovery:
             return candidate
         return lora_recovery(candidate, task, rank=self.rank, learning_rate=self.learning_rate)

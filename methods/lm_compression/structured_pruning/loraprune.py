@@ -11,14 +11,15 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from bench.contract import Card, Claim, Limits, Method
+from bench.contract import Card, Claim, Method
 from methods.lm_compression._lora import LEARNING_RATE, merge
-from methods.lm_compression._recovery import next_token_loss, recovery_batches, train
+from methods.lm_compression._recovery import next_token_loss, recovery_batches
 from methods.lm_compression.structured_pruning._cut import all_kept, cut, layers, output_projections, query_channels
 from methods.lm_compression.structured_pruning._importance import of_groups, of_neurons
 from methods.lm_compression.structured_pruning._order import Unit, even_ranking, shortest_prefix, unmet, without
 from methods.lm_compression.structured_pruning._protected import protected
 from suites._language.adapters import with_lora
+from suites._training.fit import fit
 from suites.lm_compression.task import CausalLMTask
 
 Criterion = Literal["lora", "magnitude", "random"]
@@ -45,7 +46,6 @@ class LoRAPrune(Method[CausalLMTask]):
 
     card = Card(
         slug="loraprune",
-        suite="lm-compression",
         title="LoRAPrune",
         paper="Zhang et al., LoRAPrune: Structured Pruning Meets Low-Rank Parameter-Efficient Fine-Tuning, "
         "ACL Findings 2024, arXiv 2305.18403",
@@ -99,19 +99,19 @@ class LoRAPrune(Method[CausalLMTask]):
     keep_last: int = 1
     block: int = 8
 
-    def supports(self, task: CausalLMTask, limits: Limits) -> str | None:
-        return unmet(task, limits, self.block, protected(task.model, self.keep_first, self.keep_last))
+    def supports(self, task: CausalLMTask) -> str | None:
+        return unmet(task, self.block, protected(task.model, self.keep_first, self.keep_last))
 
-    def build(self, task: CausalLMTask, limits: Limits) -> nn.Module:
+    def build(self, task: CausalLMTask) -> nn.Module:
         adapted = with_lora(copy.deepcopy(task.model), rank=self.rank, alpha=2 * self.rank, seed=task.seed)
         batches = list(recovery_batches(task))
-        pruning = ProgressivePruning(self, task, limits, adapted.get_base_model(), len(batches))
-        train(
+        pruning = ProgressivePruning(self, task, adapted.get_base_model(), len(batches))
+        fit(
             adapted,
             batches,
             lambda ids: next_token_loss(adapted, ids),
             learning_rate=self.learning_rate,
-            before_step=pruning.step,
+            before_update=pruning.step,
         )
         pruning.unmask()
         return cut(merge(adapted), without(task.model, pruning.gone))
@@ -123,8 +123,8 @@ class ProgressivePruning:
     model: the model with LoRA in its linear layers; hooks on it do the masking until `unmask`. gone: what is masked.
     """
 
-    def __init__(self, settings: LoRAPrune, task: CausalLMTask, limits: Limits, model: Any, steps: int) -> None:
-        self.settings, self.task, self.limits, self.model, self.steps = settings, task, limits, model, steps
+    def __init__(self, settings: LoRAPrune, task: CausalLMTask, model: Any, steps: int) -> None:
+        self.settings, self.task, self.model, self.steps = settings, task, model, steps
         self.gone: Sequence[Unit] = []
         kept = all_kept(task.model)
         self.groups = [torch.zeros(len(groups)) for groups, _ in kept]
@@ -179,7 +179,7 @@ class ProgressivePruning:
     def _prefix_to_limits(self) -> Sequence[Unit]:
         dense = self.task.model
         return shortest_prefix(
-            self.task, self.limits, self._order(), lambda units: cut(dense, without(dense, units), share_weights=True)
+            self.task, self._order(), lambda units: cut(dense, without(dense, units), share_weights=True)
         )
 
     def _mask(self, gone: Sequence[Unit]) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from bench.contract import Card, Limits, Method
+from bench.contract import Card, Method
 from methods.lm_compression.structured_pruning._cut import kv_groups, layers
 from methods.lm_compression.structured_pruning._order import cut_to_limits, ranking, unmet
 from suites.lm_compression.task import CausalLMTask
@@ -20,7 +20,6 @@ class MagnitudeStructured(Method[CausalLMTask]):
 
     card = Card(
         slug="magnitude-structured",
-        suite="lm-compression",
         title="Magnitude, heads and neurons",
         paper="Control: heads and neurons with the smallest weights",
         control=True,
@@ -28,13 +27,13 @@ class MagnitudeStructured(Method[CausalLMTask]):
 
     block: int = 8
 
-    def supports(self, task: CausalLMTask, limits: Limits) -> str | None:
-        return unmet(task, limits, self.block)
+    def supports(self, task: CausalLMTask) -> str | None:
+        return unmet(task, self.block)
 
-    def build(self, task: CausalLMTask, limits: Limits) -> nn.Module:
+    def build(self, task: CausalLMTask) -> nn.Module:
         attention = [query_channel_norms(layer.self_attn) for layer in layers(task.model)]
         mlp = [neuron_norms(layer.mlp) for layer in layers(task.model)]
-        return cut_to_limits(task, limits, ranking(task.model, attention, mlp, self.block))
+        return cut_to_limits(task, ranking(task.model, attention, mlp, self.block))
 
 
 def neuron_norms(mlp: Any) -> Tensor:

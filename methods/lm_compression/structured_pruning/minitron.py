@@ -8,12 +8,14 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from bench.contract import Card, Claim, Limits, Method
+from bench.contract import Card, Claim, Method
 from methods.lm_compression._calibration import calibration_batch
-from methods.lm_compression._recovery import distillation_loss, next_token_loss, recovery_batches, train
+from methods.lm_compression._limits import NO_LIMIT
+from methods.lm_compression._recovery import distillation_loss, next_token_loss, recovery_batches
 from methods.lm_compression.structured_pruning._activations import Importance, importance
-from methods.lm_compression.structured_pruning._shapes import Figures, at_the_limit, weigh
-from methods.lm_compression.structured_pruning._trim import Shape, shape_of, trim, unsupported
+from methods.lm_compression.structured_pruning._shapes import Figures, at_the_limit, trimmed
+from methods.lm_compression.structured_pruning._trim import Shape, shape_of, trim, untrimmable
+from suites._training.fit import fit
 from suites.lm_compression.task import CausalLMTask
 
 
@@ -39,7 +41,6 @@ class Minitron(Method[CausalLMTask]):
 
     card = Card(
         slug="minitron",
-        suite="lm-compression",
         title="Minitron",
         paper="Muralidharan et al., Compact Language Models via Pruning and Knowledge Distillation, NeurIPS 2024, "
         "arXiv 2407.14679",
@@ -107,26 +108,22 @@ class Minitron(Method[CausalLMTask]):
     trial_steps: int = 4
     learning_rate: float = 3e-4
 
-    def supports(self, task: CausalLMTask, limits: Limits) -> str | None:
-        if not limits.result:
-            return "needs a limit on stored bytes or FLOPs per token: without one it would be the dense model"
-        if reason := unsupported(task.model):
+    def supports(self, task: CausalLMTask) -> str | None:
+        if not task.limits.result:
+            return NO_LIMIT
+        if reason := untrimmable(task.model):
             return reason
         dense = shape_of(task.model)
         starts = self._starts(dense)
         least = Shape(*(min(sizes) for sizes in zip(*starts, strict=True)))
         least = least if self.axes == "depth" else least._replace(neurons=self._step(dense.neurons))
-        figures = weigh(task, least)
-        for name, allowed in limits.result.items():
-            if figures[name] > allowed:
-                return f"{name} is still {figures[name]:.3f} in the smallest shape, {tuple(least)}; limit {allowed:g}"
-        return None
+        return task.still_over(trimmed(task, least), f"the smallest shape, {tuple(least)}")
 
-    def build(self, task: CausalLMTask, limits: Limits) -> nn.Module:
+    def build(self, task: CausalLMTask) -> nn.Module:
         windows = calibration_batch(task, self.samples, self.length)
         scores = importance(task.model, windows)
         batches = list(recovery_batches(task))
-        shape = self._architecture(task, limits, scores, windows[: self.judged], batches[: self.trial_steps])
+        shape = self._architecture(task, scores, windows[: self.judged], batches[: self.trial_steps])
         candidate = trim(task.model, scores.most(shape))
         if self.scratch:
             initialise(candidate, torch.Generator(task.device).manual_seed(task.seed))
@@ -150,15 +147,15 @@ class Minitron(Method[CausalLMTask]):
         return max(1, min(self.step, size // 16))
 
     def _architecture(
-        self, task: CausalLMTask, limits: Limits, scores: Importance, windows: Tensor, batches: Sequence[Tensor]
+        self, task: CausalLMTask, scores: Importance, windows: Tensor, batches: Sequence[Tensor]
     ) -> Shape:
         """The best shape that meets the limits; windows: for the losses, batches: for the trials."""
-        figures = Figures(task, limits)
+        figures = Figures(task)
         starts, step = self._starts(figures.dense), self._step(figures.dense.neurons)
         if self.axes == "depth":
-            return met(task, limits, next(shape for shape in starts if limits.met_by(figures(shape))), step)
+            return met(task, next(shape for shape in starts if task.limits.met_by(figures(shape))), step)
         best: dict[int, tuple[float, Shape]] = {}
-        for shape in at_the_limit(figures, limits, starts, step, self.slack):
+        for shape in at_the_limit(figures, task.limits, starts, step, self.slack):
             loss = calibration_loss(trim(task.model, scores.most(shape), share_weights=True), windows)
             if shape.blocks not in best or loss < best[shape.blocks][0]:
                 best[shape.blocks] = (loss, shape)
@@ -166,14 +163,14 @@ class Minitron(Method[CausalLMTask]):
         if len(finalists) > 1:
             losses = [self._trial(task, scores, shape, windows, batches) for shape in finalists]
             finalists = [finalists[losses.index(min(losses))]]
-        return met(task, limits, finalists[0], step)
+        return met(task, finalists[0], step)
 
     def _trial(
         self, task: CausalLMTask, scores: Importance, shape: Shape, windows: Tensor, batches: Sequence[Tensor]
     ) -> float:
         """Calibration loss of a shape after a few steps of distillation."""
         candidate = trim(task.model, scores.most(shape))
-        train(
+        fit(
             candidate.requires_grad_(True),
             batches,
             lambda ids: distillation_loss(candidate, task.model, ids),
@@ -187,18 +184,18 @@ class Minitron(Method[CausalLMTask]):
                 return next_token_loss(candidate, ids)
             return distillation_loss(candidate, teacher, ids)
 
-        train(candidate.requires_grad_(True), batches, loss, learning_rate=self.learning_rate)
+        fit(candidate.requires_grad_(True), batches, loss, learning_rate=self.learning_rate)
         candidate.requires_grad_(False)
 
 
-def met(task: CausalLMTask, limits: Limits, shape: Shape, step: int) -> Shape:
+def met(task: CausalLMTask, shape: Shape, step: int) -> Shape:
     """The shape, or the next smaller one that meets the limits as the runner measures them.
 
     Raises OverBudget if there is none.
     """
-    while not limits.met_by(figures := weigh(task, shape)):
+    while not task.limits.met_by(figures := task.weigh(trimmed(task, shape))):
         if shape.neurons <= step:
-            limits.check_result(figures)
+            task.limits.check_result(figures)
         shape = shape._replace(neurons=shape.neurons - step)
     return shape
 

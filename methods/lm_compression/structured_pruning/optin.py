@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from bench.contract import Card, Claim, Limits, Method
+from bench.contract import Card, Claim, Method
 from methods.lm_compression._texts import beginnings
 from methods.lm_compression.structured_pruning._cut import cut, kv_groups, query_channels
 from methods.lm_compression.structured_pruning._order import Unit, removable, unmet, without
@@ -35,7 +35,6 @@ class OPTIN(Method[CausalLMTask]):
 
     card = Card(
         slug="optin",
-        suite="lm-compression",
         title="OPTIN",
         paper="Khaki and Plataniotis, The Need for Speed: Pruning Transformers with One Recipe, "
         "ICLR 2024, arXiv 2403.17921",
@@ -87,10 +86,10 @@ class OPTIN(Method[CausalLMTask]):
     ratio: float = 10.0
     block: int = 8
 
-    def supports(self, task: CausalLMTask, limits: Limits) -> str | None:
-        return unmet(task, limits, self.block)
+    def supports(self, task: CausalLMTask) -> str | None:
+        return unmet(task, self.block)
 
-    def build(self, task: CausalLMTask, limits: Limits) -> nn.Module:
+    def build(self, task: CausalLMTask) -> nn.Module:
         windows = beginnings(task, self.samples, self.length)
         if self.criterion == "trajectory":
             decoder = Decoder(task.model, windows)
@@ -99,7 +98,7 @@ class OPTIN(Method[CausalLMTask]):
         else:
             groups, neuron_scores = reconstruction_scores(task.model, windows)
         units = [unit for part in removable(task.model, groups, neuron_scores, self.block) for unit in part]
-        return cut(task.model, without(task.model, least_loss(task, limits, units)))
+        return cut(task.model, without(task.model, least_loss(task, units)))
 
 
 def group_effects(decoder: Decoder) -> list[Effect]:
@@ -143,7 +142,7 @@ def reconstruction_scores(model: Any, windows: Tensor) -> tuple[list[Tensor], li
     return groups, neurons
 
 
-def least_loss(task: CausalLMTask, limits: Limits, units: Sequence[Unit]) -> list[Unit]:
+def least_loss(task: CausalLMTask, units: Sequence[Unit]) -> list[Unit]:
     """The units with the smallest sum of scores whose removal meets the limits.
 
     A block of neurons counts with the sum of its neurons' scores. What a unit saves of the tightest limit is measured
@@ -154,21 +153,21 @@ def least_loss(task: CausalLMTask, limits: Limits, units: Sequence[Unit]) -> lis
     def figure(gone: Sequence[Unit]) -> Mapping[str, float]:
         return task.weigh(cut(task.model, without(task.model, gone), share_weights=True))
 
-    name = min(limits.result, key=lambda name: limits.result[name])
+    name = min(task.limits.result, key=lambda name: task.limits.result[name])
     kinds = [sorted((u for u in units if u.kind == kind), key=_loss) for kind in ("group", "neurons")]
     dense = figure([])[name]
     savings = [dense - figure(kind[:1])[name] if kind else math.inf for kind in kinds]
-    need = max(0.0, dense - limits.result[name])
+    need = max(0.0, dense - task.limits.result[name])
     while True:
         counts = cheapest([[_loss(unit) for unit in kind] for kind in kinds], savings, need)
         if counts is None:
-            limits.check_result(figure(units))
+            task.limits.check_result(figure(units))
             return list(units)
         gone = [unit for kind, count in zip(kinds, counts, strict=True) for unit in kind[:count]]
         figures = figure(gone)
-        if limits.met_by(figures):
+        if task.limits.met_by(figures):
             return gone
-        need += max(figures[name] - limits.result[name], 0.1 * min(savings))
+        need += max(figures[name] - task.limits.result[name], 0.1 * min(savings))
 
 
 def cheapest(losses: Sequence[Sequence[float]], savings: Sequence[float], need: float) -> tuple[int, int] | None:

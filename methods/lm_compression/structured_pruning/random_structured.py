@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from bench.contract import Card, Limits, Method
+from bench.contract import Card, Method
 from methods.lm_compression.structured_pruning._cut import output_projections
 from methods.lm_compression.structured_pruning._order import cut_to_limits, ranking, unmet
 from suites.lm_compression.task import CausalLMTask
@@ -21,7 +21,6 @@ class RandomStructured(Method[CausalLMTask]):
 
     card = Card(
         slug="random-structured",
-        suite="lm-compression",
         title="Random, heads and neurons",
         paper="Control: heads and neurons drawn at random",
         control=True,
@@ -30,10 +29,10 @@ class RandomStructured(Method[CausalLMTask]):
 
     block: int = 8
 
-    def supports(self, task: CausalLMTask, limits: Limits) -> str | None:
-        return unmet(task, limits, self.block)
+    def supports(self, task: CausalLMTask) -> str | None:
+        return unmet(task, self.block)
 
-    def build(self, task: CausalLMTask, limits: Limits) -> nn.Module:
+    def build(self, task: CausalLMTask) -> nn.Module:
         generator = torch.Generator().manual_seed(task.seed)
         scores = [
             torch.rand(linear.in_features, generator=generator, dtype=torch.float64)
@@ -43,4 +42,4 @@ class RandomStructured(Method[CausalLMTask]):
         # A block of neighbours in the order of random scores has an extreme mean, a group hardly any: only the make-up
         # of the units is taken from the scores, their turn is drawn anew.
         turn = torch.randperm(len(units), generator=generator)
-        return cut_to_limits(task, limits, [units[index] for index in turn])
+        return cut_to_limits(task, [units[index] for index in turn])

@@ -5,7 +5,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from bench.contract import Card, Limits, Method
+from bench.contract import Card, Method
 from methods._techniques.moments import Moments, input_moments
 from methods.lm_compression._calibration import calibration_batch
 from methods.lm_compression.structured_pruning._cut import output_projections
@@ -24,7 +24,6 @@ class WandaStructured(Method[CausalLMTask]):
 
     card = Card(
         slug="wanda-structured",
-        suite="lm-compression",
         title="Wanda, heads and neurons",
         paper="Control: Wanda (Sun et al., 2023, arXiv 2306.11695) with its scores summed over heads and neurons",
         url="https://arxiv.org/abs/2306.11695",
@@ -35,14 +34,14 @@ class WandaStructured(Method[CausalLMTask]):
     length: int = 128
     block: int = 8
 
-    def supports(self, task: CausalLMTask, limits: Limits) -> str | None:
-        return unmet(task, limits, self.block)
+    def supports(self, task: CausalLMTask) -> str | None:
+        return unmet(task, self.block)
 
-    def build(self, task: CausalLMTask, limits: Limits) -> nn.Module:
+    def build(self, task: CausalLMTask) -> nn.Module:
         projections = output_projections(task.model)
         moments = input_moments(task.model, projections, calibration_batch(task, self.samples, self.length))
         scores = [channel_scores(linear, moment) for linear, moment in zip(projections, moments, strict=True)]
-        return cut_to_limits(task, limits, ranking(task.model, scores[::2], scores[1::2], self.block))
+        return cut_to_limits(task, ranking(task.model, scores[::2], scores[1::2], self.block))
 
 
 def channel_scores(linear: Any, moments: Moments) -> Tensor:

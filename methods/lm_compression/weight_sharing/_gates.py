@@ -11,7 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from methods.lm_compression._recovery import next_token_loss, train
+from methods.lm_compression._recovery import next_token_loss
+from suites._training.fit import fit
 
 EPSILON = (0.1, 1e-3)
 """Softness of the gates at the first and at the last step; in between it falls geometrically."""
@@ -81,7 +82,7 @@ def learn_gates(
 
     try:
         with gated(model, gates):
-            train(gates, steps, loss, learning_rate=learning_rate, after_step=harden)
+            fit(gates, steps, loss, learning_rate=learning_rate, after_update=harden)
     finally:
         for parameter in wanted:
             parameter.requires_grad_(True)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from methods._techniques.factored import FactoredLinear, svd
-from methods.lm_compression.layer_dropping._sublayers import blocks, unsupported
+from methods.lm_compression.layer_dropping._sublayers import blocks, undroppable
 
 Initialisation = Literal["stepwise", "average", "lower"]
 Adapter = Callable[[int, str, Any], nn.Module]
@@ -30,7 +30,7 @@ class AdaptedLinear(nn.Module):
 
 def unloopable(model: Any) -> str | None:
     """Why this model's blocks can't be looped, or None if they can."""
-    if reason := unsupported(model):
+    if reason := undroppable(model):
         return reason
     shapes = [[(name, block.get_submodule(name).weight.shape) for name in linears(block)] for block in blocks(model)]
     other = next((index for index, each in enumerate(shapes) if each != shapes[0]), None)

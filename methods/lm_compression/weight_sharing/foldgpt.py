@@ -8,12 +8,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from bench.contract import Card, Claim, Limits, Method
+from bench.contract import Card, Claim, Method
 from methods.lm_compression._calibration import calibration_batch
-from methods.lm_compression._recovery import recovery_batches, train
-from methods.lm_compression.layer_dropping._sublayers import blocks, unsupported
+from methods.lm_compression._limits import NO_LIMIT, first_met
+from methods.lm_compression._recovery import recovery_batches
+from methods.lm_compression.layer_dropping._sublayers import blocks, undroppable
 from methods.lm_compression.weight_sharing._folding import Fold, fold, folds
 from methods.lm_compression.weight_sharing._gates import learn_gates
+from suites._training.fit import fit
 from suites.lm_compression.task import CausalLMTask
 
 
@@ -38,7 +40,6 @@ class FoldGPT(Method[CausalLMTask]):
 
     card = Card(
         slug="foldgpt",
-        suite="lm-compression",
         title="FoldGPT",
         paper="Liu et al., 2024. FoldGPT: Simple and Effective Large Language Model Compression Scheme",
         url="https://arxiv.org/abs/2407.00928",
@@ -88,25 +89,19 @@ class FoldGPT(Method[CausalLMTask]):
     learning_rate: float = 3e-4
     tail: float = 1.0
 
-    def supports(self, task: CausalLMTask, limits: Limits) -> str | None:
-        if not limits.result:
-            return "needs a limit on stored bytes or FLOPs per token: without one it would be the dense model"
-        if reason := unsupported(task.model):
+    def supports(self, task: CausalLMTask) -> str | None:
+        if not task.limits.result:
+            return NO_LIMIT
+        if reason := undroppable(task.model):
             return reason
-        hardest = self._folds([0.0] * len(blocks(task.model)), limits)[-1]
-        figures = task.weigh(fold(task.model, hardest, share_weights=True))
-        for name, allowed in limits.result.items():
-            if figures[name] > allowed:
-                left = len(blocks(task.model)) - len(hardest.gone) - len(hardest.sharing)
-                return (
-                    f"{name} is still {figures[name]:.3f} with the weights of {left} blocks; the limit is {allowed:g}"
-                )
-        return None
+        hardest = self._folds(task, [0.0] * len(blocks(task.model)))[-1]
+        left = len(blocks(task.model)) - len(hardest.gone) - len(hardest.sharing)
+        return task.still_over(fold(task.model, hardest, share_weights=True), f"the weights of {left} blocks")
 
-    def build(self, task: CausalLMTask, limits: Limits) -> nn.Module:
+    def build(self, task: CausalLMTask) -> nn.Module:
         count = len(blocks(task.model))
         # How many block weights must go does not hang on which: blocks weigh the same.
-        saved = self._fewest(task, limits, self._folds([float(index) for index in range(count)], limits))
+        saved = self._fewest(task, self._folds(task, [float(index) for index in range(count)]))
         windows = calibration_batch(task, self.gate_tokens // self.length, self.length)
         model = fold(task.model, Fold(frozenset(), frozenset()), share_weights=True)
         importance = learn_gates(
@@ -116,24 +111,19 @@ class FoldGPT(Method[CausalLMTask]):
             penalty=self.penalty,
             learning_rate=self.gate_rate,
         )
-        ranked = self._folds(importance, limits)
-        candidate = fold(task.model, ranked[self._fewest(task, limits, ranked)])
+        ranked = self._folds(task, importance)
+        candidate = fold(task.model, ranked[self._fewest(task, ranked)])
         if self.recovery:
             recover(candidate, task, learning_rate=self.learning_rate, tail=self.tail)
         return candidate
 
-    def _folds(self, importance: Sequence[float], limits: Limits) -> list[Fold]:
-        return folds(importance, self.removal if "stored_ratio" in limits.result else 1.0, self.group)
+    def _folds(self, task: CausalLMTask, importance: Sequence[float]) -> list[Fold]:
+        return folds(importance, self.removal if "stored_ratio" in task.limits.result else 1.0, self.group)
 
-    def _fewest(self, task: CausalLMTask, limits: Limits, ranked: Sequence[Fold]) -> int:
+    def _fewest(self, task: CausalLMTask, ranked: Sequence[Fold]) -> int:
         """Index of the mildest fold that meets the limits. Raises OverBudget if none does."""
-        low, high = 0, len(ranked) - 1
-        limits.check_result(task.weigh(fold(task.model, ranked[high], share_weights=True)))
-        while low < high:
-            middle = (low + high) // 2
-            met = limits.met_by(task.weigh(fold(task.model, ranked[middle], share_weights=True)))
-            low, high = (low, middle) if met else (middle + 1, high)
-        return high
+        costs = [1] * (len(ranked) - 1)
+        return first_met(task, costs, lambda index: fold(task.model, ranked[index], share_weights=True))
 
 
 def recover(candidate: Any, task: CausalLMTask, *, learning_rate: float, tail: float) -> list[float]:
@@ -141,7 +131,7 @@ def recover(candidate: Any, task: CausalLMTask, *, learning_rate: float, tail: f
     candidate.requires_grad_(False)
     for block in blocks(candidate):
         block.requires_grad_(True)
-    losses = train(
+    losses = fit(
         candidate,
         recovery_batches(task),
         lambda ids: tail_distillation_loss(candidate, task.model, ids, tail),

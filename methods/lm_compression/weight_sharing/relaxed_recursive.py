@@ -8,9 +8,9 @@ from typing import Any, ClassVar
 
 from torch import nn
 
-from bench.contract import Card, Claim, Limits, Method
+from bench.contract import Card, Claim, Method
 from methods._techniques.fewest import fewest
-from methods.lm_compression._recovery import distillation_loss, next_token_loss, recovery_batches, train
+from methods.lm_compression._recovery import distillation_loss, next_token_loss, recovery_batches
 from methods.lm_compression.layer_dropping._sublayers import blocks
 from methods.lm_compression.weight_sharing._looped import (
     Initialisation,
@@ -22,6 +22,7 @@ from methods.lm_compression.weight_sharing._looped import (
     tied_to,
     unloopable,
 )
+from suites._training.fit import fit
 from suites.lm_compression.task import CausalLMTask
 
 
@@ -50,7 +51,6 @@ class RelaxedRecursive(Method[CausalLMTask]):
 
     card = Card(
         slug="relaxed-recursive",
-        suite="lm-compression",
         title="Relaxed Recursive Transformer",
         paper="Bae et al., 2024. Relaxed Recursive Transformers: Effective Parameter Sharing with Layer-wise LoRA",
         url="https://arxiv.org/abs/2410.20672",
@@ -98,22 +98,22 @@ class RelaxedRecursive(Method[CausalLMTask]):
     training: str = "next-token"
     learning_rate: float = 2e-4
 
-    def supports(self, task: CausalLMTask, limits: Limits) -> str | None:
-        if "stored_ratio" not in limits.result:
+    def supports(self, task: CausalLMTask) -> str | None:
+        if "stored_ratio" not in task.limits.result:
             return "looping blocks saves stored bytes alone, no FLOPs: it needs a limit on the bytes"
-        if other := sorted(set(limits.result) - {"stored_ratio"}):
+        if other := sorted(set(task.limits.result) - {"stored_ratio"}):
             return f"looping blocks saves stored bytes alone; it cannot meet a limit on {other[0]}"
         if reason := unloopable(task.model):
             return reason
         if len(blocks(task.model)) < 2:
             return "there is one block only: nothing can be tied"
         least = self._weigh(task, 1, int(self.adapters))["stored_ratio"]
-        if least > limits.result["stored_ratio"]:
-            return f"one looped block still comes to {least:.3f}; the limit is {limits.result['stored_ratio']:g}"
+        if least > task.limits.result["stored_ratio"]:
+            return f"one looped block still comes to {least:.3f}; the limit is {task.limits.result['stored_ratio']:g}"
         return None
 
-    def build(self, task: CausalLMTask, limits: Limits) -> nn.Module:
-        unique, rank = self._shape(task, limits)
+    def build(self, task: CausalLMTask) -> nn.Module:
+        unique, rank = self._shape(task)
         dense = blocks(task.model)
         sources = tied_to(self.initialisation, len(dense), unique)
         starts = [mean_block([dense[index] for index in tied]) for tied in sources]
@@ -128,25 +128,25 @@ class RelaxedRecursive(Method[CausalLMTask]):
             return []
         model.requires_grad_(True)
         teacher = task.model if self.training == "distillation" else None
-        return train(
+        return fit(
             model,
             recovery_batches(task),
             lambda ids: distillation_loss(model, teacher, ids) if teacher else next_token_loss(model, ids),
             learning_rate=self.learning_rate,
         )
 
-    def _shape(self, task: CausalLMTask, limits: Limits) -> tuple[int, int]:
+    def _shape(self, task: CausalLMTask) -> tuple[int, int]:
         """(looped blocks, rank of the updates). Raises OverBudget if not even one block with the least rank will do."""
         count = len(blocks(task.model))
         least = int(self.adapters)
         divisors = [unique for unique in range(count - 1, 0, -1) if count % unique == 0]
-        unique = next((k for k in divisors if limits.met_by(self._weigh(task, k, least))), None)
+        unique = next((k for k in divisors if task.limits.met_by(self._weigh(task, k, least))), None)
         if unique is None:
-            limits.check_result(self._weigh(task, 1, least))
+            task.limits.check_result(self._weigh(task, 1, least))
             raise AssertionError("the limits are met and not met")
-        return unique, self._highest_rank(task, limits, unique) if self.adapters else 0
+        return unique, self._highest_rank(task, unique) if self.adapters else 0
 
-    def _highest_rank(self, task: CausalLMTask, limits: Limits, unique: int) -> int:
+    def _highest_rank(self, task: CausalLMTask, unique: int) -> int:
         block = blocks(task.model)[0]
         matrices = [block.get_submodule(name).weight.shape for name in linears(block)]
         highest = max(min(shape) for shape in matrices)
@@ -156,7 +156,7 @@ class RelaxedRecursive(Method[CausalLMTask]):
         @cache
         def excess(lowered: int) -> float:
             figures = self._weigh(task, unique, highest - lowered)
-            return max(figures[name] / allowed - 1 for name, allowed in limits.result.items())
+            return max(figures[name] / allowed - 1 for name, allowed in task.limits.result.items())
 
         return highest - fewest(costs, excess)
 

@@ -2,11 +2,11 @@
 
 from collections.abc import Callable
 
-from bench.contract import Limits
 from suites._language.adapters import decoder_linears
-from suites._training.training import Learner, Trainer
+from suites._training.learner import Learner
+from suites._training.trainer import Trainer
+from suites.lm_finetuning.batches import Batch
 from suites.lm_finetuning.task import FineTuningTask
-from suites.lm_finetuning.tracks import unsupported
 
 Count = Callable[[int, int, int], int]
 """(rank, outputs, inputs) -> parameters that are shipped for a layer."""
@@ -23,11 +23,11 @@ def with_singular_values(rank: int, outputs: int, inputs: int) -> int:
 
 
 def fitting(
-    task: FineTuningTask, limits: Limits, wanted: int, count: Count = two_factors, least: int = 1
+    task: FineTuningTask, wanted: int, count: Count = two_factors, least: int = 1
 ) -> tuple[int, list[str]] | None:
     """The largest rank from `least` to `wanted` that may be shipped, and the layers that get it: all linears of the
     blocks, or the queries and values where even `least` on all of them is too much, or the queries alone."""
-    allowed = limits.result.get("shipped_ratio", float("inf")) * sum(p.numel() for p in task.model.parameters())
+    allowed = task.limits.result.get("shipped_ratio", float("inf")) * sum(p.numel() for p in task.model.parameters())
     every = decoder_linears(task.model)
     for kinds in ("", ("q_proj", "v_proj"), "q_proj"):
         targets = [name for name in every if name.endswith(kinds)]
@@ -42,16 +42,14 @@ def shipped_parameters(task: FineTuningTask, targets: list[str], rank: int, coun
     return sum(count(rank, *task.model.get_submodule(name).weight.shape) for name in targets)
 
 
-def unmet(task: FineTuningTask, limits: Limits, wanted: int, count: Count = two_factors, least: int = 1) -> str | None:
+def unmet(task: FineTuningTask, wanted: int, count: Count = two_factors, least: int = 1) -> str | None:
     """Why updates of low rank can't be had, or None if they can."""
-    if reason := unsupported(task, ["adapt"]):
-        return reason
-    if fitting(task, limits, wanted, count, least) is None:
+    if "shipped_ratio" in task.limits.result and fitting(task, wanted, count, least) is None:
         return f"not even rank {least} on the queries alone fits the limit on shipped parameters"
     return None
 
 
-def within_memory(task: FineTuningTask, rank: int, start: Callable[[int], Learner], least: int = 1) -> int:
+def within_memory(task: FineTuningTask, rank: int, start: Callable[[int], Learner[Batch]], least: int = 1) -> int:
     """`rank`, halved (to `least` at the lowest) until a training step over one example at a time meets the limit on
     training memory. start(rank): a learner at its beginning."""
     allowed = task.limits.result.get("training_memory_ratio")
@@ -60,9 +58,9 @@ def within_memory(task: FineTuningTask, rank: int, start: Callable[[int], Learne
     return rank
 
 
-def over_memory(task: FineTuningTask, limits: Limits, learner: Callable[[], Learner]) -> str | None:
+def over_memory(task: FineTuningTask, learner: Callable[[], Learner[Batch]]) -> str | None:
     """Why a method is over the limit on training memory at its smallest, or None. learner(): that, at its beginning."""
-    allowed = limits.result.get("training_memory_ratio")
+    allowed = task.limits.result.get("training_memory_ratio")
     if allowed is None or (needed := task.memory_ratio(Trainer(learner(), 1))) <= allowed:
         return None
     return f"takes {needed:.2f} of full fine-tuning's memory even at its lowest rank"

@@ -1,16 +1,14 @@
 """Control: AdaLoRA (Zhang et al., 2023), by peft."""
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor
 
-from bench.contract import Card, Limits, Method
+from bench.contract import Built, Card, Method
 from methods._techniques.orthogonality import distance_from_orthonormal
 from methods.lm_finetuning._finetuning import ADAPTER_RATES, fine_tune, rates_for
-from methods.lm_finetuning.adaptation._peft import merged
 from methods.lm_finetuning.adaptation._rank import (
     fitting,
     shipped_parameters,
@@ -18,14 +16,15 @@ from methods.lm_finetuning.adaptation._rank import (
     with_singular_values,
     within_memory,
 )
+from methods.lm_finetuning.adaptation._triplets import Triplets
 from suites._language.adapters import adapted
-from suites._training.training import Learner, Moment
-from suites.lm_finetuning.candidate import Tuned
-from suites.lm_finetuning.task import FineTuningTask
+from suites._training.learner import Moment
+from suites.lm_finetuning.adapt import AdaptationTask
+from suites.lm_finetuning.learning import AnswerLearner
 
 
 @dataclass(frozen=True)
-class AdaLoRA(Method[FineTuningTask]):
+class AdaLoRA(Method[AdaptationTask]):
     """Updates B diag(E) A that start with more rank than they may keep; the least important triplets are masked.
 
     rank: average at the end, cut to what the limits leave. start_over_rank: at the start. alpha_over_rank: the
@@ -35,8 +34,8 @@ class AdaLoRA(Method[FineTuningTask]):
 
     card = Card(
         slug="adalora",
-        suite="lm-finetuning",
         title="AdaLoRA",
+        problems=("adapt",),
         paper="Control: Zhang et al., 2023. AdaLoRA: Adaptive Budget Allocation for Parameter-Efficient Fine-Tuning",
         url="https://arxiv.org/abs/2303.10512",
         control=True,
@@ -57,11 +56,11 @@ class AdaLoRA(Method[FineTuningTask]):
     rate: float = 1e-2
     rates: tuple[float, ...] = ADAPTER_RATES
 
-    def supports(self, task: FineTuningTask, limits: Limits) -> str | None:
-        return unmet(task, limits, self.rank, with_singular_values)
+    def supports(self, task: AdaptationTask) -> str | None:
+        return unmet(task, self.rank, with_singular_values)
 
-    def build(self, task: FineTuningTask, limits: Limits) -> Tuned:
-        fitted = fitting(task, limits, self.rank, with_singular_values)
+    def build(self, task: AdaptationTask) -> Built:
+        fitted = fitting(task, self.rank, with_singular_values)
         assert fitted is not None
         most, targets = fitted
 
@@ -72,7 +71,7 @@ class AdaLoRA(Method[FineTuningTask]):
         rank = within_memory(task, most, start)
         return fine_tune(task, lambda: start(rank), rates_for(task, self), _finished)
 
-    def _begin(self, task: FineTuningTask, targets: list[str], rank: int) -> Any:
+    def _begin(self, task: AdaptationTask, targets: list[str], rank: int) -> Any:
         from peft import AdaLoraConfig
 
         first = math.ceil(self.start_over_rank * rank)
@@ -86,7 +85,7 @@ class AdaLoRA(Method[FineTuningTask]):
         return adapted(task.copied(), config, task.seed)
 
 
-class Masked(Learner):
+class Masked(AnswerLearner):
     """Masks triplets after each step, as peft's allocator ranks them. allowed: parameters that may be left."""
 
     def __init__(self, model: Any, allowed: int, warm_up: float, final: float, orthogonality: float) -> None:
@@ -143,12 +142,11 @@ def _step(moment: Moment) -> int:
     return round(moment.done * moment.steps)
 
 
-def _finished(learner: Any) -> tuple[Any, Mapping[str, Tensor]]:
-    """The merged model, and the triplets that are kept."""
-    kept = learner.settle()
-    shipped = {}
+def _finished(learner: Masked) -> Triplets:
+    """The triplets that are kept."""
+    kept, factors, scale = learner.settle(), {}, 0.0
     for name, layer in learner.layers().items():
-        shipped[f"{name}.a"] = layer.lora_A["default"].detach()[kept[name]]
-        shipped[f"{name}.e"] = layer.lora_E["default"].detach()[kept[name]]
-        shipped[f"{name}.b"] = layer.lora_B["default"].detach()[:, kept[name]]
-    return merged(learner.model), shipped
+        a, e, b = (each["default"].detach() for each in (layer.lora_A, layer.lora_E, layer.lora_B))
+        factors[name] = {"a": a[kept[name]], "e": e[kept[name], 0], "b": b[:, kept[name]]}
+        scale = layer.scaling["default"] / (float(layer.ranknum["default"].detach()) + 1e-5)  # as peft has it
+    return Triplets(factors, scale)

@@ -1,13 +1,13 @@
 """IncreLoRA: Incremental Parameter Allocation (Zhang et al., 2023), https://arxiv.org/abs/2308.12043."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from bench.contract import Card, Claim, Limits, Method
+from bench.contract import Built, Card, Claim, Method
 from methods._techniques.modules import found, replaced
 from methods._techniques.orthogonality import distance_from_orthonormal
 from methods.lm_finetuning._finetuning import ADAPTER_RATES, fine_tune, rates_for
@@ -18,17 +18,17 @@ from methods.lm_finetuning.adaptation._rank import (
     with_singular_values,
     within_memory,
 )
-from suites._training.training import Learner, Moment
-from suites.lm_finetuning.candidate import Tuned
-from suites.lm_finetuning.lora import merged
-from suites.lm_finetuning.task import FineTuningTask
+from methods.lm_finetuning.adaptation._triplets import Triplets
+from suites._training.learner import Moment
+from suites.lm_finetuning.adapt import AdaptationTask
+from suites.lm_finetuning.learning import AnswerLearner
 
 RESERVED = 1e-5
 """Singular value of the ranks that are held ready: enough to let their factors learn, too little to be seen."""
 
 
 @dataclass(frozen=True)
-class IncreLoRA(Method[FineTuningTask]):
+class IncreLoRA(Method[AdaptationTask]):
     """Each layer's update B diag(E) A starts with rank 1; ranks are given, round by round, to the layers that matter.
 
     A layer's importance is the smoothed sensitivity of its update (|update x gradient|) times the smoothed deviation of
@@ -44,8 +44,8 @@ class IncreLoRA(Method[FineTuningTask]):
 
     card = Card(
         slug="increlora",
-        suite="lm-finetuning",
         title="IncreLoRA",
+        problems=("adapt",),
         paper="Zhang et al., 2023. IncreLoRA: Incremental Parameter Allocation Method for Parameter-Efficient "
         "Fine-tuning",
         url="https://arxiv.org/abs/2308.12043",
@@ -85,11 +85,11 @@ class IncreLoRA(Method[FineTuningTask]):
     rate: float = 3e-2
     rates: tuple[float, ...] = ADAPTER_RATES
 
-    def supports(self, task: FineTuningTask, limits: Limits) -> str | None:
-        return unmet(task, limits, self.rank, with_singular_values, least=2)
+    def supports(self, task: AdaptationTask) -> str | None:
+        return unmet(task, self.rank, with_singular_values, least=2)
 
-    def build(self, task: FineTuningTask, limits: Limits) -> Tuned:
-        fitted = fitting(task, limits, self.rank, with_singular_values, least=2)
+    def build(self, task: AdaptationTask) -> Built:
+        fitted = fitting(task, self.rank, with_singular_values, least=2)
         assert fitted is not None
         most, targets = fitted
 
@@ -99,15 +99,10 @@ class IncreLoRA(Method[FineTuningTask]):
             return learner
 
         rank = within_memory(task, most, largest, least=2)
-        return fine_tune(
-            task,
-            lambda: self.start(task, targets, rank),
-            rates_for(task, self),
-            lambda learner: _finished(task, learner),
-            lambda: largest(rank),
-        )
+        rates = rates_for(task, self)
+        return fine_tune(task, lambda: self.start(task, targets, rank), rates, self._finished, lambda: largest(rank))
 
-    def start(self, task: FineTuningTask, targets: list[str], rank: int) -> "Growing":
+    def start(self, task: AdaptationTask, targets: list[str], rank: int) -> "Growing":
         """A learner whose layers have rank 1 and will have this one on average."""
         gain = self.gain or max(1, rank // 2)
         generator = torch.Generator().manual_seed(task.seed)
@@ -116,6 +111,15 @@ class IncreLoRA(Method[FineTuningTask]):
         )
         allowed = shipped_parameters(task, targets, rank, with_singular_values)
         return Growing(model, self, rank * len(targets), allowed)
+
+    def _finished(self, learner: "Growing") -> Triplets:
+        """The ranks that were given."""
+        learner.settle()
+        factors = {}
+        for name, layer in learner.layers.items():
+            a, e, b = (factor.detach() for factor in layer.factors())
+            factors[name] = {"a": a, "e": e, "b": b}
+        return Triplets(factors, self.alpha_over_rank)
 
 
 class GrowingLinear(nn.Module):
@@ -193,7 +197,7 @@ class GrowingLinear(nn.Module):
         self.sensed += (self.update() * whole).abs().sum() / whole.numel() ** 0.5
 
 
-class Growing(Learner):
+class Growing(AnswerLearner):
     """Gives ranks until there are `budget` in all, with no more than `allowed` parameters."""
 
     def __init__(self, model: Any, method: IncreLoRA, budget: int, allowed: int) -> None:
@@ -274,13 +278,3 @@ class Growing(Learner):
         for group in self._groups:
             age = self._step - group["born"] + 1 if group["born"] is not None else self._method.restart
             group["scale"] = min(1.0, age / self._method.restart)
-
-
-def _finished(task: FineTuningTask, learner: Growing) -> tuple[Any, Mapping[str, Tensor]]:
-    """The merged model, and its factors."""
-    learner.settle()
-    shipped = {}
-    for name, layer in learner.layers.items():
-        for part, factor in zip("aeb", layer.factors(), strict=True):
-            shipped[f"{name}.{part}"] = factor.detach()
-    return merged(task.model, {name: layer.update() for name, layer in learner.layers.items()}), shipped

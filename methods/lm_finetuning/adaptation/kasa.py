@@ -8,18 +8,17 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor
 
-from bench.contract import Card, Claim, Limits, Method
+from bench.contract import Built, Card, Claim, Method
 from methods.lm_finetuning._finetuning import ADAPTER_RATES, rates_for
 from methods.lm_finetuning.adaptation._peft import tune
 from methods.lm_finetuning.adaptation._rank import fitting, unmet, with_singular_values
 from suites._language.adapters import adapted
-from suites._training.training import Learner
-from suites.lm_finetuning.candidate import Tuned
-from suites.lm_finetuning.task import FineTuningTask
+from suites.lm_finetuning.adapt import AdaptationTask
+from suites.lm_finetuning.learning import AnswerLearner
 
 
 @dataclass(frozen=True)
-class KaSA(Method[FineTuningTask]):
+class KaSA(Method[AdaptationTask]):
     """The weight loses its smallest singular components, held to be noise; the update B diag(s) A has singular values
     of its own that train.
 
@@ -34,8 +33,8 @@ class KaSA(Method[FineTuningTask]):
 
     card = Card(
         slug="kasa",
-        suite="lm-finetuning",
         title="KaSA",
+        problems=("adapt",),
         paper="Wang et al., 2024. KaSA: Knowledge-Aware Singular-Value Adaptation of Large Language Models",
         url="https://arxiv.org/abs/2412.06071",
         stochastic=True,
@@ -98,16 +97,17 @@ class KaSA(Method[FineTuningTask]):
     rate: float = 3e-3
     rates: tuple[float, ...] = ADAPTER_RATES
 
-    def supports(self, task: FineTuningTask, limits: Limits) -> str | None:
-        return unmet(task, limits, self.rank, with_singular_values)
+    def supports(self, task: AdaptationTask) -> str | None:
+        return unmet(task, self.rank, with_singular_values)
 
-    def build(self, task: FineTuningTask, limits: Limits) -> Tuned:
-        fitted = fitting(task, limits, self.rank, with_singular_values)
+    def build(self, task: AdaptationTask) -> Built:
+        fitted = fitting(task, self.rank, with_singular_values)
         assert fitted is not None
         rank, targets = fitted
-        return tune(task, partial(self.begin, task, targets), rank, rates_for(task, self), NearSingular)
+        begin = partial(self.begin, targets=targets, seed=task.seed)
+        return tune(task, begin, rank, rates_for(task, self), NearSingular)
 
-    def begin(self, task: FineTuningTask, targets: list[str], rank: int) -> Any:
+    def begin(self, base: Any, targets: list[str], seed: int, rank: int) -> Any:
         """The adapted model before its first step, by peft."""
         from peft import KasaConfig, LoraConfig
 
@@ -117,9 +117,9 @@ class KaSA(Method[FineTuningTask]):
             target_modules=targets,
             kasa_config=KasaConfig(beta=self.beta, gamma=self.gamma),
         )
-        model = adapted(task.copied(), config, task.seed)
-        for name in targets:
-            weight = task.model.get_submodule(name).weight
+        weights = {name: base.get_submodule(name).weight.detach().clone() for name in targets}
+        model = adapted(base, config, seed)
+        for name, weight in weights.items():
             # peft has taken `rank` components from each layer
             if (kept := self.kept(*weight.shape, rank)) != min(weight.shape) - rank:  # type: ignore[call-arg]
                 layer = model.base_model.model.get_submodule(name).get_base_layer()
@@ -140,7 +140,7 @@ def leading(weight: Tensor, kept: int) -> Tensor:
     return (u[:, :kept] * s[:kept]) @ v[:kept]
 
 
-class NearSingular(Learner):
+class NearSingular(AnswerLearner):
     """With the penalties on s and on the factors."""
 
     def __init__(self, model: Any) -> None:

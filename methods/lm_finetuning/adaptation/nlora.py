@@ -8,19 +8,19 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from bench.contract import Card, Claim, Limits, Method
+from bench.contract import Built, Card, Claim, Method
 from methods._techniques.modules import found, replaced
-from methods.lm_finetuning._finetuning import ADAPTER_RATES, fine_tune, rates_for
+from methods.lm_finetuning._finetuning import fine_tune, rates_for
 from methods.lm_finetuning.adaptation._rank import fitting, unmet, within_memory
 from suites._language.adapters import decoder_linears
-from suites._training.training import Learner
-from suites.lm_finetuning.candidate import Tuned
+from suites.lm_finetuning.adapt import AdaptationTask
+from suites.lm_finetuning.learning import AnswerLearner
 from suites.lm_finetuning.lora import merged
-from suites.lm_finetuning.task import FineTuningTask
+from suites.lm_finetuning.patches import Patch
 
 
 @dataclass(frozen=True)
-class NLoRA(Method[FineTuningTask]):
+class NLoRA(Method[AdaptationTask]):
     """LoRA with a third matrix in the middle, B N A, that starts as the Nyström approximation of the weight: A is its
     first rows, B its first columns, N the pseudo-inverse of the block that they share.
 
@@ -34,8 +34,8 @@ class NLoRA(Method[FineTuningTask]):
 
     card = Card(
         slug="nlora",
-        suite="lm-finetuning",
         title="NLoRA",
+        problems=("adapt",),
         paper="Guo et al., 2025. NLoRA: Nyström-Initiated Low-Rank Adaptation for Large Language Models",
         url="https://arxiv.org/abs/2502.14482",
         stochastic=True,
@@ -71,9 +71,9 @@ class NLoRA(Method[FineTuningTask]):
     )
     variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "default": {},
-        "inttune": {"middle": True, "rank": 64, "rate": 3e-3, "rates": ADAPTER_RATES},
-        "slora": {"nystrom": False, "rate": 1e-2, "rates": ADAPTER_RATES},
-        "no-inverse": {"inverse": False, "rate": 3e-3, "rates": ADAPTER_RATES},
+        "inttune": {"middle": True, "rank": 64, "rate": 3e-3, "rates": (1e-3, 3e-3, 1e-2)},
+        "slora": {"nystrom": False, "rate": 1e-2, "rates": (1e-3, 3e-3, 1e-2)},
+        "no-inverse": {"inverse": False, "rate": 3e-3, "rates": (1e-3, 3e-3, 1e-2)},
     }
 
     nystrom: bool = True
@@ -83,22 +83,22 @@ class NLoRA(Method[FineTuningTask]):
     rate: float = 2e-5
     rates: tuple[float, ...] = (6e-6, 2e-5, 6e-5, 2e-4)
 
-    def supports(self, task: FineTuningTask, limits: Limits) -> str | None:
-        return unmet(task, limits, self.rank, self._shipped)
+    def supports(self, task: AdaptationTask) -> str | None:
+        return unmet(task, self.rank, self._shipped)
 
-    def build(self, task: FineTuningTask, limits: Limits) -> Tuned:
-        fitted = fitting(task, limits, self.rank, self._shipped)
+    def build(self, task: AdaptationTask) -> Built:
+        fitted = fitting(task, self.rank, self._shipped)
         assert fitted is not None
         most, targets = fitted
 
-        def start(rank: int) -> Learner:
+        def start(rank: int) -> AnswerLearner:
             generator = torch.Generator().manual_seed(task.seed)
-            return Learner(replaced(task.copied(), targets, lambda layer: self.around(layer, rank, generator)))
+            return AnswerLearner(replaced(task.copied(), targets, lambda layer: self.around(layer, rank, generator)))
 
-        def finish(learner: Learner) -> tuple[Any, Mapping[str, Tensor]]:
+        def finish(learner: AnswerLearner) -> Patch:
             layers = found(learner.model, ThreeFactors)
-            shipped = {f"{n}.{part}": w.detach() for n, each in layers.items() for part, w in each.trained.items()}
-            return merged(task.model, {name: each.update() for name, each in layers.items()}), shipped
+            trained = {name: {part: w.detach() for part, w in each.trained.items()} for name, each in layers.items()}
+            return NystromUpdates(self, rank, trained)
 
         rank = within_memory(task, most, start)
         share = rank * len(targets) / (self.rank * len(decoder_linears(task.model)))
@@ -122,6 +122,30 @@ class NLoRA(Method[FineTuningTask]):
     def _shipped(self, rank: int, outputs: int, inputs: int) -> int:
         rank = min(rank, outputs, inputs)
         return rank * rank + (0 if self.middle else rank * (outputs + inputs))
+
+
+@dataclass(frozen=True)
+class NystromUpdates(Patch):
+    """What the layers add to their weights. method, rank: with which they start again from the base. factors: those
+    that trained, by the layer's name."""
+
+    method: NLoRA
+    rank: int
+    factors: Mapping[str, Mapping[str, Tensor]]
+
+    @property
+    def tensors(self) -> Mapping[str, Tensor]:
+        return {f"{name}.{part}": tensor for name, own in self.factors.items() for part, tensor in own.items()}
+
+    def applied(self, base: Any) -> Any:
+        return merged(base, {name: self._update(base.get_submodule(name), own) for name, own in self.factors.items()})
+
+    @torch.no_grad()
+    def _update(self, linear: nn.Linear, own: Mapping[str, Tensor]) -> Tensor:
+        layer = self.method.around(linear, self.rank, torch.Generator())
+        for part, tensor in own.items():
+            layer.trained[part].copy_(tensor)
+        return layer.update()
 
 
 class ThreeFactors(nn.Module):

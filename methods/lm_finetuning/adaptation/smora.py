@@ -1,26 +1,29 @@
 """SMoRA: Single-Ranked Mixture of Experts LoRA (Zhao et al., 2025), https://arxiv.org/abs/2501.15103."""
 
+import copy
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from bench.contract import Card, Claim, Limits, Method
+from bench.contract import Built, Card, Claim, Method
 from methods._techniques.modules import found, replaced
 from methods._techniques.selected_ranks import selected_update
 from methods.lm_finetuning._finetuning import ADAPTER_RATES, fine_tune, rates_for
 from methods.lm_finetuning.adaptation._rank import fitting, over_memory, unmet, within_memory
 from suites._language.adapters import decoder_linears
-from suites._training.training import Learner, Moment
-from suites.lm_finetuning.candidate import Tuned
-from suites.lm_finetuning.task import FineTuningTask
+from suites._training.learner import Moment
+from suites.lm_finetuning.adapt import AdaptationTask
+from suites.lm_finetuning.learning import AnswerLearner
+from suites.lm_finetuning.patches import Patch
 
 
 @dataclass(frozen=True)
-class SMoRA(Method[FineTuningTask]):
+class SMoRA(Method[AdaptationTask]):
     """One LoRA whose single ranks are experts: a router in each layer takes a few of them for each token.
 
     A gate is the sigmoid of the router's output plus a bias; the ranks with the largest gates are taken, their gates
@@ -34,8 +37,8 @@ class SMoRA(Method[FineTuningTask]):
 
     card = Card(
         slug="smora",
-        suite="lm-finetuning",
         title="SMoRA",
+        problems=("adapt",),
         paper="Zhao et al., 2025. Each Rank Could be an Expert: Single-Ranked Mixture of Experts LoRA for Multi-Task "
         "Learning",
         url="https://arxiv.org/abs/2501.15103",
@@ -84,19 +87,22 @@ class SMoRA(Method[FineTuningTask]):
     rate: float = 1e-3
     rates: tuple[float, ...] = ADAPTER_RATES
 
-    def supports(self, task: FineTuningTask, limits: Limits) -> str | None:
-        reason = unmet(task, limits, self.rank, self._shipped, self._least)
-        every = decoder_linears(task.model)
-        return reason or over_memory(task, limits, lambda: self._start(task, every, self._least))
+    def supports(self, task: AdaptationTask) -> str | None:
+        reason = unmet(task, self.rank, self._shipped, self._least)
+        return reason or over_memory(task, lambda: self._start(task, decoder_linears(task.model), self._least))
 
-    def build(self, task: FineTuningTask, limits: Limits) -> Tuned:
-        fitted = fitting(task, limits, self.rank, self._shipped, self._least)
+    def build(self, task: AdaptationTask) -> Built:
+        fitted = fitting(task, self.rank, self._shipped, self._least)
         assert fitted is not None
         most, targets = fitted
         rank = within_memory(task, most, lambda rank: self._start(task, targets, rank), self._least)
-        return fine_tune(task, lambda: self._start(task, targets, rank), rates_for(task, self), _finished)
 
-    def _start(self, task: FineTuningTask, targets: list[str], rank: int) -> "Balanced":
+        def finish(learner: Balanced) -> Patch:
+            return Experts(self, rank, {n: layer.learned() for n, layer in found(learner.model, RankMixture).items()})
+
+        return fine_tune(task, lambda: self._start(task, targets, rank), rates_for(task, self), finish)
+
+    def _start(self, task: AdaptationTask, targets: list[str], rank: int) -> "Balanced":
         generator = torch.Generator().manual_seed(task.seed)
         model = replaced(task.copied(), targets, lambda layer: self.around(layer, rank, generator))
         return Balanced(model, self.balance)
@@ -116,6 +122,27 @@ class SMoRA(Method[FineTuningTask]):
     def _shipped(self, rank: int, outputs: int, inputs: int) -> int:
         groups = rank // self.partition
         return groups * self.partition * (outputs + inputs) + groups * (inputs + 1)
+
+
+@dataclass(frozen=True)
+class Experts(Patch):
+    """Layers with experts in the place of the base's. method, rank: with which they are made. states: what trained, by
+    the layer's name."""
+
+    method: SMoRA
+    rank: int
+    states: Mapping[str, Mapping[str, Tensor]]
+
+    @property
+    def tensors(self) -> Mapping[str, Tensor]:
+        return {f"{name}.{part}": tensor for name, own in self.states.items() for part, tensor in own.items()}
+
+    def applied(self, base: Any) -> Any:
+        start = partial(self.method.around, rank=self.rank, generator=torch.Generator())
+        model = replaced(copy.deepcopy(base), list(self.states), start)
+        for name, state in self.states.items():
+            model.get_submodule(name).restore(state)
+        return model.eval().requires_grad_(False)
 
 
 class RankMixture(nn.Module):
@@ -145,6 +172,16 @@ class RankMixture(nn.Module):
         self.register_buffer("bias", torch.zeros(groups, device=device))
         self.register_buffer("load", torch.zeros(groups, device=device), persistent=False)
 
+    def learned(self) -> Mapping[str, Tensor]:
+        """What trained, and the biases."""
+        return {part: getattr(self, part).detach() for part in ("a", "b", "router", "bias")}
+
+    @torch.no_grad()
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Take over what another has learned."""
+        for part, tensor in state.items():
+            getattr(self, part).copy_(tensor)
+
     def forward(self, x: Tensor) -> Tensor:
         out: Tensor = self.base(x)
         tokens = x.reshape(-1, x.shape[-1]).to(self.a.dtype)
@@ -163,7 +200,7 @@ class RankMixture(nn.Module):
         return ranks, weights.repeat_interleave(self.partition, 1)
 
 
-class Balanced(Learner):
+class Balanced(AnswerLearner):
     """Evens the experts' load by their biases."""
 
     def __init__(self, model: Any, balance: float) -> None:
@@ -177,12 +214,3 @@ class Balanced(Learner):
     def after_update(self, moment: Moment) -> None:
         for layer in found(self.model, RankMixture).values():
             layer.bias += self._balance * (layer.load.mean() - layer.load).sign()
-
-
-def _finished(learner: Learner) -> tuple[Any, Mapping[str, Tensor]]:
-    """The model with its experts, which are shipped."""
-    shipped = {}
-    for name, layer in found(learner.model, RankMixture).items():
-        for part in ("a", "b", "router", "bias"):
-            shipped[f"{name}.{part}"] = getattr(layer, part).detach()
-    return learner.model, shipped

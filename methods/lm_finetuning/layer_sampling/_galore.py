@@ -18,8 +18,9 @@ class GaLoreAdamW(torch.optim.Optimizer):
     """
 
     def __init__(self, groups: Iterable[dict[str, Any]], *, gap: int) -> None:
-        super().__init__(groups, {"lr": 0.0, "rank": None, "scale": 1.0, "betas": (0.9, 0.999), "eps": 1e-8})
-        self._gap = gap
+        super().__init__(
+            groups, {"lr": 0.0, "rank": None, "scale": 1.0, "gap": gap, "betas": (0.9, 0.999), "eps": 1e-8}
+        )
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
@@ -34,7 +35,7 @@ class GaLoreAdamW(torch.optim.Optimizer):
         done, gradient = state.get("step", 0), weight.grad
         assert gradient is not None
         if group["rank"] is not None:
-            if done % self._gap == 0:
+            if done % group["gap"] == 0:
                 state["basis"] = leading_directions(gradient, group["rank"])
             gradient = project(gradient, state["basis"])
         if done == 0:

@@ -1,6 +1,6 @@
 """What trains, and how: a few blocks at a time, by projected gradients, or both."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -8,10 +8,12 @@ from torch import Tensor
 
 from methods._techniques.sampling import draw
 from methods.lm_finetuning.layer_sampling._galore import galore_optimizer, projected_weights
-from suites._training.training import Learner, Moment
+from suites._training.learner import Moment
+from suites.lm_finetuning.learning import AnswerLearner
+from suites.lm_finetuning.patches import Changed
 
 
-class SampledBlocks(Learner):
+class SampledBlocks(AnswerLearner):
     """Embedding, head and last norm always train; of the blocks those that are drawn, until the next draw.
 
     chances: (blocks,) probability of each to be among the drawn ones, they sum up to how many train at a time.
@@ -22,22 +24,22 @@ class SampledBlocks(Learner):
         super().__init__(model.requires_grad_(True))
         self._chances, self._period = chances, period
         self._generator = torch.Generator().manual_seed(seed)
-        self._ever: set[int] = set()
+        self._ever: set[str] = set()
         self._switch()
 
     def before_step(self, moment: Moment) -> None:
         if self._period is not None and moment.step > 0 and moment.step % self._period == 0:
             self._switch()
 
-    def changed(self) -> dict[str, Tensor]:
-        """The weights that have trained at any time: what is shipped."""
-        return {name: w.detach() for name, w in self.model.named_parameters() if id(w) in self._ever}
+    def changed(self) -> Changed:
+        """The weights that have trained at any time."""
+        return Changed({name: w.detach() for name, w in self.model.named_parameters() if name in self._ever})
 
     def _switch(self) -> None:
         self.active = draw(self._chances, self._generator)
         for index, block in enumerate(self.model.get_decoder().layers):
             block.requires_grad_(index in self.active)
-        self._ever |= set(map(id, self.trained()))
+        self._ever |= {name for name, weight in self.model.named_parameters() if weight.requires_grad}
 
 
 class ProjectedBlocks(SampledBlocks):
@@ -51,7 +53,7 @@ class ProjectedBlocks(SampledBlocks):
         return galore_optimizer(self.model, self.trained(), weights, rank=self._rank, scale=1.0, gap=self._gap)
 
 
-class Projected(Learner):
+class Projected(AnswerLearner):
     """The matrices of the blocks train, by projected gradients."""
 
     def __init__(self, model: Any, rank: int, scale: float, gap: int) -> None:
@@ -63,11 +65,6 @@ class Projected(Learner):
     def optimizer(self, weights: Sequence[Tensor]) -> torch.optim.Optimizer:
         return galore_optimizer(self.model, self.trained(), weights, rank=self._rank, scale=self._scale, gap=self._gap)
 
-    def changed(self) -> dict[str, Tensor]:
-        """The weights that train: what is shipped."""
-        return {name: w.detach() for name, w in self.model.named_parameters() if w.requires_grad}
-
-
-def finish(learner: SampledBlocks | Projected) -> tuple[Any, Mapping[str, Tensor]]:
-    """The model as it is, and what has changed of it."""
-    return learner.model, learner.changed()
+    def changed(self) -> Changed:
+        """The weights that train."""
+        return Changed({name: w.detach() for name, w in self.model.named_parameters() if w.requires_grad})

@@ -5,9 +5,7 @@ from typing import Any
 
 from torch import Tensor
 
-from bench.contract import Limits
 from suites.lm_finetuning.task import BATCH, FineTuningTask
-from suites.lm_finetuning.tracks import unsupported
 
 FILLED = 0.98
 """Part of the allowed memory that is planned for; examples differ in length."""
@@ -35,15 +33,13 @@ def sampled(model: Any, count: int) -> list[Tensor]:
     return [weight for weight in model.parameters() if id(weight) not in asleep]
 
 
-def most_within(
-    task: FineTuningTask, limits: Limits, wanted: int, held: Callable[[int], float], cut: Callable[[int], int]
-) -> int:
+def most_within(task: FineTuningTask, wanted: int, held: Callable[[int], float], cut: Callable[[int], int]) -> int:
     """The largest number up to `wanted` with which training keeps the limit on memory, one example at a time; 0 if
     none does. What an example's activations take is read off full fine-tuning, which has a batch of them.
 
     held(number): bytes that are alive whatever the batch. cut(number): the next smaller one to try.
     """
-    allowed = limits.result.get("training_memory_ratio")
+    allowed = task.limits.result.get("training_memory_ratio")
     if allowed is None:
         return wanted
     activations = max(0.0, task.full_memory - held_bytes(task.model, task.model.parameters())) / BATCH
@@ -53,11 +49,9 @@ def most_within(
     return number
 
 
-def unmet(task: FineTuningTask, limits: Limits, most: Callable[[], int]) -> str | None:
+def unmet(task: FineTuningTask, most: Callable[[], int]) -> str | None:
     """Why training of whole weights can't be had here, or None if it can. most: of what is cut to meet the memory."""
-    if reason := unsupported(task, ["adapt"]):
-        return reason
-    if "shipped_ratio" in limits.result:
+    if "shipped_ratio" in task.limits.result:
         return "ships whole weights of the base: the limit on shipped parameters rules that out"
     if not most():
         return "weights, gradients and optimizer state pass the limit on training memory, however few weights train"

@@ -2,17 +2,16 @@
 
 from dataclasses import dataclass
 
-from bench.contract import Card, Limits, Method
+from bench.contract import Built, Card, Method
 from methods.lm_finetuning._finetuning import ADAPTER_RATES, fine_tune, rates_for
 from methods.lm_finetuning.layer_sampling._galore import galore_bytes, projected_weights
-from methods.lm_finetuning.layer_sampling._learners import Projected, finish
+from methods.lm_finetuning.layer_sampling._learners import Projected
 from methods.lm_finetuning.layer_sampling._memory import held_bytes, most_within, unmet
-from suites.lm_finetuning.candidate import Tuned
-from suites.lm_finetuning.task import FineTuningTask
+from suites.lm_finetuning.adapt import AdaptationTask
 
 
 @dataclass(frozen=True)
-class GaLore(Method[FineTuningTask]):
+class GaLore(Method[AdaptationTask]):
     """All matrices of the blocks train, each with AdamW in the leading singular directions of its gradient.
 
     rank: directions, at most (256 is the paper's for a model of this size, 130M); halved until the limit on training
@@ -24,8 +23,8 @@ class GaLore(Method[FineTuningTask]):
 
     card = Card(
         slug="galore",
-        suite="lm-finetuning",
         title="GaLore",
+        problems=("adapt",),
         paper="Control: Zhao et al., 2024. GaLore: Memory-Efficient LLM Training by Gradient Low-Rank Projection",
         url="https://arxiv.org/abs/2403.03507",
         control=True,
@@ -45,17 +44,19 @@ class GaLore(Method[FineTuningTask]):
     rate: float = 1e-3
     rates: tuple[float, ...] = ADAPTER_RATES
 
-    def supports(self, task: FineTuningTask, limits: Limits) -> str | None:
-        return unmet(task, limits, lambda: self._rank_within(task, limits))
+    def supports(self, task: AdaptationTask) -> str | None:
+        return unmet(task, lambda: self._rank_within(task))
 
-    def build(self, task: FineTuningTask, limits: Limits) -> Tuned:
-        rank = self._rank_within(task, limits)
-        return fine_tune(
-            task, lambda: Projected(task.copied(), rank, self.scale, self.gap), rates_for(task, self), finish
-        )
+    def build(self, task: AdaptationTask) -> Built:
+        rank = self._rank_within(task)
 
-    def _rank_within(self, task: FineTuningTask, limits: Limits) -> int:
+        def start() -> Projected:
+            return Projected(task.copied(), rank, self.scale, self.gap)
+
+        return fine_tune(task, start, rates_for(task, self), Projected.changed)
+
+    def _rank_within(self, task: AdaptationTask) -> int:
         def held(rank: int) -> float:
             return held_bytes(task.model, projected_weights(task.model), lambda weight: galore_bytes(weight, rank))
 
-        return most_within(task, limits, self.rank, held, lambda rank: rank // 2)
+        return most_within(task, self.rank, held, lambda rank: rank // 2)

@@ -6,17 +6,16 @@ from typing import Any, ClassVar
 
 import torch
 
-from bench.contract import Card, Claim, Limits, Method
+from bench.contract import Built, Card, Claim, Method
 from methods._techniques.sampling import inclusion
 from methods.lm_finetuning._finetuning import WEIGHT_RATES, fine_tune, rates_for
-from methods.lm_finetuning.layer_sampling._learners import SampledBlocks, finish
+from methods.lm_finetuning.layer_sampling._learners import SampledBlocks
 from methods.lm_finetuning.layer_sampling._memory import held_bytes, most_within, sampled, unmet
-from suites.lm_finetuning.candidate import Tuned
-from suites.lm_finetuning.task import FineTuningTask
+from suites.lm_finetuning.adapt import AdaptationTask
 
 
 @dataclass(frozen=True)
-class LISA(Method[FineTuningTask]):
+class LISA(Method[AdaptationTask]):
     """Trains embedding, head and last norm all the time, and a few random blocks that change every `period` steps.
 
     Blocks that sleep have no gradient, no 32-bit copy and no optimizer state; one that wakes starts with fresh moments.
@@ -28,8 +27,8 @@ class LISA(Method[FineTuningTask]):
 
     card = Card(
         slug="lisa",
-        suite="lm-finetuning",
         title="LISA",
+        problems=("adapt",),
         paper="Pan et al., 2024. LISA: Layerwise Importance Sampling for Memory-Efficient LLM Fine-Tuning",
         url="https://arxiv.org/abs/2403.17919",
         stochastic=True,
@@ -71,18 +70,20 @@ class LISA(Method[FineTuningTask]):
     rate: float = 7e-4
     rates: tuple[float, ...] = WEIGHT_RATES
 
-    def supports(self, task: FineTuningTask, limits: Limits) -> str | None:
-        return unmet(task, limits, lambda: self._at_a_time(task, limits))
+    def supports(self, task: AdaptationTask) -> str | None:
+        return unmet(task, lambda: self._at_a_time(task))
 
-    def build(self, task: FineTuningTask, limits: Limits) -> Tuned:
+    def build(self, task: AdaptationTask) -> Built:
         scores = torch.ones(len(task.model.get_decoder().layers))
-        chances = inclusion(scores, self._at_a_time(task, limits))
-        return fine_tune(
-            task, lambda: SampledBlocks(task.copied(), chances, self.period, task.seed), rates_for(task, self), finish
-        )
+        chances = inclusion(scores, self._at_a_time(task))
 
-    def _at_a_time(self, task: FineTuningTask, limits: Limits) -> int:
+        def start() -> SampledBlocks:
+            return SampledBlocks(task.copied(), chances, self.period, task.seed)
+
+        return fine_tune(task, start, rates_for(task, self), SampledBlocks.changed)
+
+    def _at_a_time(self, task: AdaptationTask) -> int:
         def held(blocks: int) -> float:
             return held_bytes(task.model, sampled(task.model, blocks))
 
-        return most_within(task, limits, self.blocks, held, lambda blocks: blocks - 1)
+        return most_within(task, self.blocks, held, lambda blocks: blocks - 1)

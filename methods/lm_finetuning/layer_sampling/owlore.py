@@ -7,19 +7,18 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from bench.contract import Card, Claim, Limits, Method
+from bench.contract import Built, Card, Claim, Method
 from methods._techniques.sampling import inclusion
 from methods.lm_finetuning._finetuning import fine_tune, rates_for
 from methods.lm_finetuning.layer_sampling._galore import galore_bytes, projected_weights
-from methods.lm_finetuning.layer_sampling._learners import ProjectedBlocks, finish
+from methods.lm_finetuning.layer_sampling._learners import ProjectedBlocks
 from methods.lm_finetuning.layer_sampling._memory import adam_bytes, held_bytes, most_within, sampled, unmet
 from methods.lm_finetuning.layer_sampling._outliers import outlier_shares
-from suites.lm_finetuning.candidate import Tuned
-from suites.lm_finetuning.task import FineTuningTask
+from suites.lm_finetuning.adapt import AdaptationTask
 
 
 @dataclass(frozen=True)
-class OwLore(Method[FineTuningTask]):
+class OwLore(Method[AdaptationTask]):
     """Blocks with more outliers train more often, a few at a time, their matrices by projected gradients.
 
     A block's score is the share of its weights that stand out: magnitude times norm of the input more than `outlier`
@@ -36,8 +35,8 @@ class OwLore(Method[FineTuningTask]):
 
     card = Card(
         slug="owlore",
-        suite="lm-finetuning",
         title="OwLore",
+        problems=("adapt",),
         paper="Li et al., 2024. OwLore: Outlier-weighed Layerwise Sampled Low-Rank Projection for LLM Fine-tuning",
         url="https://arxiv.org/abs/2405.18380",
         stochastic=True,
@@ -96,30 +95,30 @@ class OwLore(Method[FineTuningTask]):
     rate: float = 9e-4
     rates: tuple[float, ...] = (3e-5, 1e-4, 3e-4)
 
-    def supports(self, task: FineTuningTask, limits: Limits) -> str | None:
-        return unmet(task, limits, lambda: self._at_a_time(task, limits))
+    def supports(self, task: AdaptationTask) -> str | None:
+        return unmet(task, lambda: self._at_a_time(task))
 
-    def build(self, task: FineTuningTask, limits: Limits) -> Tuned:
-        chances = inclusion(self.scores(task), self._at_a_time(task, limits))
+    def build(self, task: AdaptationTask) -> Built:
+        chances = inclusion(self.scores(task), self._at_a_time(task))
 
         def start() -> ProjectedBlocks:
             return ProjectedBlocks(task.copied(), chances, self.period, task.seed, rank=self.rank, gap=self.gap)
 
-        return fine_tune(task, start, rates_for(task, self), finish)
+        return fine_tune(task, start, rates_for(task, self), ProjectedBlocks.changed)
 
-    def scores(self, task: FineTuningTask) -> Tensor:
+    def scores(self, task: AdaptationTask) -> Tensor:
         """What the blocks are drawn by, (blocks,)."""
         if not self.by_outliers:
             return torch.ones(len(task.model.get_decoder().layers))
         return outlier_shares(task.copied(), task.searching(), self.outlier)
 
-    def _at_a_time(self, task: FineTuningTask, limits: Limits) -> int:
-        matrices = set(map(id, projected_weights(task.model)))
-
-        def state(weight: Tensor) -> float:
-            return galore_bytes(weight, self.rank) if id(weight) in matrices else adam_bytes(weight)
-
+    def _at_a_time(self, task: AdaptationTask) -> int:
         def held(blocks: int) -> float:
+            matrices = set(map(id, projected_weights(task.model)))
+
+            def state(weight: Tensor) -> float:
+                return galore_bytes(weight, self.rank) if id(weight) in matrices else adam_bytes(weight)
+
             return held_bytes(task.model, sampled(task.model, blocks), state)
 
-        return most_within(task, limits, self.blocks, held, lambda blocks: blocks - 1)
+        return most_within(task, self.blocks, held, lambda blocks: blocks - 1)

@@ -4,9 +4,7 @@ from collections.abc import Sequence
 
 import torch
 
-from suites.lm_finetuning.candidate import Tuned
-from suites.lm_finetuning.lora import LoRA, merged, updates
-from suites.lm_finetuning.task import FineTuningTask
+from suites.lm_finetuning.lora import LoRA
 
 
 def folded(lora: LoRA) -> LoRA:
@@ -27,8 +25,3 @@ def weighted_sum(loras: Sequence[LoRA], weight: float) -> LoRA:
         {name: torch.cat([part.b[name] for part in parts], dim=1) for name in parts[0].b},
         weight,
     )
-
-
-def adapted(task: FineTuningTask, lora: LoRA) -> Tuned:
-    """The base with the LoRA merged into its weights; the LoRA is shipped."""
-    return Tuned(model=merged(task.model, updates(lora)), shipped=lora.tensors)

@@ -10,19 +10,18 @@ import torch
 from scipy.cluster.vq import kmeans2
 from torch import Tensor
 
-from bench.contract import Card, Claim, Limits, Method
-from methods.lm_finetuning.merging._adapters import adapted, weighted_sum
-from suites.lm_finetuning.candidate import Tuned
+from bench.contract import Card, Claim, Method
+from methods.lm_finetuning.merging._adapters import weighted_sum
 from suites.lm_finetuning.lora import LoRA
-from suites.lm_finetuning.task import FineTuningTask
-from suites.lm_finetuning.tracks import unsupported
+from suites.lm_finetuning.merge import MergingTask
+from suites.lm_finetuning.patches import AddedLoRA
 
 _ROUNDS = 30
 """Of k-means; tens of units come to rest in a few."""
 
 
 @dataclass(frozen=True)
-class LoRALego(Method[FineTuningTask]):
+class LoRALego(Method[MergingTask]):
     """Cuts all LoRAs into units (a row of A with its column of B), clusters the units of each layer, and builds a LoRA
     of the clusters' centres.
 
@@ -35,8 +34,8 @@ class LoRALego(Method[FineTuningTask]):
 
     card = Card(
         slug="lora-lego",
-        suite="lm-finetuning",
         title="LoRA-LEGO",
+        problems=("merge",),
         paper="Zhao et al., 2024. Merging LoRAs like Playing LEGO: Rank-Wise Clustering",
         url="https://arxiv.org/abs/2409.16167",
         stochastic=True,
@@ -87,11 +86,8 @@ class LoRALego(Method[FineTuningTask]):
     outputs: bool = True
     starts: int = 4
 
-    def supports(self, task: FineTuningTask, limits: Limits) -> str | None:
-        return unsupported(task, ["merge"])
-
-    def build(self, task: FineTuningTask, limits: Limits) -> Tuned:
-        return adapted(task, self.merge(list(task.given.values()), task.seed))
+    def build(self, task: MergingTask) -> AddedLoRA:
+        return AddedLoRA(self.merge(list(task.loras.values()), task.seed))
 
     def merge(self, loras: Sequence[LoRA], seed: int) -> LoRA:
         """The merged LoRA."""

@@ -3,15 +3,14 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from bench.contract import Card, Limits, Method
-from methods.lm_finetuning.merging._adapters import adapted, weighted_sum
-from suites.lm_finetuning.candidate import Tuned
-from suites.lm_finetuning.task import FineTuningTask
-from suites.lm_finetuning.tracks import unsupported
+from bench.contract import Card, Method
+from methods.lm_finetuning.merging._adapters import weighted_sum
+from suites.lm_finetuning.merge import MergingTask
+from suites.lm_finetuning.patches import AddedLoRA
 
 
 @dataclass(frozen=True)
-class TaskArithmetic(Method[FineTuningTask]):
+class TaskArithmetic(Method[MergingTask]):
     """Adds the updates of all tasks, times one number, to the base.
 
     scale: that number. The paper tunes it on held-out examples; 0.4 is what the TIES paper takes for it where there
@@ -20,8 +19,8 @@ class TaskArithmetic(Method[FineTuningTask]):
 
     card = Card(
         slug="task-arithmetic",
-        suite="lm-finetuning",
         title="Task arithmetic",
+        problems=("merge",),
         paper="Control: Ilharco et al., 2023. Editing Models with Task Arithmetic",
         url="https://arxiv.org/abs/2212.04089",
         control=True,
@@ -39,8 +38,5 @@ class TaskArithmetic(Method[FineTuningTask]):
 
     scale: float = 0.4
 
-    def supports(self, task: FineTuningTask, limits: Limits) -> str | None:
-        return unsupported(task, ["merge"])
-
-    def build(self, task: FineTuningTask, limits: Limits) -> Tuned:
-        return adapted(task, weighted_sum(list(task.given.values()), self.scale))
+    def build(self, task: MergingTask) -> AddedLoRA:
+        return AddedLoRA(weighted_sum(list(task.loras.values()), self.scale))

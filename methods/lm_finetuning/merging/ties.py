@@ -7,15 +7,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bench.contract import Card, Limits, Method
-from suites.lm_finetuning.candidate import Tuned
+from bench.contract import Card, Method
 from suites.lm_finetuning.lora import LoRA, merged
-from suites.lm_finetuning.task import FineTuningTask
-from suites.lm_finetuning.tracks import unsupported
+from suites.lm_finetuning.merge import MergingTask
+from suites.lm_finetuning.patches import Changed
 
 
 @dataclass(frozen=True)
-class TIES(Method[FineTuningTask]):
+class TIES(Method[MergingTask]):
     """Trims small changes, elects a sign for each weight, and averages the changes that have it.
 
     density: part of each task's changes that is kept, the largest of the whole model. scale: of the merged changes.
@@ -24,8 +23,8 @@ class TIES(Method[FineTuningTask]):
 
     card = Card(
         slug="ties",
-        suite="lm-finetuning",
         title="TIES",
+        problems=("merge",),
         paper="Control: Yadav et al., 2023. TIES-Merging: Resolving Interference When Merging Models",
         url="https://arxiv.org/abs/2306.01708",
         control=True,
@@ -38,15 +37,12 @@ class TIES(Method[FineTuningTask]):
     density: float = 0.2
     scale: float = 1.0
 
-    def supports(self, task: FineTuningTask, limits: Limits) -> str | None:
-        return unsupported(task, ["merge"])
-
-    def build(self, task: FineTuningTask, limits: Limits) -> Tuned:
-        loras = list(task.given.values())
+    def build(self, task: MergingTask) -> Changed:
+        loras = list(task.loras.values())
         least = [least_kept([change(lora, name) for name in lora.a], self.density) for lora in loras]
         found = {name: self.scale * elected_mean([change(lora, name) for lora in loras], least) for name in loras[0].a}
         model = merged(task.model, found)
-        return Tuned(model=model, shipped={f"{name}.weight": model.get_submodule(name).weight for name in found})
+        return Changed({f"{name}.weight": model.get_submodule(name).weight.detach() for name in found})
 
 
 def change(lora: LoRA, name: str) -> Tensor:

@@ -6,16 +6,15 @@ from typing import Any, ClassVar
 
 import torch
 
-from bench.contract import Card, Limits, Method
-from methods.lm_finetuning.merging._adapters import adapted, folded, weighted_sum
-from suites.lm_finetuning.candidate import Tuned
+from bench.contract import Card, Method
+from methods.lm_finetuning.merging._adapters import folded, weighted_sum
 from suites.lm_finetuning.lora import LoRA
-from suites.lm_finetuning.task import FineTuningTask
-from suites.lm_finetuning.tracks import unsupported
+from suites.lm_finetuning.merge import MergingTask
+from suites.lm_finetuning.patches import AddedLoRA
 
 
 @dataclass(frozen=True)
-class WeightAveraging(Method[FineTuningTask]):
+class WeightAveraging(Method[MergingTask]):
     """Averages the weights of the models that the LoRAs make.
 
     factors: average A and B each by itself, which keeps the rank, but mixes every row of A with columns of B that
@@ -24,8 +23,8 @@ class WeightAveraging(Method[FineTuningTask]):
 
     card = Card(
         slug="weight-averaging",
-        suite="lm-finetuning",
         title="Weight averaging",
+        problems=("merge",),
         paper="Control: Wortsman et al., 2022. Model soups: averaging weights of multiple fine-tuned models",
         url="https://arxiv.org/abs/2203.05482",
         control=True,
@@ -37,12 +36,9 @@ class WeightAveraging(Method[FineTuningTask]):
 
     factors: bool = False
 
-    def supports(self, task: FineTuningTask, limits: Limits) -> str | None:
-        return unsupported(task, ["merge"])
-
-    def build(self, task: FineTuningTask, limits: Limits) -> Tuned:
-        loras = list(task.given.values())
-        return adapted(task, mean_factors(loras) if self.factors else weighted_sum(loras, 1 / len(loras)))
+    def build(self, task: MergingTask) -> AddedLoRA:
+        loras = list(task.loras.values())
+        return AddedLoRA(mean_factors(loras) if self.factors else weighted_sum(loras, 1 / len(loras)))
 
 
 def mean_factors(loras: Sequence[LoRA]) -> LoRA:

@@ -6,17 +6,17 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, logsigmoid
 
-from suites._training.training import Learner
 from suites.lm_finetuning.batches import Batch
+from suites.lm_finetuning.learning import AnswerLearner
 from suites.lm_finetuning.preferences import Preferences
 from suites.lm_finetuning.reading import answer_logits
-from suites.lm_finetuning.task import FineTuningTask
+from suites.lm_finetuning.repair import RepairTask
 
 
-class PreferenceLearner(Learner):
+class PreferenceLearner(AnswerLearner):
     """A model that learns to prefer; the task's own model is the reference."""
 
-    def __init__(self, task: FineTuningTask, beta: float) -> None:
+    def __init__(self, task: RepairTask, beta: float) -> None:
         super().__init__(task.copied().requires_grad_(True))
         self.references = (task.model,)
         self.beta = beta

@@ -5,24 +5,28 @@ from functools import partial
 
 import torch
 
-from methods.lm_finetuning._finetuning import best_rate
-from suites._training.training import Learner, Trainer, train
-from suites.lm_finetuning.candidate import Tuned
-from suites.lm_finetuning.task import FineTuningTask
+from bench.contract import Built
+from methods.lm_finetuning._finetuning import best_rate, built
+from suites._training.learner import Learner
+from suites._training.loop import train
+from suites._training.trainer import Trainer
+from suites.lm_finetuning.batches import Batch
+from suites.lm_finetuning.patches import Changed
+from suites.lm_finetuning.repair import RepairTask
 
 BATCH = 4
-"""Faults of a step: half of what other tracks take, as half of their tokens are to be had here."""
+"""Faults of a step: half of what other problems take, as half of their tokens are to be had here."""
 
 
 def repaired(
-    task: FineTuningTask,
-    start: Callable[[], Learner],
+    task: RepairTask,
+    start: Callable[[], Learner[Batch]],
     rates: Sequence[float],
     *,
     rejected: bool = False,
     general: bool = False,
     batch: int = BATCH,
-) -> Tuned:
+) -> Built:
     """Choose a rate by the loss over the validation examples (right answers of all tasks, so that repair and damage
     both count), and train with it. rejected, general: what the learner reads of `task.preferences`. What has changed
     is shipped."""
@@ -31,7 +35,7 @@ def repaired(
     trainer = Trainer(start())
     batches = task.preferences(rejected=rejected, general=general, batch=batch)
     curve = train(trainer, batches, rate, validation=task.validation(), seconds=task.seconds)
-    model = trainer.learner.model
     before = dict(task.model.named_parameters())
-    changed = {n: w.detach() for n, w in model.named_parameters() if not torch.equal(w, before[n])}
-    return Tuned(model=model, shipped=changed, trainer=trainer, rate=rate, curve=curve)
+    weights = trainer.learner.model.named_parameters()
+    changed = {name: weight.detach() for name, weight in weights if not torch.equal(weight, before[name])}
+    return built(task, Changed(changed), trainer, curve, rate)

@@ -7,14 +7,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import kl_div, log_softmax
 
-from suites._training.training import Learner, answer_loss
 from suites.lm_finetuning.batches import Batch
+from suites.lm_finetuning.learning import AnswerLearner, answer_loss
 from suites.lm_finetuning.preferences import Preferences
 from suites.lm_finetuning.reading import all_logits
-from suites.lm_finetuning.task import FineTuningTask
+from suites.lm_finetuning.repair import RepairTask
 
 
-class SliceLearner(Learner):
+class SliceLearner(AnswerLearner):
     """A model of which a slice learns.
 
     chosen: numbers of its blocks, None until the first step. settled: they stay; else each step chooses anew. share: of
@@ -22,7 +22,7 @@ class SliceLearner(Learner):
     gradients of the loss over the faulty answers, not by those of the repair loss.
     """
 
-    def __init__(self, task: FineTuningTask, *, share: float, kl_weight: float, by_fault: bool) -> None:
+    def __init__(self, task: RepairTask, *, share: float, kl_weight: float, by_fault: bool) -> None:
         super().__init__(task.copied())
         self.references = (task.model,)
         self.kl_weight, self.by_fault, self.settled = kl_weight, by_fault, False

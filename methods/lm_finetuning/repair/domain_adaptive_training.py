@@ -2,17 +2,15 @@
 
 from dataclasses import dataclass
 
-from bench.contract import Card, Limits, Method
+from bench.contract import Built, Card, Method
 from methods.lm_finetuning._finetuning import WEIGHT_RATES, rates_for
 from methods.lm_finetuning.repair._repairing import BATCH, repaired
-from suites._training.training import Learner
-from suites.lm_finetuning.candidate import Tuned
-from suites.lm_finetuning.task import FineTuningTask
-from suites.lm_finetuning.tracks import unsupported
+from suites.lm_finetuning.learning import AnswerLearner
+from suites.lm_finetuning.repair import RepairTask
 
 
 @dataclass(frozen=True)
-class DomainAdaptiveTraining(Method[FineTuningTask]):
+class DomainAdaptiveTraining(Method[RepairTask]):
     """All weights learn the right answers to what the model says wrongly, by the next-token loss. Nothing holds the
     rest of its behaviour.
 
@@ -21,8 +19,8 @@ class DomainAdaptiveTraining(Method[FineTuningTask]):
 
     card = Card(
         slug="domain-adaptive-training",
-        suite="lm-finetuning",
         title="Domain-adaptive training",
+        problems=("repair",),
         paper="Control: Gururangan et al., 2020. Don't Stop Pretraining: Adapt Language Models to Domains and Tasks",
         url="https://arxiv.org/abs/2004.10964",
         control=True,
@@ -35,10 +33,7 @@ class DomainAdaptiveTraining(Method[FineTuningTask]):
     rate: float = 2e-5
     rates: tuple[float, ...] = WEIGHT_RATES
 
-    def supports(self, task: FineTuningTask, limits: Limits) -> str | None:
-        return unsupported(task, ["repair"])
-
-    def build(self, task: FineTuningTask, limits: Limits) -> Tuned:
+    def build(self, task: RepairTask) -> Built:
         return repaired(
-            task, lambda: Learner(task.copied().requires_grad_(True)), rates_for(task, self), batch=self.batch
+            task, lambda: AnswerLearner(task.copied().requires_grad_(True)), rates_for(task, self), batch=self.batch
         )

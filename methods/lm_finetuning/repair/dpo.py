@@ -2,17 +2,15 @@
 
 from dataclasses import dataclass
 
-from bench.contract import Card, Limits, Method
+from bench.contract import Built, Card, Method
 from methods.lm_finetuning._finetuning import rates_for
 from methods.lm_finetuning.repair._preference import PreferenceLearner
 from methods.lm_finetuning.repair._repairing import BATCH, repaired
-from suites.lm_finetuning.candidate import Tuned
-from suites.lm_finetuning.task import FineTuningTask
-from suites.lm_finetuning.tracks import unsupported
+from suites.lm_finetuning.repair import RepairTask
 
 
 @dataclass(frozen=True)
-class DPO(Method[FineTuningTask]):
+class DPO(Method[RepairTask]):
     """All weights learn to prefer the right answer to the wrong one, by more than the faulty model does.
 
     With g(y) the log-probability of an answer less that under the frozen reference, the loss is
@@ -24,8 +22,8 @@ class DPO(Method[FineTuningTask]):
 
     card = Card(
         slug="dpo",
-        suite="lm-finetuning",
         title="DPO",
+        problems=("repair",),
         paper="Control: Rafailov et al., 2023. Direct Preference Optimization: Your Language Model is Secretly a "
         "Reward Model",
         url="https://arxiv.org/abs/2305.18290",
@@ -40,10 +38,7 @@ class DPO(Method[FineTuningTask]):
     rate: float = 2e-5
     rates: tuple[float, ...] = (2e-6, 6e-6, 2e-5, 6e-5)
 
-    def supports(self, task: FineTuningTask, limits: Limits) -> str | None:
-        return unsupported(task, ["repair"])
-
-    def build(self, task: FineTuningTask, limits: Limits) -> Tuned:
+    def build(self, task: RepairTask) -> Built:
         return repaired(
             task, lambda: PreferenceLearner(task, self.beta), rates_for(task, self), rejected=True, batch=self.batch
         )

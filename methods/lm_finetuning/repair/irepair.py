@@ -1,20 +1,19 @@
 """IRepair (Imtiaz et al., 2025): repair of the blocks that a fault is in, https://arxiv.org/abs/2502.07072."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
-from bench.contract import Card, Claim, Limits, Method
+from bench.contract import Built, Card, Claim, Method
 from methods.lm_finetuning._finetuning import WEIGHT_RATES, rates_for
 from methods.lm_finetuning.repair._repairing import BATCH, repaired
 from methods.lm_finetuning.repair._slices import SliceLearner
-from suites.lm_finetuning.candidate import Tuned
-from suites.lm_finetuning.task import FineTuningTask
-from suites.lm_finetuning.tracks import unsupported
+from suites.lm_finetuning.preferences import Preferences
+from suites.lm_finetuning.repair import RepairTask
 
 
 @dataclass(frozen=True)
-class IRepair(Method[FineTuningTask]):
+class IRepair(Method[RepairTask]):
     """Each step moves only the block that the fault is most in, and holds the model elsewhere.
 
     The loss of the faulty answers is derived by the weights of all blocks; the block with the largest gradient norm is
@@ -29,8 +28,8 @@ class IRepair(Method[FineTuningTask]):
 
     card = Card(
         slug="irepair",
-        suite="lm-finetuning",
         title="IRepair",
+        problems=("repair",),
         paper="Imtiaz et al., 2025. IRepair: An Intent-Aware Approach to Repair Data-Driven Errors in Large Language "
         "Models",
         url="https://arxiv.org/abs/2502.07072",
@@ -93,23 +92,27 @@ class IRepair(Method[FineTuningTask]):
     rate: float = 2e-4
     rates: tuple[float, ...] = WEIGHT_RATES
 
-    def supports(self, task: FineTuningTask, limits: Limits) -> str | None:
-        return unsupported(task, ["repair"])
-
-    def build(self, task: FineTuningTask, limits: Limits) -> Tuned:
+    def build(self, task: RepairTask) -> Built:
+        faults = self.faults(task)
         return repaired(
             task,
-            lambda: self.learner(task),
+            lambda: self.learner(task, faults),
             rates_for(task, self),
             rejected=self.sensitivity == "fault",
             general=self.kl_weight > 0,
             batch=self.batch,
         )
 
-    def learner(self, task: FineTuningTask) -> SliceLearner:
+    def faults(self, task: RepairTask) -> list[Preferences]:
+        """What a fixed slice is found by, drawn once; nothing where it is found anew at each step."""
+        if self.dynamic:
+            return []
+        return task.preferences(rejected=self.sensitivity == "fault", general=False, use="search", batch=1)
+
+    def learner(self, task: RepairTask, faults: Sequence[Preferences] = ()) -> SliceLearner:
         """One at its beginning."""
         by_fault = self.sensitivity == "fault"
         learner = SliceLearner(task, share=self.share, kl_weight=self.kl_weight, by_fault=by_fault)
-        if not self.dynamic:
-            learner.settle(task.preferences(rejected=by_fault, general=False, use="search", batch=1))
+        if faults:
+            learner.settle(faults)
         return learner

@@ -10,10 +10,13 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from suites._language.adapters import with_lora
-from suites._training.training import Learner, Trainer, train
+from suites._training.learner import Learner
+from suites._training.loop import train
+from suites._training.trainer import Trainer
 from suites.lm_finetuning.batches import Batch, collate
 from suites.lm_finetuning.examples import Example
 from suites.lm_finetuning.task import BATCH, FineTuningTask
+from suites.lm_finetuning.transfer import TransferTask
 
 REAL, MADE_UP = "real", "made up"
 
@@ -37,7 +40,7 @@ class Discriminator(nn.Module):
         return self.head(states[torch.arange(len(last), device=last.device), last].float())[:, 0]
 
 
-class DiscriminatorLearner(Learner):
+class DiscriminatorLearner(Learner[Batch]):
     """Learns by the cross entropy of the two kinds, which a batch has as its tasks."""
 
     def loss(self, batch: Batch) -> Tensor:
@@ -46,7 +49,7 @@ class DiscriminatorLearner(Learner):
 
 
 def trained_discriminator(
-    task: FineTuningTask, base: Any, real: Sequence[str], made_up: Sequence[str], *, steps: int, rank: int, rate: float
+    task: TransferTask, base: Any, real: Sequence[str], made_up: Sequence[str], *, steps: int, rank: int, rate: float
 ) -> Discriminator:
     """A discriminator after so many steps over as many real prompts as made-up ones, drawn by the task's seed; their
     tokens are metered as "discriminator_tokens"."""
@@ -56,7 +59,7 @@ def trained_discriminator(
         chosen = [(REAL, rng.choice(real)) for _ in range(BATCH // 2)]
         chosen += [(MADE_UP, rng.choice(made_up)) for _ in range(BATCH // 2)]
         batches.append(_batch(task, chosen))
-        task.draw("discriminator_tokens", batches[-1].tokens)
+    task.count(sum(batch.tokens for batch in batches), "discriminator")
     learner = DiscriminatorLearner(Discriminator(base, rank=rank, seed=task.seed))
     train(Trainer(learner), batches, rate)
     return learner.model

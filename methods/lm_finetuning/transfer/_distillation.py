@@ -6,12 +6,12 @@ import torch
 from torch import Tensor
 from torch.nn.functional import kl_div, log_softmax
 
-from suites._training.training import Learner
 from suites.lm_finetuning.batches import Batch
+from suites.lm_finetuning.learning import AnswerLearner
 from suites.lm_finetuning.reading import answer_logits
 
 
-class Distilled(Learner):
+class Distilled(AnswerLearner):
     """A model that learns a teacher's probabilities of the answers' tokens."""
 
     def __init__(self, model: Any, teacher: Any) -> None:

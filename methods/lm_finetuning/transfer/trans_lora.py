@@ -6,27 +6,27 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar, Literal
 
-from bench.contract import Card, Claim, Limits, Method
-from methods.lm_finetuning._finetuning import ADAPTER_RATES, best_rate, rates_for
+from bench.contract import Built, Card, Claim, Method
+from methods.lm_finetuning._finetuning import ADAPTER_RATES, best_rate, built, rates_for
 from methods.lm_finetuning.transfer._discriminator import likeliest, realness, trained_discriminator
 from methods.lm_finetuning.transfer._distillation import Distilled
 from methods.lm_finetuning.transfer._synthesis import answered, write_prompts
-from suites._language import text
 from suites._language.adapters import with_lora
-from suites._training.training import Learner, Trainer, train
-from suites.lm_finetuning.batches import collate, encode
-from suites.lm_finetuning.candidate import Tuned
+from suites._training.loop import train
+from suites._training.trainer import Trainer
+from suites.lm_finetuning.batches import collate, encoded
 from suites.lm_finetuning.examples import Example
 from suites.lm_finetuning.lora import merged, read_lora, updates
-from suites.lm_finetuning.task import BATCH, SEARCHED, FineTuningTask
-from suites.lm_finetuning.tracks import unsupported
+from suites.lm_finetuning.patches import AddedLoRA
+from suites.lm_finetuning.task import BATCH, SEARCHED
+from suites.lm_finetuning.transfer import TransferTask
 
-TEXT_WORDS = (10, 40)
-"""Words of a random text that stand for the prompt, and those that stand for the answer."""
+BEGINNING = 10
+"""Words of a random text that stand for the prompt; the others stand for the answer."""
 
 
 @dataclass(frozen=True)
-class TransLoRA(Method[FineTuningTask]):
+class TransLoRA(Method[TransferTask]):
     """The new model makes up prompts, a discriminator keeps the plausible ones, the old model with its LoRA teaches.
 
     The few real examples of a task (seeds) are shown to a model, which goes on with further prompts. A discriminator,
@@ -45,8 +45,8 @@ class TransLoRA(Method[FineTuningTask]):
 
     card = Card(
         slug="trans-lora",
-        suite="lm-finetuning",
         title="Trans-LoRA",
+        problems=("transfer",),
         paper="Wang et al., 2024. Trans-LoRA: towards data-free Transferable Parameter Efficient Finetuning",
         url="https://arxiv.org/abs/2405.17258",
         stochastic=True,
@@ -108,33 +108,28 @@ class TransLoRA(Method[FineTuningTask]):
     rate: float = 3e-3
     rates: tuple[float, ...] = ADAPTER_RATES
 
-    def supports(self, task: FineTuningTask, limits: Limits) -> str | None:
-        return unsupported(task, ["transfer"])
-
-    def build(self, task: FineTuningTask, limits: Limits) -> Tuned:
-        teacher = merged(task.given.model, updates(task.given.adapter))
+    def build(self, task: TransferTask) -> Built:
+        teacher = merged(task.source.model, updates(task.source.adapter))
         examples = random_text(task) if self.prompts == "random-text" else self.synthetic(task, teacher)
 
-        def start() -> Learner:
+        def start() -> Distilled:
             alpha = self.alpha_over_rank * self.rank
             return Distilled(with_lora(task.copied(), rank=self.rank, alpha=alpha, seed=task.seed), teacher)
 
         chosen = repeated(task, examples)
         search = partial(task.batches_of, chosen[: int(SEARCHED * len(chosen))], use="search")
-        seeds = [collate(task.tokenizer, task.given.seeds, task.device)]
+        seeds = [collate(task.tokenizer, task.source.seeds, task.device)]
         rate = best_rate(task, start, rates_for(task, self), batches=search, validation=seeds)
         trainer = Trainer(start())
         curve = train(trainer, task.batches_of(chosen), rate, validation=task.validation(), seconds=task.seconds)
-        adapter = read_lora(trainer.learner.model)
-        model = merged(task.model, updates(adapter))
-        return Tuned(model=model, shipped=adapter.tensors, trainer=trainer, rate=rate, curve=curve)
+        return built(task, AddedLoRA(read_lora(trainer.learner.model)), trainer, curve, rate)
 
-    def synthetic(self, task: FineTuningTask, teacher: Any) -> list[Example]:
+    def synthetic(self, task: TransferTask, teacher: Any) -> list[Example]:
         """Made-up examples of all tasks, sorted out, with the teacher's answers."""
         seeds: dict[str, list[Example]] = {}
-        for seed in task.given.seeds:
+        for seed in task.source.seeds:
             seeds.setdefault(seed.task, []).append(seed)
-        model = task.model if self.generator == "target" else task.given.model
+        model = task.model if self.generator == "target" else task.source.model
         wanted = {name: self._wanted(task, own) for name, own in seeds.items()}
         samples = {name: round(count / self.share) if self.filtered else count for name, count in wanted.items()}
         made = {name: self._made_up(task, model, own, samples[name], "samples") for name, own in seeds.items()}
@@ -142,7 +137,7 @@ class TransLoRA(Method[FineTuningTask]):
             negatives = [
                 prompt
                 for own in seeds.values()
-                for prompt in self._made_up(task, task.given.model, own, self.negatives, "negatives")
+                for prompt in self._made_up(task, task.source.model, own, self.negatives, "negatives")
             ]
             made = self._sorted_out(task, made, negatives, wanted)
         found = []
@@ -151,30 +146,28 @@ class TransLoRA(Method[FineTuningTask]):
             found += answered(teacher, task.tokenizer, name, made[name], longest + longest // 2)
         return found
 
-    def _wanted(self, task: FineTuningTask, seeds: Sequence[Example]) -> int:
+    def _wanted(self, task: TransferTask, seeds: Sequence[Example]) -> int:
         """Samples of a task that are learned from: no more than the training could read once."""
-        length = sum(len(encode(task.tokenizer, seed)[0]) for seed in seeds) / len(seeds)
-        tasks = len({seed.task for seed in task.given.seeds})
+        length = sum(len(row.ids) for row in encoded(task.tokenizer, seeds)) / len(seeds)
+        tasks = len({seed.task for seed in task.source.seeds})
         return min(round(self.share * self.samples), 1 + int(task.tokens / (tasks * length)))
 
-    def _made_up(
-        self, task: FineTuningTask, model: Any, seeds: Sequence[Example], count: int, purpose: str
-    ) -> list[str]:
+    def _made_up(self, task: TransferTask, model: Any, seeds: Sequence[Example], count: int, purpose: str) -> list[str]:
         drawn = random.Random(f"{purpose} {seeds[0].task} {task.seed}").getrandbits(31)
         sampling = {"temperature": self.temperature, "top_p": self.top_p}
         return write_prompts(model, task.tokenizer, seeds, count, drawn, **sampling)
 
     def _sorted_out(
         self,
-        task: FineTuningTask,
+        task: TransferTask,
         made: Mapping[str, list[str]],
         negatives: Sequence[str],
         wanted: Mapping[str, int],
     ) -> dict[str, list[str]]:
         discriminator = trained_discriminator(
             task,
-            task.given.model,
-            [seed.prompt for seed in task.given.seeds],
+            task.source.model,
+            [seed.prompt for seed in task.source.seeds],
             negatives,
             steps=self.discriminator_steps,
             rank=self.discriminator_rank,
@@ -183,30 +176,26 @@ class TransLoRA(Method[FineTuningTask]):
         return {n: likeliest(own, realness(task, discriminator, own), wanted[n]) for n, own in made.items()}
 
 
-def repeated(task: FineTuningTask, examples: Sequence[Example]) -> list[Example]:
+def repeated(task: TransferTask, examples: Sequence[Example]) -> list[Example]:
     """The examples in orders of the seed, again and again, for the tokens that may be trained on, in whole batches.
 
     Raises ValueError if there are none.
     """
     if not examples:
         raise ValueError("no example was made up that could be learned from")
+    lengths = [len(row.ids) for row in encoded(task.tokenizer, examples)]
     rng = random.Random(task.seed)
     found: list[Example] = []
     seen = 0
     while True:
-        for example in rng.sample(list(examples), len(examples)):
-            seen += len(encode(task.tokenizer, example)[0])
+        for example, length in rng.sample(list(zip(examples, lengths, strict=True)), len(examples)):
+            seen += length
             if seen > task.tokens:
                 return found[: len(found) - len(found) % BATCH] or found
             found.append(example)
 
 
-def random_text(task: FineTuningTask) -> list[Example]:
+def random_text(task: TransferTask) -> list[Example]:
     """Beginnings and continuations of passages that have nothing to do with the tasks."""
-    beginning, continuation = TEXT_WORDS
-    found = []
-    for document in text.documents(task.scale, "training"):
-        words = document.text.split()[: beginning + continuation]
-        if len(words) == beginning + continuation:
-            found.append(Example("text", " ".join(words[:beginning]), " " + " ".join(words[beginning:])))
-    return found
+    words = [passage.split() for passage in task.passages()]
+    return [Example("text", " ".join(each[:BEGINNING]), " " + " ".join(each[BEGINNING:])) for each in words]

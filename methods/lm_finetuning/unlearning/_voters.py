@@ -1,9 +1,9 @@
-"""Voters on one base: adapters that are switched on in turn, and an answer that is their mean."""
+"""Voters on one base: adapters that are switched on in turn, and an answer that is their mean; and what they forget."""
 
 import copy
 import itertools
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -13,8 +13,11 @@ from torch import Tensor, nn
 from transformers.cache_utils import DynamicCache
 from transformers.modeling_outputs import CausalLMOutputWithPast
 
-from suites._training.training import Learner, answer_loss
-from suites.lm_finetuning.batches import Batch
+from suites._training.loop import train
+from suites._training.trainer import Trainer
+from suites.lm_finetuning.batches import Batch, Row, padding, side_by_side
+from suites.lm_finetuning.learning import AnswerLearner, answer_loss
+from suites.lm_finetuning.unlearn import Service, UnlearningTask
 
 
 class Voters(nn.Module):
@@ -28,7 +31,7 @@ class Voters(nn.Module):
 
     def __init__(self, base: Any, *, rank: int, alpha: float, most: int) -> None:
         super().__init__()
-        self.rank, self.alpha = rank, alpha
+        self.rank, self.alpha, self.most = rank, alpha, most
         self.base = base.requires_grad_(False)
         self.votes: list[tuple[str, ...]] = []
         self.blocks = len(base.get_decoder().layers)
@@ -108,7 +111,7 @@ class Voters(nn.Module):
         return own
 
 
-class PartLearner(Learner):
+class PartLearner(AnswerLearner):
     """The last of these parts learns, while they all are switched on."""
 
     def __init__(self, voters: Voters, parts: Sequence[str]) -> None:
@@ -125,6 +128,67 @@ class PartLearner(Learner):
     def loss(self, batch: Batch) -> Tensor:
         self.switch()
         return answer_loss(self.model, batch)
+
+
+class VotingService(Service):
+    """Voters that learn the examples of a pool, and forget them.
+
+    It is written to disk without the base: what it knows of it are the layers of its parts. rows: the examples that it
+    was given, by their index in the pool. losses: of all steps so far.
+    """
+
+    voters: Voters
+
+    def __init__(self, task: UnlearningTask, voters: Voters, rate: float, batch: int) -> None:
+        self.voters, self.rate, self.batch, self.seed = voters, rate, batch, task.seed
+        self.pool = task.pool()
+        self.rows: dict[int, Row] = {}
+        self.losses: list[float] = []
+        self._pad = padding(task.tokenizer)
+        self._layers: dict[str, Sequence[str]] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = dict(vars(self))
+        voters: Voters = state.pop("voters")
+        state["settings"] = {"rank": voters.rank, "alpha": voters.alpha, "most": voters.most}
+        state["votes"] = list(voters.votes)
+        state["weights"] = {part: voters.state(part) for part in self._layers}
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+
+    @property
+    def tensors(self) -> Mapping[str, Tensor]:
+        return self.voters.shipped()
+
+    def applied(self, base: Any) -> Any:
+        state = self.__getstate__() if "voters" in vars(self) else vars(self)
+        voters = Voters(copy.deepcopy(base), **state["settings"])
+        for part, layers in self._layers.items():
+            voters.add(part, layers, self.seed)
+            voters.restore(part, state["weights"][part])
+        voters.votes = list(state["votes"])
+        self.voters = voters
+        return voters.eval()
+
+    def add(self, part: str, layers: Sequence[str]) -> None:
+        """A new part on these layers."""
+        self._layers[part] = list(layers)
+        self.voters.add(part, layers, self.seed)
+
+    def teach(self, parts: Sequence[str], indices: Sequence[int], task: UnlearningTask | None) -> None:
+        """Train the last of these parts on examples of the pool, in their order; drawn from the task, or with what is
+        there already."""
+        if task is not None:
+            self.rows |= zip(indices, task.rows([self.pool[index] for index in indices]), strict=True)
+        rows = [self.rows[index] for index in indices]
+        device = next(self.voters.parameters()).device
+        batches = [
+            side_by_side(rows[start : start + self.batch], self._pad, device)
+            for start in range(0, len(rows), self.batch)
+        ]
+        self.losses += train(Trainer(PartLearner(self.voters, parts)), batches, self.rate).losses
 
 
 def split(indices: Sequence[int], shards: int, slices: int) -> list[list[list[int]]]:

@@ -4,21 +4,26 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
-from bench.contract import Card, Claim, Limits, Method
-from methods.lm_finetuning._finetuning import ADAPTER_RATES, best_rate, rates_for
+from bench.contract import Built, Card, Claim, Method
+from methods.lm_finetuning._finetuning import ADAPTER_RATES, best_rate, built, rates_for
 from methods.lm_finetuning.unlearning._orders import cyclic_orders, matched_orders
-from methods.lm_finetuning.unlearning._voters import PartLearner, Voters, layer_groups, place, prefix_within, split
+from methods.lm_finetuning.unlearning._voters import (
+    PartLearner,
+    Voters,
+    VotingService,
+    layer_groups,
+    place,
+    prefix_within,
+    split,
+)
 from suites._language.adapters import decoder_linears
-from suites._training.training import Curve, Learner, Trainer, train
-from suites.lm_finetuning.batches import encode
-from suites.lm_finetuning.candidate import Tuned
-from suites.lm_finetuning.examples import Example
-from suites.lm_finetuning.task import FineTuningTask
-from suites.lm_finetuning.tracks import unsupported
+from suites._training.loop import Curve
+from suites._training.trainer import Trainer
+from suites.lm_finetuning.unlearn import UnlearningTask
 
 
 @dataclass(frozen=True)
-class S3T(Method[FineTuningTask]):
+class S3T(Method[UnlearningTask]):
     """Slices of a shard teach layers of their own, so that a deletion switches layers off and trains nothing.
 
     The examples are cut into shards, which vote, and each shard into slices. The first slice of an order trains LoRA on
@@ -35,8 +40,8 @@ class S3T(Method[FineTuningTask]):
 
     card = Card(
         slug="s3t",
-        suite="lm-finetuning",
         title="S3T",
+        problems=("unlearn",),
         paper="Basu Roy Chowdhury et al., 2025. Towards Scalable Exact Machine Unlearning Using Parameter-Efficient "
         "Fine-Tuning",
         url="https://arxiv.org/abs/2406.16257",
@@ -90,35 +95,27 @@ class S3T(Method[FineTuningTask]):
     rate: float = 1e-2
     rates: tuple[float, ...] = ADAPTER_RATES
 
-    def supports(self, task: FineTuningTask, limits: Limits) -> str | None:
-        if reason := unsupported(task, ["unlearn"]):
-            return reason
+    def supports(self, task: UnlearningTask) -> str | None:
         if self.slices > len(task.model.get_decoder().layers):
             return f"has {self.slices} slices, more than the model has blocks to give each some of its own"
         return None
 
-    def build(self, task: FineTuningTask, limits: Limits) -> Tuned:
+    def build(self, task: UnlearningTask) -> Built:
         service = Service(self, task, best_rate(task, lambda: self._trial(task), rates_for(task, self)))
-        service.learn("training")
-        return Tuned(
-            model=service.voters.eval(),
-            shipped=service.voters.shipped(),
-            trainer=Trainer(PartLearner(service.voters, service.parts(0, 0, self.slices))),
-            rate=service.rate,
-            curve=service.curve,
-            delete=service.delete,
-        )
+        service.learn(task)
+        trainer = Trainer(PartLearner(service.voters, service.parts(0, 0, self.slices)))
+        return built(task, service, trainer, Curve(service.losses), service.rate)
 
-    def _trial(self, task: FineTuningTask) -> Learner:
+    def _trial(self, task: UnlearningTask) -> PartLearner:
         voters = self.voters(task)
         voters.add("trial", self.groups(task)[0], task.seed)
         return PartLearner(voters, ["trial"])
 
-    def voters(self, task: FineTuningTask) -> Voters:
+    def voters(self, task: UnlearningTask) -> Voters:
         """The base, with no adapter yet."""
         return Voters(task.copied(), rank=self.rank, alpha=self.alpha_over_rank * self.rank, most=self.shards)
 
-    def groups(self, task: FineTuningTask) -> list[list[str]]:
+    def groups(self, task: UnlearningTask) -> list[list[str]]:
         """The layers that each place of an order trains, from the top down."""
         return layer_groups(decoder_linears(task.model), len(task.model.get_decoder().layers), self.slices)
 
@@ -130,40 +127,38 @@ class S3T(Method[FineTuningTask]):
         return matched_orders([len(slice_) / count for slice_ in slices], self.orders)
 
 
-class Service:
+class Service(VotingService):
     """The slices (indices of the pool), their orders, and how many places of each order are alive.
 
     alive[shard][order]: the first so many parts of the order answer; the others have been erased.
     """
 
-    def __init__(self, method: S3T, task: FineTuningTask, rate: float) -> None:
-        self.method, self.task, self.rate = method, task, rate
-        self.pool: Sequence[Example] = task.pool()
-        lengths = [len(encode(task.tokenizer, example)[0]) for example in self.pool]
+    def __init__(self, method: S3T, task: UnlearningTask, rate: float) -> None:
+        super().__init__(task, method.voters(task), rate, method.batch)
+        lengths = [task.listed.tokens[number] for number in self.pool]
         learned = prefix_within(lengths, task.tokens, method.orders)
+        self.slices = method.slices
         self.partition = split(range(learned), method.shards, method.slices)
         self.orders = [method.orders_of(slices) for slices in self.partition]
         self.alive = [[0] * len(orders) for orders in self.orders]
-        self.curve = Curve()
-        self.voters = method.voters(task)
         self.kept = {}
         for shard, orders in enumerate(self.orders):
             for order in range(len(orders)):
                 for part, layers in zip(self.parts(shard, order, method.slices), method.groups(task), strict=True):
-                    self.voters.add(part, layers, task.seed)
+                    self.add(part, layers)
                     self.kept[part] = self.voters.state(part)
 
     def parts(self, shard: int, order: int, count: int) -> tuple[str, ...]:
         """Names of the first `count` parts of an order."""
         return tuple(f"shard{shard}-order{order}-group{group}" for group in range(count))
 
-    def learn(self, use: str) -> None:
-        """All orders from the beginning, by the examples that are left."""
+    def learn(self, task: UnlearningTask | None) -> None:
+        """All orders from the beginning, by the examples that are left; drawn from the task, or there already."""
         for shard, orders in enumerate(self.orders):
             for number, order in enumerate(orders):
                 self.alive[shard][number] = 0
                 for slice_ in order:
-                    self._learn(shard, number, self.partition[shard][slice_], use)
+                    self._learn(shard, number, self.partition[shard][slice_], task)
         self._elect()
 
     def delete(self, index: int) -> bool:
@@ -172,23 +167,23 @@ class Service:
             return True  # never learned
         shard, slice_ = found
         self.partition[shard][slice_].remove(index)
+        del self.rows[index]
         for number, order in enumerate(self.orders[shard]):
             left = min(self.alive[shard][number], order.index(slice_))
-            for part in self.parts(shard, number, self.method.slices)[left : self.alive[shard][number]]:
+            for part in self.parts(shard, number, self.slices)[left : self.alive[shard][number]]:
                 self.voters.erase(part)
             self.alive[shard][number] = left
         self._elect()
         if self.voters.votes:
             return True
-        self.learn("retraining")
+        self.learn(None)
         return False
 
-    def _learn(self, shard: int, order: int, indices: Sequence[int], use: str) -> None:
+    def _learn(self, shard: int, order: int, indices: Sequence[int], task: UnlearningTask | None) -> None:
         """Teach the next place of an order."""
         parts = self.parts(shard, order, self.alive[shard][order] + 1)
         self.voters.restore(parts[-1], self.kept[parts[-1]])
-        batches = self.task.batches_of([self.pool[i] for i in indices], use, self.method.batch)
-        self.curve.losses += train(Trainer(PartLearner(self.voters, parts)), batches, self.rate).losses
+        self.teach(parts, indices, task)
         self.alive[shard][order] += 1
 
     def _elect(self) -> None:

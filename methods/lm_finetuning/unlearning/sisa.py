@@ -1,24 +1,22 @@
 """Control: SISA (Bourtoule et al., 2021), https://arxiv.org/abs/1912.03817, with LoRA adapters as the models."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from torch import Tensor
 
-from bench.contract import Card, Limits, Method
-from methods.lm_finetuning._finetuning import ADAPTER_RATES, best_rate, rates_for
-from methods.lm_finetuning.unlearning._voters import PartLearner, Voters, place, split
+from bench.contract import Built, Card, Method
+from methods.lm_finetuning._finetuning import ADAPTER_RATES, best_rate, built, rates_for
+from methods.lm_finetuning.unlearning._voters import PartLearner, Voters, VotingService, place, split
 from suites._language.adapters import decoder_linears
-from suites._training.training import Curve, Learner, Trainer, train
-from suites.lm_finetuning.candidate import Tuned
-from suites.lm_finetuning.examples import Example
-from suites.lm_finetuning.task import FineTuningTask
-from suites.lm_finetuning.tracks import unsupported
+from suites._training.loop import Curve
+from suites._training.trainer import Trainer
+from suites.lm_finetuning.unlearn import UnlearningTask
 
 
 @dataclass(frozen=True)
-class SISA(Method[FineTuningTask]):
+class SISA(Method[UnlearningTask]):
     """Sharded, isolated, sliced, aggregated training: a deletion trains again only what has seen the example.
 
     The examples are cut into shards, each with an adapter of its own; the adapters' probabilities are averaged. A shard
@@ -31,8 +29,8 @@ class SISA(Method[FineTuningTask]):
 
     card = Card(
         slug="sisa",
-        suite="lm-finetuning",
         title="SISA",
+        problems=("unlearn",),
         paper="Control: Bourtoule et al., 2021. Machine Unlearning",
         url="https://arxiv.org/abs/1912.03817",
         control=True,
@@ -57,50 +55,38 @@ class SISA(Method[FineTuningTask]):
     rate: float = 3e-3
     rates: tuple[float, ...] = ADAPTER_RATES
 
-    def supports(self, task: FineTuningTask, limits: Limits) -> str | None:
-        return unsupported(task, ["unlearn"])
-
-    def build(self, task: FineTuningTask, limits: Limits) -> Tuned:
+    def build(self, task: UnlearningTask) -> Built:
         service = Service(self, task, best_rate(task, lambda: self._trial(task), rates_for(task, self)))
-        service.learn()
-        return Tuned(
-            model=service.voters.eval(),
-            shipped=service.voters.shipped(),
-            trainer=Trainer(PartLearner(service.voters, service.voters.votes[0])),
-            rate=service.rate,
-            curve=service.curve,
-            delete=service.delete,
-        )
+        service.learn(task)
+        trainer = Trainer(PartLearner(service.voters, service.voters.votes[0]))
+        return built(task, service, trainer, Curve(service.losses), service.rate)
 
-    def _trial(self, task: FineTuningTask) -> Learner:
+    def _trial(self, task: UnlearningTask) -> PartLearner:
         voters = self.voters(task)
         voters.add("trial", decoder_linears(task.model), task.seed)
         return PartLearner(voters, ["trial"])
 
-    def voters(self, task: FineTuningTask) -> Voters:
+    def voters(self, task: UnlearningTask) -> Voters:
         """The base, with no adapter yet."""
         return Voters(task.copied(), rank=self.rank, alpha=self.alpha_over_rank * self.rank, most=self.shards)
 
 
-class Service:
+class Service(VotingService):
     """The shards, their slices (indices of the pool) and what is kept of the adapters before each slice."""
 
-    def __init__(self, method: SISA, task: FineTuningTask, rate: float) -> None:
-        self.task, self.rate, self.batch = task, rate, method.batch
-        self.pool: Sequence[Example] = task.pool()
+    def __init__(self, method: SISA, task: UnlearningTask, rate: float) -> None:
+        super().__init__(task, method.voters(task), rate, method.batch)
         self.partition = split(range(len(self.pool)), method.shards, method.slices)
-        self.voters = method.voters(task)
-        self.curve = Curve()
         self.kept: list[list[list[Tensor]]] = []
         for number in range(method.shards):
-            self.voters.add(_name(number), decoder_linears(task.model), task.seed)
+            self.add(_name(number), decoder_linears(task.model))
             self.voters.votes.append((_name(number),))
             self.kept.append([self.voters.state(_name(number))])
 
-    def learn(self) -> None:
+    def learn(self, task: UnlearningTask) -> None:
         """Every shard, from its first slice."""
         for number in range(len(self.partition)):
-            self.curve.losses += self._learn(number, 0, "training")
+            self._learn(number, 0, task)
 
     def delete(self, index: int) -> bool:
         """Forget an example of the pool by training its shard again from its slice on. False: that took training."""
@@ -108,19 +94,17 @@ class Service:
             raise ValueError(f"example {index} has been deleted before, or is none of the {len(self.pool)} of the pool")
         shard, first = found
         self.partition[shard][first].remove(index)
+        del self.rows[index]
         self.voters.restore(_name(shard), self.kept[shard][first])
         del self.kept[shard][first + 1 :]
-        self._learn(shard, first, "retraining")
+        self._learn(shard, first, None)
         return False
 
-    def _learn(self, shard: int, first: int, use: str) -> list[float]:
-        """Learn the slices from `first` on; the losses of the steps."""
-        losses: list[float] = []
+    def _learn(self, shard: int, first: int, task: UnlearningTask | None) -> None:
+        """Learn the slices from `first` on."""
         for indices in self.partition[shard][first:]:
-            batches = self.task.batches_of([self.pool[i] for i in indices], use, self.batch)
-            losses += train(Trainer(PartLearner(self.voters, [_name(shard)])), batches, self.rate).losses
+            self.teach([_name(shard)], indices, task)
             self.kept[shard].append(self.voters.state(_name(shard)))
-        return losses
 
 
 def _name(shard: int) -> str:

@@ -7,15 +7,16 @@ from scipy.sparse.linalg import LinearOperator, gcrotmk
 
 from methods._techniques.arnoldi import Array
 from methods._techniques.gcro_dr import gcro_dr
+from suites.operator_data.preconditioner import make_preconditioner
 from suites.operator_data.system import Solution, System
-from suites.operator_data.task import OperatorTask
 
 
 @dataclass(frozen=True)
 class GcroDrSequence:
     """GCRO-DR(m, k), carrying the recycled directions from each system to the next; GMRES(m) for k = 0."""
 
-    task: OperatorTask
+    preconditioner: str
+    tolerance: float
     m: int
     k: int
     max_products: int
@@ -26,8 +27,8 @@ class GcroDrSequence:
             result = gcro_dr(
                 system.A.__matmul__,
                 system.b,
-                self.task.precondition(system.A),
-                tolerance=self.task.tolerance,
+                make_preconditioner(self.preconditioner, system.A),
+                tolerance=self.tolerance,
                 m=self.m,
                 k=self.k,
                 directions=directions,
@@ -45,7 +46,8 @@ class GcrotSequence:
     what `discard_C` is for. It needs no norm but the true residual's: the preconditioner stands on the right.
     """
 
-    task: OperatorTask
+    preconditioner: str
+    tolerance: float
     m: int
     k: int
     recycle: bool
@@ -56,12 +58,12 @@ class GcrotSequence:
         for index, system in enumerate(systems):
             if not self.recycle:
                 pairs = []
-            preconditioner = self.task.precondition(system.A)
+            preconditioner = make_preconditioner(self.preconditioner, system.A)
             shape = system.A.shape
             x, _ = gcrotmk(
                 LinearOperator(shape, matvec=system.A.__matmul__, dtype=float),
                 system.b,
-                rtol=self.task.tolerance,
+                rtol=self.tolerance,
                 atol=0.0,
                 maxiter=max(1, self.max_products // self.m),
                 M=LinearOperator(shape, matvec=preconditioner.solve, dtype=float),

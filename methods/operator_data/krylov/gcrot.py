@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from bench.contract import Card, Limits, Method
+from bench.contract import Card, Method
 from methods.operator_data.krylov._sequence import GcrotSequence
 from suites.operator_data.task import OperatorTask
 
@@ -17,7 +17,6 @@ class Gcrot(Method[OperatorTask]):
 
     card = Card(
         slug="gcrot",
-        suite="operator-data",
         title="GCROT(20, 20), each system on its own",
         paper="de Sturler, Truncation Strategies for Optimal Krylov Subspace Methods, SIAM J. Numer. Anal. 36, 1999; "
         "Hicken and Zingg, A Simplified and Flexible Variant of GCROT, SIAM J. Sci. Comput. 32, 2010",
@@ -30,5 +29,7 @@ class Gcrot(Method[OperatorTask]):
     k: int = 20
     max_products: int = 100_000
 
-    def build(self, task: OperatorTask, limits: Limits) -> GcrotSequence:
-        return GcrotSequence(task, self.m, self.k, recycle=False, max_products=self.max_products)
+    def build(self, task: OperatorTask) -> GcrotSequence:
+        return GcrotSequence(
+            task.preconditioner, task.tolerance, self.m, self.k, recycle=False, max_products=self.max_products
+        )

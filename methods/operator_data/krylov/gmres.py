@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from bench.contract import Card, Limits, Method
+from bench.contract import Card, Method
 from methods.operator_data.krylov._sequence import GcroDrSequence
 from suites.operator_data.task import OperatorTask
 
@@ -16,7 +16,6 @@ class Gmres(Method[OperatorTask]):
 
     card = Card(
         slug="gmres",
-        suite="operator-data",
         title="GMRES(40), each system on its own",
         paper="Saad and Schultz, GMRES: A Generalized Minimal Residual Algorithm for Solving Nonsymmetric Linear "
         "Systems, SIAM J. Sci. Stat. Comput. 7, 1986",
@@ -27,5 +26,5 @@ class Gmres(Method[OperatorTask]):
     m: int = 40
     max_products: int = 100_000
 
-    def build(self, task: OperatorTask, limits: Limits) -> GcroDrSequence:
-        return GcroDrSequence(task, self.m, 0, self.max_products)
+    def build(self, task: OperatorTask) -> GcroDrSequence:
+        return GcroDrSequence(task.preconditioner, task.tolerance, self.m, 0, self.max_products)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from bench.contract import Card, Limits, Method
+from bench.contract import Card, Method
 from methods.operator_data.krylov._sequence import GcroDrSequence, GcrotSequence
 from suites.operator_data.task import OperatorTask
 
@@ -18,7 +18,6 @@ class Recycling(Method[OperatorTask]):
 
     card = Card(
         slug="recycling",
-        suite="operator-data",
         title="Krylov recycling in the given order",
         paper="Parks, de Sturler, Mackey, Johnson and Maiti, Recycling Krylov Subspaces for Sequences of Linear "
         "Systems, SIAM J. Sci. Comput. 28, 2006",
@@ -33,7 +32,9 @@ class Recycling(Method[OperatorTask]):
     solver: Literal["gcro-dr", "gcrot"] = "gcro-dr"
     max_products: int = 100_000
 
-    def build(self, task: OperatorTask, limits: Limits) -> GcroDrSequence | GcrotSequence:
+    def build(self, task: OperatorTask) -> GcroDrSequence | GcrotSequence:
         if self.solver == "gcro-dr":
-            return GcroDrSequence(task, self.m, self.k, self.max_products)
-        return GcrotSequence(task, self.m - self.k, self.k, recycle=True, max_products=self.max_products)
+            return GcroDrSequence(task.preconditioner, task.tolerance, self.m, self.k, self.max_products)
+        return GcrotSequence(
+            task.preconditioner, task.tolerance, self.m - self.k, self.k, recycle=True, max_products=self.max_products
+        )

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from bench.contract import Card, Claim, Limits, Method
+from bench.contract import Card, Claim, Method
 from methods._techniques.greedy_walk import greedy_order
 from methods.operator_data.krylov._sequence import GcroDrSequence, GcrotSequence
 from methods.operator_data.krylov.recycling import Recycling
@@ -38,7 +38,6 @@ class Skr(Method[OperatorTask]):
 
     card = Card(
         slug="skr",
-        suite="operator-data",
         title="SKR: Sorting Krylov Recycling",
         paper="Wang, Hao, Wang, Geng, Wang, Li and Wu, Accelerating Data Generation for Neural Operators via Krylov "
         "Subspace Recycling, ICLR 2024",
@@ -84,6 +83,6 @@ class Skr(Method[OperatorTask]):
     solver: Literal["gcro-dr", "gcrot"] = "gcro-dr"
     max_products: int = 100_000
 
-    def build(self, task: OperatorTask, limits: Limits) -> SortedSequence:
+    def build(self, task: OperatorTask) -> SortedSequence:
         unsorted = Recycling(m=self.m, k=self.k, solver=self.solver, max_products=self.max_products)
-        return SortedSequence(unsorted.build(task, limits))
+        return SortedSequence(unsorted.build(task))

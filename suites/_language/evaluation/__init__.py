@@ -10,21 +10,8 @@ or from a shell: `effbench-lm-eval --model effbench --model_args pretrained=gpt2
 arguments of `lm_eval`. `--include_path $(python -m suites._language.evaluation.files embedded)` adds our tasks.
 """
 
-from typing import Any
-
 import lm_eval.models  # noqa: F401, its own models first: it lists them only while the registry is empty
 from lm_eval.api.registry import model_registry
 
-from bench.contract import Score
-from suites.lm_compression.task import CausalLMTask
-
 if "effbench" not in model_registry:  # by name, so that nothing heavy is imported before the model is asked for
     model_registry.register("effbench", target=f"{__name__}.evaluator:EffbenchLM")
-
-
-def evaluate(candidate: Any, task: CausalLMTask) -> list[Score]:
-    """Scores of a candidate on the evaluation split of the task's scale (see scores.py for their names)."""
-    from suites._language.evaluation.evaluator import EffbenchLM
-    from suites._language.evaluation.scores import scores
-
-    return scores(EffbenchLM(candidate, task.tokenizer), task.scale)

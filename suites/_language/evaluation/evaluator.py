@@ -1,10 +1,11 @@
 """The lm-eval model `effbench`: scores any candidate with the calling convention of a transformers causal LM.
 
 Same requests, same tokens, same truncation as lm-eval's own `hf` model; what differs is how much is computed
-(see scoring.py and generation.py).
+(see scoring.py and generation.py). The texts and the tokenizer stay here; the model may answer in another process.
 """
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Protocol
 
 import torch
 from jinja2 import TemplateError
@@ -12,28 +13,41 @@ from lm_eval.api.instance import Instance
 from lm_eval.api.model import TemplateLM
 from lm_eval.models.utils import has_bos_prefix, resolve_max_length
 from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
-from torch import nn
 from tqdm import tqdm
 
-from suites._language.evaluation.generation import Generator
+from suites._language.evaluation.doubts import Kept
+from suites._language.evaluation.generation import Generator, Prompt, TextOf, stops_and_options
 from suites._language.evaluation.loading import load
 from suites._language.evaluation.scoring import Scorer
 
+PART = 4096
+"""Pairs that are asked for at a time, so that a bar moves and no message grows without bound."""
+
+
+class Answers(Protocol):
+    """Who answers, see suites._language.served.ServedLM."""
+
+    def score(self, pairs: Any, greedy: bool) -> Sequence[tuple[Any, bool]]: ...
+    def write(self, prompts: Any, prefix: int) -> Sequence[list[int]]: ...
+    def window(self) -> int: ...
+
 
 class EffbenchLM(TemplateLM):
-    """lm-eval's interface over a `Scorer` and a `Generator`.
+    """lm-eval's interface over a model that answers.
 
-    pretrained: the candidate, with its tokenizer; or the name of a packaged base (loading.py), of a model on the hub,
-    or of a folder. max_length: window in tokens, the model's own by default. batch_tokens: most tokens computed side
-    by side, padding included; by default what fits the memory. batch_size above 1, or max_batch_size: also no more
-    than so many of the longest sequence hold ("auto", and lm-eval's default of 1, leave it to batch_tokens).
+    pretrained: a loaded model, or the name of a packaged base (loading.py), of a model on the hub, or of a folder; or
+    who answers for a candidate (`Answers`). A loaded model and `Answers` come with their tokenizer.
+    max_length: window in tokens, the model's own by default. batch_tokens: most tokens computed side by side, padding
+    included; by default what fits the memory. batch_size above 1, or max_batch_size: also no more than so many of the
+    longest sequence hold ("auto", and lm-eval's default of 1, leave it to batch_tokens).
     add_bos_token, prefix_token_id, chat_template_args, enable_thinking, think_end_token: as in lm-eval's `hf`.
     device, dtype and further options: of a model that is given by name, as in `hf`.
+    kept: where some of the answers are kept, to be doubted later.
     """
 
     def __init__(
         self,
-        pretrained: nn.Module | str,
+        pretrained: Any,
         tokenizer: Any = None,
         *,
         max_length: int | None = None,
@@ -47,30 +61,29 @@ class EffbenchLM(TemplateLM):
         chat_template_args: dict[str, Any] | None = None,
         enable_thinking: bool | None = None,
         think_end_token: str | int | None = None,
+        kept: Kept | None = None,
         **options: Any,
     ) -> None:
         super().__init__()
+        self.kept = kept
         if isinstance(pretrained, str):
             if add_bos_token is not None:
                 options["add_bos_token"] = add_bos_token
             pretrained, tokenizer = load(pretrained, tokenizer, device, dtype, options)
         elif tokenizer is None or options:
             raise ValueError(f"a loaded model needs its tokenizer, and takes no option {', '.join(options) or 'else'}")
-        self.model: Any = pretrained.eval()
         self.tokenizer: Any = tokenizer
         self.add_bos_token, self._prefix_token_id = add_bos_token, prefix_token_id
-        self.max_length = max_length or resolve_max_length(getattr(self.model, "config", None), tokenizer)
         self._template_args = dict(chat_template_args or {})
         if enable_thinking is not None:
             self._template_args["enable_thinking"] = enable_thinking
-        self.scorer = Scorer(
-            self.model,
-            max_length=self.max_length,
-            batch_tokens=batch_tokens,
-            batch_rows=_rows(batch_size) or max_batch_size,
-        )
-        self.generator = Generator(self.scorer, tokenizer, self.prefix_token_id, think_end_token)
-        self._device = self.scorer.device
+        if isinstance(pretrained, torch.nn.Module):
+            rows = _rows(batch_size) or max_batch_size
+            pretrained = _Here(pretrained, tokenizer, max_length, batch_tokens, rows)
+        self.answers: Answers = pretrained
+        self.max_length = max_length or self.answers.window()
+        self._text = TextOf.of(tokenizer, think_end_token)
+        self._device = torch.device("cpu")
         self._encoded: dict[str, list[int]] = {}
 
     @property
@@ -119,12 +132,29 @@ class EffbenchLM(TemplateLM):
     def _loglikelihood_tokens(
         self, requests: list[tuple[tuple[str, str], list[int], list[int]]], disable_tqdm: bool = False, **_: Any
     ) -> list[tuple[float, bool]]:
-        with tqdm(total=len(requests), desc="Log-likelihoods", disable=disable_tqdm) as bar:
-            pairs = [(context, continuation) for _, context, continuation in requests]
-            scores = self.scorer.score(pairs, done=bar.update)
+        pairs = [(context, continuation) for _, context, continuation in requests]
+        scores = self._scored(pairs, "Log-likelihoods", disable_tqdm, greedy=True)
         for (texts, _, _), score in zip(requests, scores, strict=True):
             self.cache_hook.add_partial("loglikelihood", texts, score)
         return scores
+
+    def _scored(
+        self, pairs: list[tuple[list[int], list[int]]], title: str, disable_tqdm: bool, *, greedy: bool
+    ) -> list[tuple[float, bool]]:
+        """Pairs with one beginning are asked for together, as it is then computed once."""
+        order = sorted(range(len(pairs)), key=lambda index: pairs[index][0])
+        found: list[tuple[float, bool]] = [(0.0, False)] * len(pairs)
+        with tqdm(total=len(pairs), desc=title, disable=disable_tqdm) as bar:
+            for start in range(0, len(order), PART):
+                part = order[start : start + PART] if len(order) > PART else range(len(pairs))
+                for index, (scores, hit) in zip(
+                    part, self.answers.score([pairs[i] for i in part], greedy), strict=True
+                ):
+                    found[index] = float(sum(scores)), bool(hit)
+                    if self.kept is not None:
+                        self.kept.keep(*pairs[index], scores)
+                bar.update(len(part))
+        return found
 
     def loglikelihood_rolling(self, requests: list[Instance], disable_tqdm: bool = False) -> list[float]:
         """Log-likelihood in nats of each text: every token predicted once, in lm-eval's disjoint windows."""
@@ -139,8 +169,7 @@ class EffbenchLM(TemplateLM):
             owners += [owner] * len(found)
         self._encoded.clear()
         sums = [0.0] * len(requests)
-        with tqdm(total=len(windows), desc="Rolling log-likelihoods", disable=disable_tqdm) as bar:
-            scores = self.scorer.score(windows, greedy=False, done=bar.update)
+        scores = self._scored(windows, "Rolling log-likelihoods", disable_tqdm, greedy=False)
         for owner, (score, _) in zip(owners, scores, strict=True):
             sums[owner] += score
         for request, total in zip(requests, sums, strict=True):
@@ -150,13 +179,13 @@ class EffbenchLM(TemplateLM):
     def generate_until(self, requests: list[Instance], disable_tqdm: bool = False) -> list[str]:
         """What the candidate generates after each context, up to a stop sequence or the number of tokens asked."""
         self._encode_all([request.args[0] for request in requests])
-        prompts = [(self.tok_encode(request.args[0]), request.args[1]) for request in requests]
+        prompts: list[Prompt] = [(self.tok_encode(request.args[0]), request.args[1]) for request in requests]
         self._encoded.clear()
-        texts = [""] * len(requests)
+        texts = []
         with tqdm(total=len(requests), desc="Generations", disable=disable_tqdm) as bar:
-            for index, text in self.generator.texts(prompts):
-                texts[index] = text
-                self.cache_hook.add_partial("generate_until", requests[index].args, text)
+            for request, tokens in zip(requests, self.answers.write(prompts, self.prefix_token_id), strict=True):
+                texts.append(self._text.text(list(tokens), stops_and_options(self.tokenizer, request.args[1])[0]))
+                self.cache_hook.add_partial("generate_until", request.args, texts[-1])
                 bar.update()
         return texts
 
@@ -180,6 +209,32 @@ class EffbenchLM(TemplateLM):
 
     def get_model_info(self) -> dict[str, Any]:
         """What lm-eval writes beside its results."""
+        return self.answers.about() if isinstance(self.answers, _Here) else {}
+
+
+class _Here:
+    """A model in this process that answers."""
+
+    def __init__(
+        self, model: torch.nn.Module, tokenizer: Any, max_length: int | None, batch_tokens: int | None, rows: int | None
+    ) -> None:
+        self.model, self.tokenizer = model.eval(), tokenizer
+        length = max_length or resolve_max_length(getattr(model, "config", None), tokenizer)
+        self.scorer = Scorer(self.model, max_length=length, batch_tokens=batch_tokens, batch_rows=rows)
+
+    def window(self) -> int:
+        return self.scorer.max_length
+
+    def score(self, pairs: Any, greedy: bool) -> Sequence[tuple[Any, bool]]:
+        return self.scorer.score(pairs, greedy=greedy)
+
+    def write(self, prompts: Any, prefix: int) -> Sequence[list[int]]:
+        found: list[list[int]] = [[] for _ in prompts]
+        for index, tokens in Generator(self.scorer, self.tokenizer, prefix).tokens(prompts):
+            found[index] = tokens
+        return found
+
+    def about(self) -> dict[str, Any]:
         return {
             "model_num_parameters": sum(parameter.numel() for parameter in self.model.parameters()),
             "model_dtype": str(getattr(self.model, "dtype", "")),

@@ -9,7 +9,7 @@ import json
 import sys
 from pathlib import Path
 
-from suites._cache import cache_folder, made_once
+from bench.contract.cache import cache_root, made_once
 from suites._language.evaluation.items import SIZES, items
 from suites._language.text import documents
 
@@ -23,10 +23,10 @@ def task_folder(scale: str) -> Path:
         for name, rows in items(documents(scale, "evaluation"), SIZES[scale]).items()
     }
     files |= {path.name: path.read_text(encoding="utf-8") for path in sorted(TEMPLATES.glob("*.yaml"))}
-    digest = hashlib.sha256(json.dumps([files, str(cache_folder())]).encode()).hexdigest()[:12]
+    digest = hashlib.sha256(json.dumps([files, str(cache_root())]).encode()).hexdigest()[:12]
     name = f"lm-eval-{scale}-{digest}"
-    folder = json.dumps(str((cache_folder() / name).absolute()))[1:-1]  # lm-eval wants the data by absolute path
-    return made_once(name, lambda draft: _write(files, draft, folder))
+    folder = json.dumps(str(cache_root() / "data" / name))[1:-1]  # lm-eval wants the data by absolute path
+    return made_once("data", name, lambda draft: _write(files, draft, folder))
 
 
 def _write(files: dict[str, str], draft: Path, folder: str) -> None:

@@ -1,4 +1,4 @@
-"""Texts that a candidate generates, as lm-eval's `hf` asks for them.
+"""What a candidate generates, as lm-eval's `hf` asks for them.
 
 Greedy generation, which is what tasks ask for, has a loop of its own: the beginning that all prompts share (the
 examples of a few-shot prompt) is computed once, and a text that has met its stop leaves the batch. Everything else
@@ -7,6 +7,7 @@ examples of a few-shot prompt) is computed once, and a text that has met its sto
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -30,25 +31,49 @@ LIMITS = {"max_length", "max_new_tokens", "use_cache", "_from_model_config"}
 NEUTRAL_AT_ONE = {"repetition_penalty", "encoder_repetition_penalty", "length_penalty", "num_beams"}
 """Settings of a generation configuration that leave greedy generation what it is, besides the ids of special tokens."""
 
-Prompt = tuple[list[int], dict[str, Any]]
+Prompt = tuple[Sequence[int], dict[str, Any]]
+
+
+def stops_and_options(tokenizer: Any, options: dict[str, Any]) -> tuple[list[str], dict[str, Any]]:
+    """Where a text stops, and the other options, as lm-eval's `hf` reads what a task asks for."""
+    found: dict[str, Any] = dict(normalize_gen_kwargs(dict(options), DEFAULT_TOKENS))
+    eos = tokenizer.decode(tokenizer.eos_token_id)
+    return handle_stop_sequences(found.pop("until", None), eos=eos), found
+
+
+@dataclass(frozen=True)
+class TextOf:
+    """Makes a text of what was generated. think_end: what a text holds up to and including it (token id or string) is
+    dropped."""
+
+    tokenizer: Any
+    think_end: str | int | None = None
+
+    @classmethod
+    def of(cls, tokenizer: Any, think_end: str | int | None) -> "TextOf":
+        digits = isinstance(think_end, str) and think_end.isdigit()
+        return cls(tokenizer, int(think_end) if digits else think_end)  # type: ignore[arg-type]
+
+    def text(self, tokens: list[int], stops: list[str]) -> str:
+        think = self.think_end
+        if isinstance(think, int) and think in tokens:
+            tokens = tokens[len(tokens) - tokens[::-1].index(think) :]
+        text = self.tokenizer.decode(tokens, skip_special_tokens=True)
+        text = text.lstrip() if isinstance(think, int) else text
+        return str(postprocess_generated_text(text, stops, think if isinstance(think, str) else None))
 
 
 class Generator:
-    """Generates under a scorer's candidate. prefix_token: stands for an empty prompt. think_end_token: what a text
-    holds up to and including it (token id or string) is dropped."""
+    """Generates under a scorer's candidate. prefix_token: stands for an empty prompt. tokenizer: tells what a stop
+    sequence is."""
 
-    def __init__(
-        self, scorer: Scorer, tokenizer: Any, prefix_token: int, think_end_token: str | int | None = None
-    ) -> None:
+    def __init__(self, scorer: Scorer, tokenizer: Any, prefix_token: int) -> None:
         self.scorer, self.tokenizer, self.prefix_token = scorer, tokenizer, prefix_token
         self.model: Any = scorer.candidate
-        digits = isinstance(think_end_token, str) and think_end_token.isdigit()
-        self.think_end_token = int(think_end_token) if digits else think_end_token  # type: ignore[arg-type]
-        self.eos = tokenizer.decode(tokenizer.eos_token_id)
 
     @torch.no_grad()
-    def texts(self, prompts: Sequence[Prompt]) -> Iterator[tuple[int, str]]:
-        """Yield (index of the prompt, text) of each (tokens, lm-eval's generation options), in any order.
+    def tokens(self, prompts: Sequence[Prompt]) -> Iterator[tuple[int, list[int]]]:
+        """Yield (index of the prompt, generated tokens) of each (tokens, lm-eval's generation options), in any order.
 
         Raises ValueError where the window leaves no room for a prompt.
         """
@@ -56,23 +81,13 @@ class Generator:
         for index, (_, options) in enumerate(prompts):
             kinds.setdefault(repr(sorted(options.items())), []).append(index)
         for indices in kinds.values():
-            options: dict[str, Any] = dict(normalize_gen_kwargs(prompts[indices[0]][1], DEFAULT_TOKENS))
-            stops = handle_stop_sequences(options.pop("until", None), eos=self.eos)
+            stops, options = stops_and_options(self.tokenizer, prompts[indices[0]][1])
             new = options.pop("max_gen_toks")
             room = self.scorer.max_length - new
             if room <= 0:
                 raise ValueError(f"asked to generate {new} tokens with a window of {self.scorer.max_length}")
             rows = {index: tuple(prompts[index][0][-room:]) or (self.prefix_token,) for index in indices}
-            for index, tokens in self._kind(rows, new, stops, options):
-                yield index, self._text(tokens, stops)
-
-    def _text(self, tokens: list[int], stops: list[str]) -> str:
-        think = self.think_end_token
-        if isinstance(think, int) and think in tokens:
-            tokens = tokens[len(tokens) - tokens[::-1].index(think) :]
-        text = self.tokenizer.decode(tokens, skip_special_tokens=True)
-        text = text.lstrip() if isinstance(think, int) else text
-        return str(postprocess_generated_text(text, stops, think if isinstance(think, str) else None))
+            yield from self._kind(rows, new, stops, options)
 
     def _kind(
         self, rows: dict[int, Tokens], new: int, stops: list[str], options: dict[str, Any]

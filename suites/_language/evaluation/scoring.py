@@ -46,14 +46,13 @@ to become an attention sink)."""
 
 @dataclass
 class _Job:
-    """What is needed of a batch, per scored position: node (flat index into the batch), target token, request.
-    answered: how many requests the batch answers.
+    """What is needed of a batch, per scored position: node (flat index into the batch), target token. requests: those
+    that the batch answers, each with the number of its positions, in their order.
     """
 
     nodes: list[int]
     targets: list[int]
-    requests: list[int]
-    answered: int
+    requests: list[tuple[int, int]]
 
 
 @dataclass(frozen=True)
@@ -102,9 +101,9 @@ class Scorer:
         *,
         greedy: bool = True,
         done: Callable[[int], object] = lambda count: None,
-    ) -> list[tuple[float, bool]]:
-        """(sum of log-probabilities in nats, whether the continuation is the greedy one) per pair of
-        (context tokens, continuation tokens); the context loses tokens on its left where both are too long.
+    ) -> list[tuple[NDArray[np.float64], bool]]:
+        """(log-probability of each token of the continuation in nats, whether the continuation is the greedy one) per
+        pair of (context tokens, continuation tokens); the context loses tokens on its left where both are too long.
 
         greedy=False: the second value is not needed and always False. done: is told how many pairs became known.
         Raises ValueError if a context or a continuation is empty or a continuation does not fit the window.
@@ -118,12 +117,16 @@ class Scorer:
                 requests_of.append([])
             requests_of[index].append((request, continuation))
 
-        sums, every_hit = np.zeros(len(pairs)), np.full(len(pairs), greedy)
+        found = [np.zeros(len(continuation)) for _, continuation in pairs]
+        every_hit = np.full(len(pairs), greedy)
         for result in self._run(list(inputs), requests_of, greedy):
-            np.add.at(sums, result.job.requests, result.scores)
-            np.logical_and.at(every_hit, result.job.requests, result.hits)
-            done(result.job.answered)
-        return list(zip(sums.tolist(), every_hit.tolist(), strict=True))
+            start = 0
+            for request, length in result.job.requests:
+                found[request][:] = result.scores[start : start + length]
+                every_hit[request] &= bool(result.hits[start : start + length].all())
+                start += length
+            done(len(result.job.requests))
+        return list(zip(found, every_hit.tolist(), strict=True))
 
     def _check(self, context: Sequence[int], continuation: Sequence[int]) -> None:
         if not context or not continuation:
@@ -374,12 +377,11 @@ def fork(cache: DynamicCache) -> DynamicCache:
 
 
 def _job(rows: list[Row], requests_of: Requests, width: int) -> _Job:
-    job = _Job([], [], [], 0)
+    job = _Job([], [], [])
     for index, row in enumerate(rows):
         for sequence, path in zip(row.sequences, row.paths, strict=True):
             for request, continuation in requests_of[sequence]:
                 job.nodes += (path[len(path) - len(continuation) :] + index * width).tolist()
                 job.targets += continuation
-                job.requests += [request] * len(continuation)
-                job.answered += 1
+                job.requests.append((request, len(continuation)))
     return job

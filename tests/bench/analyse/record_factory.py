@@ -4,8 +4,10 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from bench.contract import Limits, Metric, OperatingPoint, SuiteInfo
+from bench.contract import Limits, OperatingPoint
 from bench.record.schema import Build, Environment, Record, Samples, Timing
+from bench.registry import ProblemInfo, SuiteInfo
+from bench.registry.metrics import Metric
 
 START = datetime(2025, 1, 1, tzinfo=UTC)
 
@@ -47,25 +49,40 @@ def make_record(
     return Record(**(values | changes))
 
 
+SCORES = (Metric("perplexity", "Perplexity", primary=True), Metric("accuracy", "Accuracy", better="higher"))
+COSTS = (
+    Metric("stored_ratio", "Stored size", "× dense", primary=True),
+    Metric("decode.tpot.ratio", "Time per token", "× dense", primary=True),
+    Metric("memory.peak", "Peak memory", "B"),
+)
+
+
+def make_problem(
+    name: str, scores: Sequence[Metric] = SCORES, costs: Sequence[Metric] = COSTS, suite: str = "demo", **changes: Any
+) -> ProblemInfo:
+    """A problem in the module suites.<suite>.<name>; the first score is the primary one."""
+    values: dict[str, Any] = {
+        "name": name, "title": name.title(), "summary": "", "module": f"suites.{suite.replace('-', '_')}.{name}",
+        "baseline": "dense", "settings": {}, "scores": {each.name: each for each in scores},
+        "costs": {each.name: each for each in costs}, "workloads": {}, "primary": scores[0],
+    }  # fmt: skip
+    return ProblemInfo(**(values | changes))
+
+
 def make_info(**changes: Any) -> SuiteInfo:
     """A suite with two points of one problem and a third of another."""
     points = {
-        "half": OperatingPoint("half", "Half the bytes", Limits(result={"stored_ratio": 0.5}, build_seconds=60)),
-        "all": OperatingPoint("all", "No limit", Limits()),
-        "other": OperatingPoint("other", "Another problem", Limits(), {"problem": "other"}),
+        "half": OperatingPoint(
+            "half", "Half the bytes", "main", Limits(result={"stored_ratio": 0.5}, build_seconds=60)
+        ),
+        "all": OperatingPoint("all", "No limit", "main", Limits()),
+        "other": OperatingPoint("other", "Another problem", "other", Limits()),
     }
     values: Mapping[str, Any] = {
-        "slug": "demo", "version": "1", "title": "Demo suite", "summary": "A suite for tests.", "baseline": "dense",
-        "points": points,
-        "scores": {
-            "perplexity": Metric("perplexity", "Perplexity", primary=True),
-            "accuracy": Metric("accuracy", "Accuracy", better="higher"),
-        },
-        "costs": {
-            "stored_ratio": Metric("stored_ratio", "Stored size", "× dense", primary=True),
-            "decode.tpot.ratio": Metric("decode.tpot.ratio", "Time per token", "× dense", primary=True),
-            "memory.peak": Metric("memory.peak", "Peak memory", "B"),
-        },
-        "bases": {"tiny": ["toy"]}, "timing": {}, "timeout": {}, "notice": "The baseline is a toy.",
+        "slug": "demo", "area": "language", "version": "1", "title": "Demo suite", "summary": "A suite for tests.",
+        "baseline": "dense", "points": points,
+        "problems": {name: make_problem(name, suite=changes.get("slug", "demo")) for name in ("main", "other")},
+        "bases": {"tiny": ["toy"]}, "timing": {"tiny": {"seconds": 1.0}}, "timeout": {},
+        "notice": "The baseline is a toy.",
     }  # fmt: skip
     return SuiteInfo(**{**values, **changes})

@@ -9,15 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.analyse.claims import check_claims
-from bench.analyse.compare import cost_change, improvement
-from bench.analyse.controls import control_band, unbeaten
+from bench.analyse.compare import Improvement, improvement
+from bench.analyse.controls import unbeaten
 from bench.analyse.frontier import pareto
+from bench.analyse.pairs import changes
 from bench.analyse.ranks import ranks
 from bench.analyse.rows import Row, current, make_rows
 from bench.analyse.summary import Cost, costs, lookup, quality, row_costs, row_quality
-from bench.contract import Card, Claim, Metric
-from bench.measure.statistics import Estimate
+from bench.contract import Card, Claim
 from bench.record.schema import Build, Record
+from bench.registry.metrics import Metric
 from tests.bench.analyse.record_factory import make_info, make_record
 
 RNG = np.random.default_rng(0)
@@ -136,12 +137,12 @@ def test_a_cost_change_reverses(a: float, b: float, wide: float, other: float) -
         Cost(a, a * (1 - wide), a * (1 + wide), 9, "s", "measured"),
         Cost(b, b * (1 - other), b * (1 + other), 9, "s", "measured"),
     )
-    one, two = cost_change(left, right), cost_change(right, left)
-    assert one is not None
-    assert two is not None
-    assert 1 + one.value == pytest.approx(1 / (1 + two.value))
-    assert 1 + one.low == pytest.approx(1 / (1 + two.high))
-    assert one.low <= one.value <= one.high
+    found = changes([left, right])
+    assert found.comparable[0, 1]
+    assert found.comparable[1, 0]
+    assert 1 + found.value[0, 1] == pytest.approx(1 / (1 + found.value[1, 0]))
+    assert 1 + found.low[0, 1] == pytest.approx(1 / (1 + found.high[1, 0]))
+    assert found.low[0, 1] <= found.value[0, 1] <= found.high[0, 1]
 
 
 def test_absolute_times_are_compared_by_their_ratio_to_the_baseline() -> None:
@@ -196,12 +197,10 @@ def test_controls_are_beaten_by_score_or_on_a_tie_by_cost() -> None:
     assert beaten == [True, False, False, True, False]
     over = row(make_record("dense", status="over_budget", reason="x"))
     assert unbeaten([tie, over], ["dense"], PERPLEXITY, costs_) == {"alpha": []}
-    band = control_band([control, row(make_record("magnitude", losses=losses(1.0)))], PERPLEXITY)
-    assert band == pytest.approx((math.exp(np.mean(losses(0.3, seed=4))), math.exp(np.mean(losses(1.0)))))
 
 
 def card(*claims: Claim) -> Card:
-    return Card("alpha", "demo", "Alpha", "Author (2024)", claims=claims)
+    return Card("alpha", "Alpha", "Author (2024)", claims=claims)
 
 
 def outcomes(claim: Claim, *records: Record) -> list[str]:
@@ -216,7 +215,7 @@ def test_rows_are_compared_over_the_seeds_that_both_have() -> None:
         make_record("beta", losses=losses(at + 0.1, noise=0.01, seed=9 + s), seed=s) for s, at in enumerate(hard[:3])
     ]
 
-    def change(mine: list[Record], theirs: list[Record]) -> Estimate:
+    def change(mine: list[Record], theirs: list[Record]) -> Improvement:
         by_name = {row.method: row for row in make_rows([*mine, *theirs])}
         found = improvement(by_name["alpha"], by_name["beta"], PERPLEXITY)
         assert found is not None

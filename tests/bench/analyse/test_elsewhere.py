@@ -9,7 +9,7 @@ from bench.contract import Limits, OperatingPoint
 from bench.record.schema import Record, Samples
 from tests.bench.analyse.record_factory import make_info, make_record
 
-CLOCKED = OperatingPoint("clocked", "As long as it lasts", Limits(), {"clock": True})
+CLOCKED = OperatingPoint("clocked", "As long as it lasts", "main", Limits(), clock=True)
 INFO = make_info(points={**make_info().points, "clocked": CLOCKED})
 
 

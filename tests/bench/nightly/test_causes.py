@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from bench.contract.registry import Registry
 from bench.nightly import night as night_module
 from bench.nightly.agenda import REASONS, agenda
 from bench.nightly.causes import Facts, cause_of, different_machine, different_versions, needs_experiment
 from bench.nightly.night import run_night
 from bench.nightly.past import NoPast, measure_past
+from bench.nightly.sources import Sources
+from bench.registry import Registry
 from tests.bench.analyse.record_factory import ENVIRONMENT, make_record
 from tests.bench.nightly.night_bench import Bench, jobs_of, past_nights
 
@@ -74,7 +75,7 @@ def test_agenda_puts_the_probe_first_then_code_new_dependency_oldest(
     records += [r.model_copy(update={"key": "x"}) for r in past_nights(toy_registry, bench, tmp_path, [code], 1)]
     another = past_nights(toy_registry, bench, tmp_path, [dependency], 1, versions={"torch": "1.0"})
     records += [record.model_copy(update={"key": "x"}) for record in another]
-    monkeypatch.setattr("bench.nightly.agenda.changed_files", lambda root, commit: frozenset())
+    monkeypatch.setattr(Sources, "same_code", lambda self, job, commit: True)
     items = agenda(toy_registry, list(reversed(jobs)), records, Path.cwd())
     assert [item.reason for item in items] == [*REASONS, "oldest"]
     assert [item.job for item in items] == [dense, code, new, dependency, older, oldest]
@@ -96,7 +97,7 @@ def test_old_code_decides_between_ours_and_a_dependency(
 ) -> None:
     jobs = jobs_of(toy_registry, "toy-dense", "toy-large")
     good = past_nights(toy_registry, bench, tmp_path, jobs, 8, versions={"torch": "2.0"}, commit="abc", dirty=False)
-    monkeypatch.setattr(night_module, "changed_files", lambda root, commit: frozenset({"bench/run/worker.py"}))
+    monkeypatch.setattr(Sources, "changed_files", lambda self, job, commit: frozenset({"bench/run/judge.py"}))
 
     def measured(root: Path, commit: str, job: object, times: int, seconds: float) -> object:
         assert commit == "abc"
@@ -106,7 +107,7 @@ def test_old_code_decides_between_ours_and_a_dependency(
 
     monkeypatch.setattr(night_module, "measure_past", measured)
     bench.slow = lambda job: 1.2 if job.method == "toy-large" else 1.0
-    night = run_night(toy_registry, jobs, tmp_path, seconds=10_000, executor=bench.execute, clock=bench.clock)
+    night = run_night(toy_registry, jobs, tmp_path, seconds=10_000, executor=bench, clock=bench.clock)
     assert [finding.cause for finding in night.findings] == [cause]
 
 

@@ -7,12 +7,13 @@ from typing import Any
 import pytest
 
 from bench import cli
-from bench.contract.registry import Registry
 from bench.nightly.night import MOST_RUNS, Night, run_night
+from bench.nightly.sources import Sources
 from bench.nightly.summary import summary
 from bench.record import store
+from bench.registry import Registry
 from bench.run.plan import Job
-from tests.bench.nightly.night_bench import SECONDS, Bench, jobs_of, past_nights
+from tests.bench.nightly.night_bench import SECONDS, Bench, Ran, jobs_of, past_nights
 
 METHODS = ("toy-dense", "toy-half:default", "toy-half:third", "toy-large", "toy-vandal")
 OLD = {"torch": "2.0"}
@@ -21,14 +22,12 @@ OLD = {"torch": "2.0"}
 @pytest.fixture
 def spend(toy_registry: Registry, bench: Bench, tmp_path: Path) -> Callable[..., Night]:
     def night(jobs: list[Job], seconds: float = 10_000.0, **options: Any) -> Night:
-        return run_night(
-            toy_registry, jobs, tmp_path, seconds=seconds, executor=bench.execute, clock=bench.clock, **options
-        )
+        return run_night(toy_registry, jobs, tmp_path, seconds=seconds, executor=bench, clock=bench.clock, **options)
 
     return night
 
 
-def only(slug: str, factor: float) -> Callable[[Job], float]:
+def only(slug: str, factor: float) -> Callable[[Ran], float]:
     return lambda job: factor if job.method == slug else 1.0
 
 
@@ -50,7 +49,7 @@ def test_slower_method_is_measured_again_and_told_with_its_size(
     past_nights(toy_registry, bench, tmp_path, jobs, 8)
     bench.slow = only("toy-large", 1.1)
     changed = frozenset({"tests/toy_plugin/effbench_toy/methods.py"})
-    monkeypatch.setattr("bench.nightly.night.changed_files", lambda root, commit: changed)
+    monkeypatch.setattr(Sources, "changed_files", lambda self, job, commit: changed)
     night = spend(jobs)
     (finding,) = night.findings
     assert (finding.configuration.method, finding.figure) == ("toy-large", "sum.sum.ratio")
@@ -100,7 +99,7 @@ def test_many_methods_with_another_library_are_the_librarys_doing(
 ) -> None:
     jobs = jobs_of(toy_registry, *METHODS)
     past_nights(toy_registry, bench, tmp_path, jobs, 8, versions=OLD)
-    monkeypatch.setattr("bench.nightly.night.changed_files", lambda root, commit: frozenset())
+    monkeypatch.setattr(Sources, "changed_files", lambda self, job, commit: frozenset())
     bench.slow = lambda job: 1.15
     night = spend(jobs)
     assert {finding.cause for finding in night.findings} == {"a dependency"}
@@ -112,7 +111,7 @@ def test_another_machine_is_no_regression(
 ) -> None:
     jobs = jobs_of(toy_registry, *METHODS)
     past_nights(toy_registry, bench, tmp_path, jobs, 8, platform="Linux-1.0")
-    monkeypatch.setattr("bench.nightly.night.changed_files", lambda root, commit: frozenset())
+    monkeypatch.setattr(Sources, "changed_files", lambda self, job, commit: frozenset())
     bench.slow = lambda job: 1.15
     bench.baseline *= 1.3
     night = spend(jobs)
@@ -164,7 +163,8 @@ def test_noise_that_never_ends_stops_at_the_most_runs(
     past_nights(toy_registry, bench, tmp_path, jobs, 8)
     bench.noise = 5.0
     night = spend(jobs)
-    assert all(bench.ran.count(job) <= MOST_RUNS for job in jobs)
+    assert {ran.method for ran in bench.ran} == {"toy-dense", "toy-large"}
+    assert all(bench.ran.count(ran) <= MOST_RUNS for ran in bench.ran)
     assert night.open
     assert "Not settled" in summary(night)
 

@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 
 from bench import cli
-from bench.contract.registry import Registry, UnknownName
 from bench.nightly.audit import as_json, as_markdown, audit, draw, passes
 from bench.nightly.verify import NotVerifiable, Verification, compare, find_record, verify
 from bench.record import store
 from bench.record.schema import Record, Timing
-from bench.run.plan import make_plan
+from bench.registry import Registry, UnknownName
+from bench.run.plan import Selection, make_plan
 from tests.bench.nightly.night_bench import Bench, jobs_of, past_nights
 
 METHODS = ("toy-dense", "toy-half:default", "toy-half:third", "toy-large", "toy-vandal")
@@ -26,7 +26,7 @@ def records(toy_registry: Registry, bench: Bench, tmp_path: Path) -> list[Record
 def again(
     toy_registry: Registry, bench: Bench, tmp_path: Path, records: list[Record]
 ) -> Callable[[Record], Verification]:
-    return lambda record: verify(toy_registry, record, records, tmp_path, executor=bench.execute)
+    return lambda record: verify(toy_registry, record, records, tmp_path, executor=bench)
 
 
 def outcomes(verification: Verification) -> dict[str, str]:
@@ -125,17 +125,17 @@ def test_draw_depends_on_the_seed_alone_and_takes_each_configuration_once(record
 def test_audit_publishes_the_spread_and_fails_for_what_chance_does_not_explain(
     toy_registry: Registry, bench: Bench, tmp_path: Path, records: list[Record]
 ) -> None:
-    done, refused = audit(toy_registry, records, tmp_path, count=5, seed=0, executor=bench.execute)
+    done, refused = audit(toy_registry, records, tmp_path, count=5, seed=0, executor=bench)
     assert passes(done)
     assert refused == []
     found = as_json(done, refused, 0)
     assert {row["kind"]: row["compared"] for row in found["spread"]} == {"exact": 5, "quality": 5, "speed": 5}
     assert "passed" in as_markdown(done, refused, 0).splitlines()[0]
     changed = [record.model_copy(update={"figures": {"stored_bytes": 999.0}}) for record in records[:6]]
-    done, _ = audit(toy_registry, [*changed, *records[6:]], tmp_path, count=5, seed=0, executor=bench.execute)
+    done, _ = audit(toy_registry, [*changed, *records[6:]], tmp_path, count=5, seed=0, executor=bench)
     assert not passes(done)  # one record in five could be chance for a time, never for bytes
     bench.slow = lambda job: 1.2
-    done, refused = audit(toy_registry, records, tmp_path, count=5, seed=0, executor=bench.execute)
+    done, refused = audit(toy_registry, records, tmp_path, count=5, seed=0, executor=bench)
     assert not passes(done)
     assert "FAILED" in as_markdown(done, refused, 0).splitlines()[0]
 
@@ -145,7 +145,7 @@ def test_commands_say_it_and_exit_so(
 ) -> None:
     from bench.run.runner import run_plan
 
-    jobs = make_plan(toy_registry, suite="toy", methods=["toy-large@unlimited"], scale="tiny", threads=1)
+    jobs = make_plan(toy_registry, Selection("toy", ["toy-large@unlimited"], scale="tiny", threads=1))
     (record,) = run_plan(toy_registry, jobs, tmp_path)
     with pytest.raises(SystemExit) as stopped:
         cli.main(["verify", record.id, "--results", str(tmp_path)])

@@ -1,20 +1,23 @@
 """A small registry, its records, and a reader of pages, for the tests of the site."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html.parser import HTMLParser
-from pathlib import Path
-from types import MappingProxyType
+from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar
 
 import numpy as np
 
-from bench.contract import Card, Claim, Limits, Method, Suite, Task
-from bench.contract.registry import Registry
+from bench import measure
+from bench.contract import Card, Claim
 from bench.publish.paths import file_name
 from bench.publish.site import Built, build_site
 from bench.record.schema import Record
+from bench.registry import Listed, Registry
+from bench.registry.content import Contents
+from bench.registry.key import key_of, run_of
+from bench.registry.tree import Source
 from tests.bench.analyse.record_factory import make_info, make_record
 
 HARDNESS = np.random.default_rng(0).normal(3.0, 0.5, 60)
@@ -29,30 +32,52 @@ def times(ratio: float) -> dict[str, list[float]]:
     return {"candidate": (base * ratio).tolist(), "baseline": base.tolist()}
 
 
+@dataclass(frozen=True)
+class Files:
+    """A tree in memory, of modules alone."""
+
+    texts: Mapping[PurePosixPath, str]
+
+    def find(self, name: str) -> Source | None:
+        place = PurePosixPath(*name.split(".")).with_suffix(".py")
+        return Source(name, place, False) if place in self.texts else None
+
+    def read(self, place: PurePosixPath) -> bytes:
+        return self.texts[place].encode()
+
+    def beside(self, source: Source) -> list[PurePosixPath]:
+        return []
+
+
 def make_method(
-    slug: str, *, control: bool = False, text: str = "Drops what matters least.", **card: Any
-) -> type[Method]:
-    @dataclass(frozen=True)
-    class Made(Method[Task]):
-        samples: int = 256
-
-        def build(self, task: Task, limits: Limits) -> None: ...
-
-    Made.__doc__ = text
+    slug: str, *, control: bool = False, text: str = "Drops what matters least.", suite: str = "demo", **card: Any
+) -> Listed:
     claims = (Claim("Better than random dropping.", "Table 2", "perplexity", versus="random", paper_value="6.4"),)
     values = {"title": slug.title(), "paper": "Author (2024). A paper.", "claims": claims} | card
-    Made.card = Card(slug, "demo", control=control, **values)
-    return Made
+    module = f"methods.{suite}.test_site.{slug.replace('-', '_')}"
+    place = PurePosixPath(*module.split(".")).with_suffix(".py")
+    made = Card(slug, control=control, **values)
+    return Listed(suite, module, "Made", "test-site", place, made, text, {"default": {}}, {})
 
 
-def make_registry(*methods: type[Method], **info: Any) -> Registry:
-    class Demo(Suite[Task]):
-        task = evaluate = workloads = None
+def make_registry(*methods: Listed, **info: Any) -> Registry:
+    suite = make_info(**info)
+    modules = [problem.module for problem in suite.problems.values()]
+    texts = {PurePosixPath(*module.split(".")).with_suffix(".py"): "SIZE = 1\n" for module in modules}
+    texts |= {each.place: f"class Made:\n    slug = {each.slug!r}\n    samples: int = 256\n" for each in methods}
+    tree = Files(texts)
+    found = {(each.suite, each.slug): each for each in methods}
+    return Registry(tree, {suite.slug: suite}, found, (), Contents(tree))
 
-    Demo.__abstractmethods__ = frozenset()
-    Demo.info = make_info(**info)
-    found = {method.card.slug: method for method in methods}
-    return Registry(MappingProxyType(found), MappingProxyType({"demo": Demo()}), ())
+
+def keyed(record: Record, registry: Registry) -> Record:
+    """The record with the key that it would have today, unless it has one."""
+    if record.key != "key" or (record.suite, record.method) not in registry.methods:
+        return record
+    try:
+        return record.model_copy(update={"key": key_of(registry, run_of(record), measure.VERSION)})
+    except LookupError:  # of a point or a variant that there is not
+        return record
 
 
 RECORDS = [
@@ -115,9 +140,9 @@ class Page(HTMLParser):
         return found
 
 
-def save(records: Sequence[Record], folder: Path) -> Path:
-    """The records as results files, with names that stay inside the folder."""
-    for record in records:
+def save(records: Sequence[Record], folder: Path, registry: Registry = REGISTRY) -> Path:
+    """The records as results files, with names that stay inside the folder. They have the keys of this registry."""
+    for record in (keyed(each, registry) for each in records):
         path = folder / file_name(record.hardware) / file_name(record.suite) / f"{file_name(record.method)}.jsonl"
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("a") as file:
@@ -127,7 +152,7 @@ def save(records: Sequence[Record], folder: Path) -> Path:
 
 def build(records: Sequence[Record], registry: Registry, folder: Path) -> Built:
     """Build the site of these records into folder/site."""
-    return build_site([save(records, folder / "results")], registry, folder / "site")
+    return build_site([save(records, folder / "results", registry)], registry, folder / "site")
 
 
 def pages(folder: Path) -> list[Path]:

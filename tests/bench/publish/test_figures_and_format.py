@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from bench.analyse.rows import make_rows
 from bench.publish.format import interval, number, percent, quantity, rank
-from bench.publish.frontier_view import COLOURS, SHAPES, Figure, make_figure, marker
+from bench.publish.frontier_view import Figure, make_figure
+from bench.publish.markers import COLOURS, SHAPES, marker
 from tests.bench.analyse.record_factory import make_info, make_record
 
 INFO = make_info()

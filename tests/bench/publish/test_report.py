@@ -38,8 +38,13 @@ BASE = [
 ]
 
 
-def report(*new: Record, base: list[Record] = BASE, broken: tuple[str, ...] = ()) -> str:
-    return make_report(base, [*base, *new], broken, registry())
+def report(
+    *new: Record,
+    base: list[Record] = BASE,
+    broken: tuple[str, ...] = (),
+    touched: dict[str, list[str]] | None = None,
+) -> str:
+    return make_report(base, [*base, *new], broken, registry(), touched or {})
 
 
 def test_nothing_new_says_so() -> None:
@@ -81,9 +86,18 @@ def test_failures_are_listed_with_reason_and_command_and_cannot_break_the_page()
 
 
 def test_records_that_are_gone_and_lines_that_are_broken_are_told_first() -> None:
-    text = make_report(BASE, BASE[1:], ["a.jsonl:3: not JSON"], registry())
+    text = make_report(BASE, BASE[1:], ["a.jsonl:3: not JSON"], registry(), {})
     assert "1 records of the base are gone" in text
     assert "a.jsonl" in text.replace("\N{WORD JOINER}", "")
+
+
+def test_what_is_touched_and_not_measured_again_is_told() -> None:
+    new = make_record("beta", losses=losses(1.2), **TIMES)
+    text = report(new, touched={"demo": ["alpha", "beta"], "other": ["gamma_x"]})
+    left = text.split("## Touched, and not measured again")[1]
+    assert "- demo: alpha\n- other: gamma" in left
+    assert "beta" not in left
+    assert "Touched" not in report(new, touched={"demo": ["beta"]})
 
 
 def test_report_fits_into_a_comment_and_says_what_it_left_out() -> None:

@@ -14,7 +14,8 @@ from bench.publish.board_data import script
 from bench.publish.paths import file_name
 from bench.publish.serve import serve
 from bench.record.schema import Record
-from tests.bench.analyse.record_factory import START, make_record
+from bench.registry.metrics import Metric
+from tests.bench.analyse.record_factory import START, make_info, make_problem, make_record
 from tests.bench.publish.site_factory import (
     HALF,
     RECORDS,
@@ -78,7 +79,7 @@ def test_a_long_list_of_unbeaten_controls_is_folded(tmp_path: Path) -> None:
     site = build(
         [*records, make_record("beta", losses=losses(0.8))], make_registry(*controls, make_method("beta")), tmp_path
     ).index.parent
-    for address in (f"{HALF}.html", "methods/beta.html"):
+    for address in (f"{HALF}.html", "methods/demo/beta.html"):
         page = Page(site / address)
         assert "does not beat 4 of its controls" in page.text
         folded = re.search(r"<details[^>]*><summary>does not beat 4.*?</details>", page.source)
@@ -105,7 +106,7 @@ def test_a_row_with_too_few_seeds_says_so_wherever_it_stands(tmp_path: Path) -> 
         assert ("few seeds" in page.row(name)) == few
         assert page.row(name).endswith(f" {seeds}")
     assert "2 of 4 rows hang on a seed" in page.text
-    claims = {name: Page(built.index.parent / f"methods/{name}.html").text for name in ("alpha", "beta", "exact")}
+    claims = {name: Page(built.index.parent / f"methods/demo/{name}.html").text for name in ("alpha", "beta", "exact")}
     assert "few seeds: alpha, random" in claims["alpha"]
     assert "few seeds: random" in claims["beta"]
     assert "few seeds: random" in claims["exact"]
@@ -133,7 +134,7 @@ def test_seeds_of_other_hardware_count_for_scores_and_say_so(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("timed", [False, True])
 def test_a_stale_score_yields_to_a_fresh_one_of_other_hardware_and_a_time_does_not(tmp_path: Path, timed: bool) -> None:
-    stale, fresh = {"hyperparameters": {"samples": 128}}, {"hyperparameters": {"samples": 256}}
+    stale, fresh = {"hyperparameters": {"samples": 256}, "key": "old"}, {"hyperparameters": {"samples": 256}}
     here = make_record(losses=losses(0.5), **stale, **(times(0.5) if timed else {}))
     there = make_record(losses=losses(0.1), hardware="cpu-other", **fresh, **times(0.9))
     page = build([here, there], REGISTRY, tmp_path).index.parent / "suites/demo"
@@ -145,7 +146,7 @@ def test_a_stale_score_yields_to_a_fresh_one_of_other_hardware_and_a_time_does_n
 
 def test_nothing_stale_is_taken_from_other_hardware(tmp_path: Path) -> None:
     here = make_record(losses=losses(0.1))
-    there = make_record("beta", losses=losses(0.1), hardware="cpu-other", hyperparameters={"samples": 128})
+    there = make_record("beta", losses=losses(0.1), hardware="cpu-other", key="old")
     page = build([here, there], REGISTRY, tmp_path).index.parent / "suites/demo"
     rows = json.loads((page / "cpu-test/tiny/toy/half.json").read_text())["rows"]
     assert [row["method"] for row in rows] == ["alpha"]
@@ -160,7 +161,7 @@ def test_nobody_is_asked_to_beat_a_reference(tmp_path: Path) -> None:
     kinds = {attrs["data-name"]: attrs["data-kind"] for tag, attrs in page.tags if attrs.get("data-kind")}
     assert kinds == {"oracle": "reference", "random": "control", "alpha": "method"}
     assert "does not beat" not in page.text
-    assert "Oracle reference" in " ".join(Page(site / "methods/oracle.html").text.split())
+    assert "Oracle reference" in " ".join(Page(site / "methods/demo/oracle.html").text.split())
 
 
 def test_equal_ranks_are_one_group(tmp_path: Path) -> None:
@@ -280,15 +281,54 @@ def test_new_configurations_do_not_bury_what_changed(tmp_path: Path, monkeypatch
 
 
 def test_the_method_page_holds_the_claim_against_the_records(site: Path) -> None:
-    alpha, beta = Page(site / "methods/alpha.html"), Page(site / "methods/beta.html")
+    alpha, beta = Page(site / "methods/demo/alpha.html"), Page(site / "methods/demo/beta.html")
     assert "holds" in alpha.text
     assert "does not hold" not in alpha.text
     assert "does not hold" in beta.text
     assert "https://example.org/paper" in alpha.text
     assert "samples int 256" in alpha.row("samples")
     assert "in the paper: 6.4" in " ".join(alpha.text.split())
-    assert "def make_method(" in alpha.text  # the file that the adapter stands in
-    assert "no longer registered" in Page(site / "methods/slow.html").text
+    assert "slug = 'alpha'" in alpha.text  # the file that the adapter stands in
+    assert "no longer registered" in Page(site / "methods/demo/slow.html").text
+
+
+def test_a_methods_old_address_leads_to_its_page_where_its_slug_alone_names_it(tmp_path: Path) -> None:
+    other = make_record("alpha", losses=losses(0), suite="gone")
+    site = build([make_record("alpha", losses=losses(0)), make_record("beta", losses=losses(0)), other], REGISTRY,
+                 tmp_path).index.parent  # fmt: skip
+    assert (site / "methods/demo/alpha.html").is_file()
+    assert "no longer registered" in Page(site / "methods/gone/alpha.html").text
+    assert not (site / "methods/alpha.html").exists()
+    moved = Page(site / "methods/beta.html")
+    assert ("meta", {"http-equiv": "refresh", "content": "0; url=../methods/demo/beta.html"}) in moved.tags
+
+
+def test_each_point_is_read_by_its_own_problem(tmp_path: Path) -> None:
+    """Another primary score and baseline, other costs."""
+    accuracy = Metric("accuracy", "Accuracy", better="higher", primary=True)
+    cost = Metric("memory.peak", "Peak memory", "B", primary=True)
+    info = make_info()
+    other = make_problem("other", [accuracy], [cost], baseline="beta")
+    registry = make_registry(
+        make_method("alpha"), make_method("beta", control=True, claims=()), problems={**info.problems, "other": other}
+    )
+    right = {"alpha": [1.0] * 50 + [0.0] * 10, "beta": [1.0] * 30 + [0.0] * 30}
+    records = [
+        make_record(name, losses=losses(0.1 if name == "beta" else 0.9), right=right[name], point=point)
+        for name in right for point in ("half", "other")
+    ]  # fmt: skip
+    site = build(records, registry, tmp_path).index.parent
+    half, at_other = Page(site / f"{HALF}.html"), Page(site / "suites/demo/cpu-test/tiny/toy/other.html")
+    assert (half.row("beta")[0], at_other.row("alpha")[0]) == ("1", "1")
+    assert "baseline" in at_other.row("beta")
+    assert "control" in half.row("beta")
+    assert "Perplexity" not in " ".join(at_other.rows)
+    data = json.loads((site / "suites/demo/cpu-test/tiny/toy/other.json").read_text())
+    assert data["rows"][1]["beaten_by_control"] == ""
+    section = Page(site / "suites/demo/cpu-test/tiny/toy.html")
+    for title in ("Perplexity versus Stored size", "Accuracy versus Peak memory"):
+        assert title in section.text
+    assert {"Main", "Other"} <= set(Page(site / "suites/demo.html").text.split())
 
 
 def test_what_could_not_be_read_is_listed(site: Path) -> None:
@@ -335,7 +375,7 @@ def test_parquet_holds_every_record_with_its_samples(site: Path) -> None:
 
 
 def test_a_record_that_diverged_is_shown_and_its_data_is_json(tmp_path: Path) -> None:
-    record = make_record(losses=[1.0, float("inf"), float("nan")])
+    record = make_record(losses=[1.0, float("inf"), float("inf")])
     site = build(
         [record, make_record("beta", losses=losses(0)), make_record("random", losses=losses(0))], REGISTRY, tmp_path
     )

@@ -108,7 +108,7 @@ def test_no_text_of_a_card_or_a_suite_becomes_markup(tmp_path: Path) -> None:
     build(RECORDS, registry, tmp_path)
     for path in pages(tmp_path / "site"):
         harmless(path)
-    assert EVIL in Page(tmp_path / "site/methods/alpha.html").text
+    assert EVIL in Page(tmp_path / "site/methods/demo/alpha.html").text
 
 
 def line(**changes: Any) -> str:
@@ -123,9 +123,9 @@ def line(**changes: Any) -> str:
         (line(started="2025-01-01T00:00:00"), "time zone"),
         (line(schema_version=9), "schema version"),
         (line(luck=1), "luck"),
-        (line(quality={"perplexity": {"samples": []}}), "figures can't be computed"),
+        (line(quality={"perplexity": {"samples": []}}), "no samples"),
         (line(quality={"perplexity": {"samples": [1, 2], "weights": [1]}}), "1 weights for 2 samples"),
-        (line(quality={"accuracy": {"samples": []}}), "figures can't be computed"),
+        (line(quality={"accuracy": {"samples": []}}), "no samples"),
         (line(seed=10**30), "Parquet"),
     ],
 )

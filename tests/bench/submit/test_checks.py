@@ -1,18 +1,24 @@
 """Each check finds what it is there for, and a method that is right passes all of them."""
 
-import gc
 import importlib
+import os
 import sys
 from collections.abc import Callable, Iterator
-from pathlib import Path
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
 
 import pytest
 
-from bench.contract import registry as registry_module
-from bench.contract.registry import Registry
+from bench.registry import Listed, Registry
+from bench.registry.content import Contents
+from bench.registry.literals import NotLiteral, methods_written
+from bench.registry.tree import WorkTree
+from bench.run.local import LocalExecutor
 from bench.submit.checks import METHOD_CHECKS, SUITE_CHECKS
 from bench.submit.subject import MethodSubject, SuiteSubject
-from bench.submit.trials import run_here
+from bench.submit.trials import Trials
+from tests.bench.small_checkout import make_checkout, registry_of
+from tests.conftest import TOY
 
 GOOD = '''"""Keeping Halves (Doe and Roe, 2020), https://example.org/halves."""
 
@@ -21,8 +27,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from bench.contract import Card, Claim, Limits, Method
-from effbench_toy.suite import ToyTask
+from bench.contract import Card, Claim, Method
+from effbench_toy.shrink import ToyTask
 
 
 @dataclass(frozen=True)
@@ -40,10 +46,10 @@ class FirstHalf(Method[ToyTask]):
     variants = {"default": {}, "third": {"share": 0.33}}
     share: float = 0.5
 
-    def supports(self, task: ToyTask, limits: Limits) -> str | None:
+    def supports(self, task: ToyTask) -> str | None:
         return None
 
-    def build(self, task: ToyTask, limits: Limits) -> Tensor:
+    def build(self, task: ToyTask) -> Tensor:
         task.calibration(10)
         return task.base[: int(self.share * len(task.base))].clone()
 '''
@@ -51,15 +57,33 @@ class FirstHalf(Method[ToyTask]):
 MethodOf = Callable[..., MethodSubject]
 
 
+@pytest.fixture(scope="module")
+def planted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A package for one method."""
+    folder = tmp_path_factory.mktemp("plug-in") / "planted"
+    folder.mkdir()
+    (folder / "__init__.py").touch()
+    return folder
+
+
+@pytest.fixture(scope="module")
+def executor(planted: Path) -> Iterator[LocalExecutor]:
+    """One warm process for all tests. What its runs import is written anew by each."""
+    path = os.pathsep.join([str(planted.parent), str(TOY), str(Path(__file__).parents[3])])
+    with LocalExecutor(variables={"PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"}) as made:
+        yield made
+
+
 @pytest.fixture
-def method_of(toy_registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[MethodOf]:
+def method_of(
+    toy_registry: Registry, planted: Path, executor: LocalExecutor, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[MethodOf]:
     """Makes a subject of GOOD with pieces replaced, given as pairs of old and new."""
-    monkeypatch.syspath_prepend(str(tmp_path))
-    (tmp_path / "planted").mkdir()
+    monkeypatch.syspath_prepend(str(planted.parent))
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
 
     def forget() -> None:
         importlib.invalidate_caches()
-        registry_module.load.cache_clear()
         for name in [name for name in sys.modules if name.split(".")[0] == "planted"]:
             del sys.modules[name]
 
@@ -68,15 +92,20 @@ def method_of(toy_registry: Registry, tmp_path: Path, monkeypatch: pytest.Monkey
         for old, new in replacements:
             assert source.count(old) == 1, old
             source = source.replace(old, new)
-        (tmp_path / "planted" / "first_half.py").write_text(source)
+        file = planted / "first_half.py"
+        file.write_text(source)
         forget()
-        module = importlib.import_module("planted.first_half")
-        methods = {**toy_registry.methods, "first-half": module.FirstHalf}
-        return MethodSubject(Registry(methods, toy_registry.suites, ()), "first-half", run_here)
+        (written,) = methods_written(source.encode())
+        listed = Listed(
+            "toy", "planted.first_half", written.name, "external", PurePosixPath(file), written.card, written.doc,
+            written.variants, written.at_point,
+        )  # fmt: skip
+        tree = WorkTree(toy_registry.tree.root, frozenset({"planted", "effbench_toy"}))  # type: ignore[attr-defined]
+        methods = {**toy_registry.methods, ("toy", "first-half"): listed}
+        registry = replace(toy_registry, tree=tree, methods=methods, contents=Contents(tree))
+        return MethodSubject(registry, listed, Trials(registry, executor))
 
-    gc.freeze()  # each run collects garbage a few times, and need not look at the libraries every time
     yield make
-    gc.unfreeze()
     forget()
 
 
@@ -112,28 +141,33 @@ FAULTS = {
     "fields: is no plain value": [(FIELD, f"{FIELD}\n    table: object = frozenset()")],
     "fields: which is no field": [('"third": {"share"', '"third": {"part"')],
     "fields: at_point sets 'part', which is no field": [(FIELD, f'at_point = {{"half": {{"part": 1}}}}\n    {FIELD}')],
-    "fields: at_point names 'whole'": [(FIELD, f'at_point = {{"whole": {{"share": 1.0}}}}\n    {FIELD}')],
     "fields: can't be made": [(FIELD, "share: float")],
-    "imports: bench.run.worker.run: of the engine": [(TOP, f"{TOP}from bench.run.worker import run\n")],
-    "imports: lock_evaluation: of the engine": [(TOP, f"{TOP}from bench.contract.evaluation import lock_evaluation\n")],
+    "imports: bench.run.local.LocalExecutor: of the engine": [
+        (TOP, f"{TOP}from bench.run.local import LocalExecutor\n")
+    ],
+    "imports: close_exam: of the engine": [(TOP, f"{TOP}from bench.contract.exam import close_exam\n")],
+    "imports: cache_root: of the engine": [(TOP, f"{TOP}from bench.contract.cache import cache_root\n")],
+    "imports: belongs to the methods of another suite": [
+        (TOP, f"{TOP}from methods.lm_compression._limits import NO_LIMIT\n")
+    ],
+    "imports: is another suite": [(TOP, f"{TOP}from suites.lm_compression.task import Split\n")],
     "imports: no declared dependency": [(TOP, f"{TOP}import hypothesis\n")],
     "imports: is not installed": [
-        (SUPPORTED, "        if limits is None:\n            import no_such\n        return None")
+        (SUPPORTED, "        if task is None:\n            import no_such\n        return None")
     ],
     "imports: has no network": [(TOP, f"{TOP}import urllib.request\n")],
     "finished: first_half.py:1": [(DOCSTRING, f"TODO: {DOCSTRING}")],
     "budget: over_budget: stored_ratio": [('"third": {"share": 0.33}', '"most": {"share": 0.9}')],
     "budget: failed: ValueError: no": [(CALIBRATE, "raise ValueError('no')")],
     "budget: over_budget: calibration_tokens": [(CALIBRATE, "task.calibration(101)")],
-    "budget: say it in a sentence": [(SUPPORTED, '        return None if limits.result else "no"')],
+    "budget: say it in a sentence": [(SUPPORTED, '        return None if task.limits.result else "no"')],
     "budget: ok at no operating point": [(SUPPORTED, '        return "runs on another machine alone"')],
     "determinism: differ in score error": [
-        ("].clone()", "] * torch.rand(1, generator=CHANCE)"),
-        (CLASS, f"\nCHANCE = torch.Generator()\n{CLASS}"),
+        ("].clone()", "] * CHANCE"),
+        (CLASS, f"\nCHANCE = __import__('random').SystemRandom().random()\n{CLASS}"),
     ],
     "determinism: differ in what was drawn": [
-        (CALIBRATE, "DRAWN.append(1)\n        task.calibration(len(DRAWN))"),
-        (CLASS, f"\nDRAWN: list[int] = []\n{CLASS}"),
+        (CALIBRATE, "task.calibration(__import__('random').SystemRandom().randrange(1, 100))"),
     ],
     "determinism: set stochastic=True": [("].clone()", "] * (1 + task.seed)")],
     "network: 192.0.2.1": [(CALIBRATE, "__import__('socket').create_connection(('192.0.2.1', 80))")],
@@ -149,13 +183,15 @@ def test_a_planted_fault_is_found(expected: str, method_of: MethodOf) -> None:
     assert any(problem in line for line in problems), problems
 
 
-def test_evaluation_data_is_out_of_reach(method_of: MethodOf, monkeypatch: pytest.MonkeyPatch) -> None:
-    from bench.contract import require_scoring
+def test_a_card_that_is_computed_is_no_card(method_of: MethodOf) -> None:
+    with pytest.raises(NotLiteral, match="has to be written out"):
+        method_of(('title="First half"', 'title="first half".title()'))
 
-    monkeypatch.setattr("effbench_toy.suite.require_scoring", require_scoring, raising=False)
-    peek = "__import__('effbench_toy.suite', fromlist=['x']).require_scoring('the held-out half')"
+
+def test_evaluation_data_is_out_of_reach(method_of: MethodOf) -> None:
+    peek = "__import__('bench.contract.exam', fromlist=['x']).only_the_judge('the held-out half')"
     found = failures(method_of(("task.calibration(10)", peek)))
-    assert "the held-out half" in found["evaluation"][0]
+    assert "the held-out half" in found["evaluation"][0], found
 
 
 def test_a_swallowed_refusal_still_counts(method_of: MethodOf) -> None:
@@ -184,13 +220,47 @@ def test_a_suite_without_readme_and_methods_is_told_both(toy_registry: Registry)
     assert "README.md is missing" in found["readme"][0]
     assert found["methods"] == ["no method but controls"]
     assert "no cost is primary" in found["info"][0]
-    assert found["tiny"] == []
+    assert found["tiny"] == found["imports"] == []
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        ("import hypothesis", "hypothesis: comes with hypothesis, which is no declared dependency"),
+        ("from suites.other.task import Task", "is another suite"),
+        ("from methods.demo.family.alpha import Made", "a suite knows no method"),
+        ("from bench.run.local import LocalExecutor", "of the engine a suite sees bench.contract"),
+        ("from suites._shared import tool", None),
+        ("from bench.contract.cache import made_once", None),
+        ("import torch", None),
+    ],
+)
+def test_what_a_suite_may_import(
+    line: str, problem: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = make_checkout(tmp_path)
+    (root / "suites/demo/helper.py").write_text(f"{line}\n")
+    monkeypatch.setattr("bench.submit.subject.ROOT", root)
+    [check] = [check for check in SUITE_CHECKS if check.name == "imports"]
+    found = list(check.problems(SuiteSubject(registry_of(root), "demo")))
+    assert [problem in each for each in found if problem] == [True] * (problem is not None)
+    assert len(found) == (problem is not None)
+
+
+def test_a_library_that_the_suite_requires_is_declared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = make_checkout(tmp_path)
+    (root / "suites/demo/helper.py").write_text("import hypothesis\n")
+    toml = root / "suites/demo/suite.toml"
+    toml.write_text(toml.read_text() + '[requires]\nlibraries = ["hypothesis"]\n')
+    monkeypatch.setattr("bench.submit.subject.ROOT", root)
+    [check] = [check for check in SUITE_CHECKS if check.name == "imports"]
+    assert list(check.problems(SuiteSubject(registry_of(root), "demo"))) == []
 
 
 def test_a_quick_look_tries_the_first_variant_until_it_has_ended_well(method_of: MethodOf) -> None:
-    quick = MethodSubject(method_of().registry, "first-half", run_here, thorough=False)
+    whole = method_of()
+    quick = MethodSubject(whole.registry, whole.listed, whole.runner, thorough=False)
     assert {job.variant for job, _ in quick.trials()} == {"default"}
     assert [trial.outcome.status for job, trial in quick.trials() if not job.timed].count("ok") == 1
-    whole = method_of()
     assert {job.variant for job, _ in whole.trials()} == {"default", "third"}
     assert len(whole.trials()) > len(quick.trials())

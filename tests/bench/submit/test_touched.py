@@ -1,44 +1,44 @@
-"""What `effbench run --changed` chooses: what a change can have touched, the suite's baseline beside it, no more."""
+"""What `effbench run --changed` and the report call touched: what runs otherwise now, and no more."""
 
 from pathlib import Path
 
 import pytest
 
-from bench.run.sandbox.catalogue import read_catalogue
-from bench.submit.changes import Changes
-from bench.submit.touched import touched_methods
+from bench.submit.changes import changes, touched_methods
+from tests.bench.small_checkout import ALPHA, HELPER, Change, append, make_checkout, move, registry_of, replace
 
-ROOT = Path(__file__).resolve().parents[3]
-
-
-def touched(*files: str) -> dict[str, list[str]]:
-    return touched_methods(read_catalogue(ROOT), Changes(ROOT, "base", files))
-
-
-def test_a_methods_own_file_touches_it_alone() -> None:
-    assert touched("methods/lm_compression/layer_dropping/finercut.py") == {"lm-compression": ["dense", "finercut"]}
-
-
-def test_a_helper_touches_its_family_and_no_other() -> None:
-    (slugs,) = touched("methods/lm_compression/layer_dropping/_sublayers.py").values()
-    assert {"finercut", "attention-drop"} <= set(slugs)
-    assert "flap" not in slugs
-
-
-def test_a_suite_touches_all_its_methods() -> None:
-    found = touched("suites/operator_data/suite.toml")
-    assert list(found) == ["operator-data"]
-    assert set(read_catalogue(ROOT).slugs("operator-data")) == set(found["operator-data"])
+ALL = {"demo": ["alpha", "beta", "dense"]}
 
 
 @pytest.mark.parametrize(
-    "file",
+    ("change", "touched"),
     [
-        "README.md",
-        "bench/run/runner.py",
-        "suites/operator_data/README.md",
-        "methods/lm_compression/layer_dropping/README.md",
+        (replace("half(task)", "half(half(task))", ALPHA), {"demo": ["alpha"]}),
+        (replace("samples: int = 256", "samples: int = 128", ALPHA), {"demo": ["alpha"]}),
+        (replace("return task", "return [task]", HELPER), {"demo": ["alpha", "beta"]}),
+        (replace("return 1", "return 2", HELPER), {}),
+        (replace("x + 1", "x + 2", "methods/_techniques/tool.py"), {"demo": ["dense"]}),
+        (append("suites/demo/main.py"), ALL),
+        (append("suites/demo/data.yaml"), ALL),
+        (replace("0.5", "0.4"), ALL),
+        (replace("full = { seconds = 1 }", "full = { seconds = 2 }"), ALL),
+        (replace('title = "Half"', 'title = "The half"'), {}),
+        (replace('title="A title"', 'title="Another"', ALPHA), {}),
+        (append(ALPHA, "# why\n"), {}),
+        (append("suites/demo/README.md"), {}),
+        (append("other.py"), {}),
+        (append("bench/measure/__init__.py"), {}),
+        (move, {}),
     ],
 )
-def test_what_no_method_is_made_of_touches_none(file: str) -> None:
-    assert touched(file) == {}
+def test_touched(change: Change, touched: dict[str, list[str]], tmp_path: Path) -> None:
+    root = make_checkout(tmp_path)
+    change(root)
+    assert touched_methods(registry_of(root), changes(root)) == touched
+
+
+def test_a_new_method_and_one_that_can_not_be_read_are_touched(tmp_path: Path) -> None:
+    root = make_checkout(tmp_path)
+    (root / "methods/demo/family/gamma.py").write_text((root / ALPHA).read_text().replace('"alpha"', '"gamma"'))
+    append(HELPER, "(")(root)
+    assert touched_methods(registry_of(root), changes(root)) == {"demo": ["alpha", "beta", "gamma"]}

@@ -12,8 +12,8 @@ from scipy.sparse.linalg import gmres
 
 from methods._techniques.arnoldi import arnoldi_cycle, least_squares
 from methods._techniques.gcro_dr import gcro_dr, harmonic_ritz, refresh
+from suites.operator_data.equations import darcy, diffusion_matrix, helmholtz
 from suites.operator_data.preconditioner import ILU, Identity, Jacobi, make_preconditioner
-from suites.operator_data.problems import darcy, diffusion_matrix, helmholtz
 
 NONE = Identity(csr_array(np.eye(1)))
 

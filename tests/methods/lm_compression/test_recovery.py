@@ -7,10 +7,11 @@ import torch
 from torch import Tensor
 
 from methods.lm_compression._lora import merge
-from methods.lm_compression._recovery import distillation_loss, next_token_loss, train
+from methods.lm_compression._recovery import distillation_loss, next_token_loss
 from suites._language.adapters import with_lora
 from suites._language.blocks import walk_blocks
 from suites._language.toy import toy_model
+from suites._training.fit import fit
 
 
 @pytest.fixture
@@ -53,7 +54,7 @@ def test_training_lowers_the_loss_and_moves_only_what_it_may(ids: Tensor) -> Non
     before = copy.deepcopy(model.state_dict())
     model.requires_grad_(False)
     model.get_decoder().norm.weight.requires_grad_(True)
-    losses = train(model, [ids] * 10, lambda batch: next_token_loss(model, batch), learning_rate=0.05)
+    losses = fit(model, [ids] * 10, lambda batch: next_token_loss(model, batch), learning_rate=0.05)
     assert losses[-1] < losses[0]
     moved = {name for name, tensor in model.state_dict().items() if not torch.equal(tensor, before[name])}
     assert moved == {"model.norm.weight"}
@@ -64,7 +65,7 @@ def test_sixteen_bits_take_steps_smaller_than_they_can_hold(ids: Tensor) -> None
     model = toy_model().to(torch.bfloat16).requires_grad_(False)
     norm = model.get_decoder().norm.weight.requires_grad_(True)
     norm.data.fill_(1.0)
-    train(model, [ids] * 20, lambda batch: next_token_loss(model, batch), learning_rate=2**-10, warm_up=0.0)
+    fit(model, [ids] * 20, lambda batch: next_token_loss(model, batch), learning_rate=2**-10, warm_up=0.0)
     assert (norm != 1.0).any()
 
 
@@ -82,7 +83,7 @@ def test_merged_lora_computes_what_the_adapted_model_did(ids: Tensor) -> None:
     dense = toy_model()
     adapted = with_lora(copy.deepcopy(dense), rank=4, alpha=8, seed=0)
     torch.testing.assert_close(adapted(input_ids=ids).logits, dense(input_ids=ids).logits)  # starts at nothing
-    train(adapted, [ids] * 5, lambda batch: next_token_loss(adapted, batch), learning_rate=1e-2)
+    fit(adapted, [ids] * 5, lambda batch: next_token_loss(adapted, batch), learning_rate=1e-2)
     logits = adapted(input_ids=ids).logits
     merged = merge(adapted)
     assert type(merged) is type(dense)

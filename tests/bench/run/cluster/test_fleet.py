@@ -12,7 +12,7 @@ from bench.run.plan import Job
 
 
 def job(seed: int, *, timed: bool = True, threads: int = 1, device: str = "cpu") -> Job:
-    return Job("toy", "toy-half", "default", "half", "tiny", "ones", seed, device, threads, ("toy",), timed)
+    return Job("toy", "shrink", "toy-half", "default", "half", "tiny", "ones", seed, device, threads, timed)
 
 
 def node(name: str, jobs: list[Job], *, cpus: float = 4, gpus: float = 0, hardware: str = "cpu-a") -> Node:

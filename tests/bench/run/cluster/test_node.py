@@ -8,18 +8,19 @@ from pathlib import Path
 import pytest
 
 from bench import cli
-from bench.contract.registry import Registry
 from bench.record.ceilings import Ceilings
 from bench.record.environment import hardware_class
-from bench.record.schema import Outcome
+from bench.record.schema import Isolation, Outcome
+from bench.registry import Registry
 from bench.run.cluster.node import inspect, run_on_node
 from bench.run.cluster.revision import Revision, revision
-from bench.run.plan import Job, key, make_plan
+from bench.run.order import Order
+from bench.run.plan import Job, Selection, key, make_plan
 from bench.run.runner import ROOT
 
 
 def plan(registry: Registry, **options: object) -> list[Job]:
-    return make_plan(registry, suite="toy", methods=["toy-large@half"], scale="tiny", threads=1, **options)  # type: ignore[arg-type]
+    return make_plan(registry, Selection("toy", ["toy-large@half"], scale="tiny", threads=1, **options))  # type: ignore[arg-type]
 
 
 def test_revision_is_that_of_the_files(tmp_path: Path) -> None:
@@ -51,26 +52,34 @@ def test_node_says_why_it_can_not(toy_registry: Registry, monkeypatch: pytest.Mo
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     (on_cuda,) = plan(toy_registry, device="cuda")
     assert "no CUDA device" in str(inspect([on_cuda], revision(ROOT)).answers[on_cuda].refusal)
-    monkeypatch.setattr(type(toy_registry.suites["toy"]), "missing", lambda self, scale, base: "pip install weights")
+    monkeypatch.setattr("effbench_toy.shrink.Shrink.missing", lambda self, scale, base: "pip install weights")
     (job,) = plan(toy_registry)
     assert inspect([job], revision(ROOT)).answers[job].refusal == "pip install weights"
 
 
-def test_record_is_the_nodes_own_and_ceilings_come_and_go_with_the_job(toy_registry: Registry, tmp_path: Path) -> None:
+def test_record_is_the_nodes_own_and_ceilings_come_and_go_with_the_job(toy_registry: Registry) -> None:
     (job,) = plan(toy_registry)
-    seen: list[Path] = []
+    seen: list[Order] = []
 
-    def executor(job: Job, timeout: float, protected: Sequence[Path]) -> tuple[Outcome, str]:
-        seen.extend(protected)
-        return Outcome(status="failed", reason="no luck"), "log"
+    class Unlucky:
+        isolation: Isolation = "none"
+
+        def execute(self, order: Order, timeout: float, preload: Sequence[str] = ()) -> tuple[Outcome, str]:
+            seen.append(order)
+            return Outcome(status="failed", reason=f"no luck in {timeout:g} s"), "log"
 
     mine = hardware_class("cpu", 1)
     known = Ceilings(hardware=mine, bandwidth={1: 1.0}, matrix={"f": 1.0}, measured=datetime.now(UTC), versions={})
-    record, ceilings = run_on_node(job, 7.0, executor, [tmp_path], known)
-    assert (record.hardware, record.key, record.reason) == (mine, key(toy_registry, job), "no luck")
+    record, ceilings = run_on_node(job, 7.0, Unlucky(), [], known)
+    assert (record.hardware, record.key, record.reason) == (mine, key(toy_registry, job), "no luck in 7 s")
     assert ceilings == known
-    assert tmp_path in seen
-    assert not seen[0].exists()  # the node's own results folder is gone
+    assert [(order.method.name, order.point.name) for order in seen] == [("TooLarge", "half")]
+
+
+def test_a_node_runs_a_job_itself(toy_registry: Registry) -> None:
+    (job,) = plan(toy_registry, timed=False)
+    record, _ = run_on_node(job, None, None, [], None)
+    assert (record.status, record.key) == ("over_budget", key(toy_registry, job))
 
 
 def test_without_ray_the_command_says_how_to_install_it(

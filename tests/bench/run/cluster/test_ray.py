@@ -15,12 +15,14 @@ from typing import Any
 import psutil
 import pytest
 
-from bench.contract.registry import Registry
 from bench.record import store
-from bench.record.schema import Record
+from bench.record.schema import Outcome, Record
+from bench.registry import Registry
 from bench.run.cluster import ClusterUnusable
 from bench.run.cluster.revision import Revision
-from bench.run.plan import Job, make_plan
+from bench.run.local import LocalExecutor
+from bench.run.order import Order
+from bench.run.plan import Job, Selection, make_plan
 from bench.run.progress import Progress
 from bench.run.runner import run_plan
 
@@ -46,7 +48,7 @@ class Diary(Progress):
         self.begun.append((job, where))
         self._when(self, where)
 
-    def end(self, job: Job, record: Record) -> None:
+    def end(self, job: Job, record: Record | None) -> None:
         super().end(job, record)
         self.ended.append(job)
 
@@ -68,7 +70,7 @@ def cluster(toy_registry: Registry, monkeypatch: pytest.MonkeyPatch) -> Iterator
 
 
 def plan(registry: Registry, methods: Sequence[str]) -> list[Job]:
-    return make_plan(registry, suite="toy", methods=methods, points=["half"], scale="tiny", threads=1)
+    return make_plan(registry, Selection("toy", methods, ["half"], scale="tiny", threads=1))
 
 
 def content(records: Sequence[Record]) -> list[tuple[Any, ...]]:
@@ -91,7 +93,7 @@ def _runs() -> list[int]:
     found = []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
-            if "bench.run.worker" in process.cmdline() and process.environ().get(MARK) == os.environ[MARK]:
+            if "bench.run.warm" in process.cmdline() and process.environ().get(MARK) == os.environ[MARK]:
                 found.append(process.pid)
     return found
 
@@ -161,7 +163,7 @@ def test_a_run_that_takes_its_nodes_process_with_it_is_given_up_and_has_no_recor
     ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])  # the nodes can't import a test
     good, bad = plan(toy_registry, ["toy-large", "toy-raise"])
     with pytest.raises(ClusterUnusable, match="toy-raise at half, seed 0"):
-        run_on_ray([bad, good], tmp_path, address=cluster.address, executor=_dies_with_toy_raise)
+        run_on_ray([bad, good], tmp_path, address=cluster.address, executor=_DiesWithToyRaise())
     (record,) = store.read_all(tmp_path)[0]
     assert record.method == "toy-large"
 
@@ -171,7 +173,7 @@ def test_door_refuses_before_work(
 ) -> None:
     from bench.run.cluster import ray as module
 
-    jobs = make_plan(toy_registry, suite="toy", methods=["toy-large"], scale="tiny", threads=64)
+    jobs = make_plan(toy_registry, Selection("toy", ["toy-large"], scale="tiny", threads=64))
     with pytest.raises(ClusterUnusable, match="64 are needed"):
         module.run_on_ray(jobs, tmp_path, address=cluster.address)
     monkeypatch.setattr(module, "revision", lambda root: Revision("f" * 40, "other"))
@@ -188,9 +190,8 @@ def test_an_address_where_nobody_answers_is_said_at_once(tmp_path: Path) -> None
             run_on_ray([], tmp_path, address=address)
 
 
-def _dies_with_toy_raise(job: Job, timeout: float, protected: Sequence[Path]) -> Any:
-    from bench.run import local
-
-    if job.method == "toy-raise":
-        os.kill(os.getpid(), signal.SIGKILL)
-    return local.execute(job, timeout, protected)
+class _DiesWithToyRaise(LocalExecutor):
+    def execute(self, order: Order, timeout: float, preload: Sequence[str] = ()) -> tuple[Outcome, str]:
+        if order.method.name == "Raises":
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().execute(order, timeout, preload)

@@ -11,13 +11,14 @@ from torch import Tensor, nn
 from methods._techniques.masked_training import MaskedLowRank, adapt, merge, untied_head
 from methods._techniques.packed_sparse import SparseLinear
 from methods.lm_compression._calibration import calibration_batch
-from methods.lm_compression._recovery import next_token_loss, recovery_batches, train
+from methods.lm_compression._recovery import next_token_loss, recovery_batches
 from methods.lm_compression.sparsity._amount import Amount, block_names
 from methods.lm_compression.sparsity._masks import named, set_zeros
 from methods.lm_compression.sparsity.magnitude_sparsity import MagnitudeSparsity, magnitude_masks
 from methods.lm_compression.sparsity.perp import PERP
 from methods.lm_compression.sparsity.wanda import Wanda
 from suites._language.blocks import walk_blocks
+from suites._training.fit import fit
 from suites.lm_compression.task import CausalLMTask
 
 HALF = Amount("unstructured", Fraction(1, 2), 6)
@@ -53,7 +54,7 @@ def test_merged_is_the_adapted_model_and_keeps_every_zero(
     model, kept = pruned(task)
     before = {name: model.get_submodule(name).weight.detach().clone() for name in kept}
     adapt(model, kept, trained, generator=generator(), **LORA)
-    train(model, recovery_batches(task, 1024), lambda ids: next_token_loss(model, ids), learning_rate=3e-3)
+    fit(model, recovery_batches(task, 1024), lambda ids: next_token_loss(model, ids), learning_rate=3e-3)
     ids = torch.tensor([task.calibration_ids[:24]])
     adapted = logits(model, ids)
     merge(model)

@@ -9,13 +9,12 @@ from methods._techniques.orthogonality import distance_from_orthonormal
 from methods.lm_finetuning.adaptation._rank import shipped_parameters, with_singular_values
 from methods.lm_finetuning.adaptation.adalora import AdaLoRA
 from suites._language.adapters import decoder_linears
-from suites.lm_finetuning.task import FineTuningTask
-from tests.methods.lm_finetuning.finetuning_toys import toy_task
+from tests.methods.lm_finetuning.finetuning_toys import make, toy_task
 
 
-def shipped(method: AdaLoRA, task: FineTuningTask) -> tuple[Any, int]:
-    tuned = method.build(task, task.limits)
-    return tuned, sum(tensor.numel() for tensor in tuned.state_dict().values())
+def shipped(method: AdaLoRA, task: Any) -> tuple[Any, int]:
+    tuned = make(method, task)
+    return tuned, sum(tensor.numel() for tensor in tuned.shipped.values())
 
 
 @pytest.mark.parametrize("tokens", [150, 2000])
@@ -38,7 +37,7 @@ def test_the_kept_triplets_are_all_that_was_merged() -> None:
     for name in decoder_linears(task.model):
         a, e, b = (tuned.shipped[f"{name}.{part}"] for part in "aeb")
         added = tuned.model.get_submodule(name).weight - task.model.get_submodule(name).weight
-        assert torch.allclose(added, method.alpha_over_rank * b @ (a * e), atol=1e-5)
+        assert torch.allclose(added, method.alpha_over_rank * b @ (a * e[:, None]), atol=1e-5)
 
 
 def test_the_penalty_is_zero_of_orthonormal_factors_alone() -> None:

@@ -8,8 +8,11 @@ import torch
 from methods.lm_finetuning.adaptation._rank import shipped_parameters, with_singular_values
 from methods.lm_finetuning.adaptation.increlora import Growing, IncreLoRA
 from suites._language.adapters import decoder_linears
-from suites._training.training import Moment, Trainer, answer_loss, train
-from tests.methods.lm_finetuning.finetuning_toys import toy_task
+from suites._training.learner import Moment
+from suites._training.loop import train
+from suites._training.trainer import Trainer
+from suites.lm_finetuning.learning import answer_loss
+from tests.methods.lm_finetuning.finetuning_toys import make, toy_task
 
 
 def started(rank: int = 4, **fields: Any) -> tuple[Any, Growing]:
@@ -22,7 +25,7 @@ def test_it_ends_exactly_on_its_budget_of_ranks_within_the_parameters_of_a_lora(
     tokens: int, rank: int, gain: int | None
 ) -> None:
     task = toy_task(tokens=tokens)
-    tuned = IncreLoRA(rank=rank, gain=gain, rate=1e-2).build(task, task.limits)
+    tuned = make(IncreLoRA(rank=rank, gain=gain, rate=1e-2), task)
     targets = decoder_linears(task.model)
     ranks = [len(tensor) for name, tensor in tuned.shipped.items() if name.endswith(".e")]
     assert sum(ranks) == rank * len(targets)

@@ -7,13 +7,13 @@ import torch
 
 from methods.lm_finetuning.adaptation.kasa import KaSA, NearSingular, leading
 from suites._language.adapters import decoder_linears
-from tests.methods.lm_finetuning.finetuning_toys import toy_task
+from tests.methods.lm_finetuning.finetuning_toys import make, toy_task
 
 
 def begun(**fields: Any) -> tuple[Any, Any, list[str]]:
     task = toy_task()
     targets = decoder_linears(task.model)
-    return task, KaSA(**fields).begin(task, targets, 4), targets
+    return task, KaSA(**fields).begin(task.copied(), targets, task.seed, 4), targets
 
 
 def test_nothing_truncated_and_no_update_is_the_base() -> None:
@@ -62,7 +62,7 @@ def test_the_penalty_is_the_paper_s_over_the_layers() -> None:
 
 def test_singular_values_train_and_are_merged_and_shipped() -> None:
     task = toy_task(tokens=1000)
-    tuned = KaSA(rank=4, truncate="none", rate=3e-3).build(task, task.limits)
+    tuned = make(KaSA(rank=4, truncate="none", rate=3e-3), task)
     _, start, _ = begun(truncate="none")
     name = decoder_linears(task.model)[0]
     key = f"base_model.model.{name}.lora_diag.default"

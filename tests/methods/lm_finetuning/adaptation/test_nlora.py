@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from methods.lm_finetuning.adaptation.nlora import NLoRA
 from suites._language.adapters import decoder_linears
-from tests.methods.lm_finetuning.finetuning_toys import toy_task
+from tests.methods.lm_finetuning.finetuning_toys import make, toy_task
 
 
 def layer(rows: int = 12, columns: int = 9) -> tuple[nn.Linear, Tensor]:
@@ -52,8 +52,7 @@ def test_a_rank_above_a_layer_s_side_is_that_side() -> None:
 
 def test_inttune_trains_and_ships_the_middle_alone() -> None:
     task = toy_task(tokens=300)
-    tuned = NLoRA(middle=True, rank=16, rate=1e-2).build(task, task.limits)
-    assert tuned.trainer is not None
+    tuned = make(NLoRA(middle=True, rank=16, rate=1e-2), task)
     count = 16 * 16 * len(decoder_linears(task.model))
     assert sum(tensor.numel() for tensor in tuned.shipped.values()) == count
     assert sum(weight.numel() for weight in tuned.trainer.learner.trained()) == count
@@ -68,9 +67,9 @@ def test_inttune_trains_and_ships_the_middle_alone() -> None:
 @pytest.mark.parametrize("allowed", [None, 0.05, 0.01])
 def test_a_smaller_update_takes_larger_steps(allowed: float | None) -> None:
     task = toy_task(result={} if allowed is None else {"shipped_ratio": allowed})
-    tuned = NLoRA(rank=4, rate=1e-3).build(task, task.limits)
+    tuned = make(NLoRA(rank=4, rate=1e-3), task)
     middles = [each for name, each in tuned.shipped.items() if name.endswith(".n")]
     trained = sum(len(each) for each in middles)
     every = len(decoder_linears(task.model))
     assert (len(middles), trained) == (every, 4 * every) if allowed is None else trained < 4 * every
-    assert tuned.rate == pytest.approx(1e-3 * 4 * every / trained)
+    assert tuned.figures["learning_rate"] == pytest.approx(1e-3 * 4 * every / trained)

@@ -8,7 +8,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from methods._techniques.selected_ranks import selected_update
 from methods.lm_finetuning.adaptation.smora import Balanced, RankMixture, SMoRA
 from suites._language.adapters import decoder_linears
-from suites._training.training import Moment
+from suites._training.learner import Moment
 from suites.lm_finetuning.batches import Batch
 from tests.methods.lm_finetuning.finetuning_toys import toy_task
 
@@ -124,4 +124,4 @@ def test_a_smaller_mixture_keeps_the_share_that_is_active() -> None:
 
 def test_one_expert_is_no_mixture() -> None:
     task = toy_task(result={"shipped_ratio": 0.006})
-    assert "rank 2" in str(SMoRA().supports(task, task.limits))
+    assert "rank 2" in str(SMoRA().supports(task))

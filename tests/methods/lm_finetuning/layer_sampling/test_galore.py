@@ -11,8 +11,9 @@ from methods.lm_finetuning.layer_sampling._galore import (
 )
 from methods.lm_finetuning.layer_sampling._learners import Projected
 from methods.lm_finetuning.layer_sampling.galore import GaLore
-from suites._training.training import Moment, Trainer
-from tests.methods.lm_finetuning.finetuning_toys import toy_task
+from suites._training.learner import Moment
+from suites._training.trainer import Trainer
+from tests.methods.lm_finetuning.finetuning_toys import make, toy_task
 
 SHAPES = pytest.mark.parametrize("shape", [(6, 10), (10, 6), (7, 7)])
 
@@ -106,9 +107,8 @@ def test_scale_multiplies_the_step() -> None:
 def test_the_rank_gives_way_to_the_limit_on_memory(dtype: torch.dtype) -> None:
     task = toy_task(dtype=dtype, result={"training_memory_ratio": 0.5})
     method = GaLore(rate=1e-3)
-    assert method.supports(task, task.limits) is None
-    found = method.build(task, task.limits)
-    assert found.trainer is not None
+    assert method.supports(task) is None
+    found = make(method, task)
     assert task.memory_ratio(found.trainer) <= 0.5
     state = found.trainer.optimizer.state  # type: ignore[union-attr]
     ranks = {each["basis"].shape[1] for each in state.values()}
@@ -121,10 +121,10 @@ def test_the_rank_gives_way_to_the_limit_on_memory(dtype: torch.dtype) -> None:
 def test_points_that_are_out_of_reach_are_told() -> None:
     for result in ({"shipped_ratio": 0.5}, {"training_memory_ratio": 0.15}):
         task = toy_task(result=result)
-        assert GaLore().supports(task, task.limits)
-    assert GaLore().supports(toy_task(track="merge"), toy_task().limits)
+        assert GaLore().supports(task)
+    assert GaLore.card.problems == ("adapt",)
 
 
 def test_the_seed_alone_decides() -> None:
-    found = [GaLore(rate=1e-2).build(task, task.limits) for task in (toy_task(), toy_task())]
+    found = [make(GaLore(rate=1e-2), task) for task in (toy_task(), toy_task())]
     assert all(torch.equal(found[0].shipped[name], found[1].shipped[name]) for name in found[0].shipped)

@@ -6,9 +6,10 @@ import torch
 from methods.lm_finetuning.layer_sampling._learners import SampledBlocks
 from methods.lm_finetuning.layer_sampling._memory import held_bytes, sampled
 from methods.lm_finetuning.layer_sampling.lisa import LISA
+from suites._training.learner import Moment
 from suites._training.memory import step_memory
-from suites._training.training import Moment, Trainer
-from tests.methods.lm_finetuning.finetuning_toys import toy_task
+from suites._training.trainer import Trainer
+from tests.methods.lm_finetuning.finetuning_toys import make, toy_task
 
 DTYPES = pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 
@@ -47,19 +48,19 @@ def test_frozen_blocks_have_no_gradient_no_copy_and_no_optimizer_state(dtype: to
 @DTYPES
 def test_only_drawn_blocks_move_and_embedding_and_norm_always_do(dtype: torch.dtype) -> None:
     task = toy_task(dtype=dtype)
-    found = LISA(blocks=1, period=1, rate=1e-2).build(task, task.limits)
+    found = make(LISA(blocks=1, period=1, rate=1e-2), task)
     base = dict(task.model.named_parameters())
     moved = {name for name, weight in found.model.named_parameters() if not torch.equal(weight, base[name])}
     assert moved <= set(found.shipped)
     assert {"model.embed_tokens.weight", "model.norm.weight"} <= set(found.shipped)
     assert "model.embed_tokens.weight" in moved
     blocks = {name.split(".")[2] for name in moved if ".layers." in name}
-    assert 1 < len(blocks) <= len(found.curve.losses)
+    assert 1 < len(blocks) <= len(found.losses)
 
 
 def test_what_is_shipped_makes_the_model_from_the_base() -> None:
     task = toy_task()
-    found = LISA(rate=1e-2).build(task, task.limits)
+    found = make(LISA(rate=1e-2), task)
     rebuilt = task.copied()
     rebuilt.load_state_dict(found.shipped, strict=False)
     ids = task.validation()[0].input_ids
@@ -69,7 +70,7 @@ def test_what_is_shipped_makes_the_model_from_the_base() -> None:
 
 def test_fixed_blocks_stay() -> None:
     task = toy_task()
-    found = LISA(period=None, rate=1e-2).build(task, task.limits)
+    found = make(LISA(period=None, rate=1e-2), task)
     assert len({name.split(".")[2] for name in found.shipped if ".layers." in name}) == 2
 
 
@@ -92,7 +93,7 @@ def test_a_sleeping_block_loses_its_moments_and_wakes_without() -> None:
 
 
 def test_the_seed_alone_decides() -> None:
-    models = [LISA(rate=1e-2).build(task, task.limits).model for task in (toy_task(), toy_task(), toy_task(seed=1))]
+    models = [make(LISA(rate=1e-2), task).model for task in (toy_task(), toy_task(), toy_task(seed=1))]
     states = [torch.cat([w.flatten() for w in model.parameters()]) for model in models]
     assert torch.equal(states[0], states[1])
     assert not torch.equal(states[0], states[2])
@@ -111,10 +112,9 @@ def test_what_is_held_is_less_than_what_a_step_takes(dtype: torch.dtype) -> None
 def test_points_that_are_out_of_reach_are_told() -> None:
     for result in ({"shipped_ratio": 0.5}, {"training_memory_ratio": 0.15}):
         task = toy_task(result=result)
-        assert LISA().supports(task, task.limits)
+        assert LISA().supports(task)
     task = toy_task(result={"training_memory_ratio": 0.5})
-    assert LISA().supports(task, task.limits) is None
-    found = LISA(rate=1e-3).build(task, task.limits)
-    assert found.trainer is not None
+    assert LISA().supports(task) is None
+    found = make(LISA(rate=1e-3), task)
     assert task.memory_ratio(found.trainer) <= 0.5
-    assert LISA().supports(toy_task(track="merge"), task.limits)
+    assert LISA.card.problems == ("adapt",)

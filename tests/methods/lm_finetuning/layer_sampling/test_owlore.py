@@ -7,18 +7,19 @@ from methods._techniques.sampling import inclusion
 from methods.lm_finetuning.layer_sampling._learners import ProjectedBlocks
 from methods.lm_finetuning.layer_sampling._outliers import outlier_shares
 from methods.lm_finetuning.layer_sampling.owlore import OwLore
+from suites._training.learner import Moment
 from suites._training.memory import step_memory
-from suites._training.training import Moment, Trainer
-from suites.lm_finetuning.task import FineTuningTask
+from suites._training.trainer import Trainer
 from tests.methods.lm_finetuning import finetuning_toys
+from tests.methods.lm_finetuning.finetuning_toys import make
 
 
-def toy_task(**fields: Any) -> FineTuningTask:
+def toy_task(**fields: Any) -> Any:
     """With enough tokens that an eighth of them is a batch."""
     return finetuning_toys.toy_task(1500, **fields)
 
 
-def with_outliers(task: FineTuningTask, blocks: dict[int, int]) -> FineTuningTask:
+def with_outliers(task: Any, blocks: dict[int, int]) -> Any:
     """So many weights of these blocks' queries made large."""
     for index, count in blocks.items():
         task.model.model.layers[index].self_attn.q_proj.weight.data.view(-1)[:count] = 50.0
@@ -63,7 +64,7 @@ def test_blocks_train_as_often_as_their_scores_say() -> None:
 
 def test_what_is_built_trains_the_blocks_with_outliers() -> None:
     task = with_outliers(toy_task(), {1: 40, 4: 40})
-    found = OwLore(blocks=2, rate=1e-3).build(task, task.limits)
+    found = make(OwLore(blocks=2, rate=1e-3), task)
     assert {name.split(".")[2] for name in found.shipped if ".layers." in name} == {"1", "4"}
 
 
@@ -101,19 +102,18 @@ def test_drawn_matrices_change_by_the_rank_and_the_rest_by_plain_adamw() -> None
 def test_what_supports_expects_is_what_a_step_holds() -> None:
     task = toy_task(result={"training_memory_ratio": 0.5})
     method = OwLore(rank=8, rate=1e-3)
-    assert method.supports(task, task.limits) is None
-    found = method.build(task, task.limits)
-    assert found.trainer is not None
+    assert method.supports(task) is None
+    found = make(method, task)
     assert task.memory_ratio(found.trainer) <= 0.5
     assert 0 < len(found.trainer.learner.active) <= 5  # type: ignore[attr-defined]
     measured = step_memory(found.trainer, task.validation()[0])
     assert measured["optimizer"] < 8 * sum(w.numel() for w in found.trainer.learner.trained())
     for result in ({"shipped_ratio": 0.5}, {"training_memory_ratio": 0.15}):
         tight = toy_task(result=result)
-        assert method.supports(tight, tight.limits)
+        assert method.supports(tight)
 
 
 def test_the_seed_alone_decides() -> None:
-    found = [OwLore(rate=1e-2).build(task, task.limits) for task in (toy_task(), toy_task())]
+    found = [make(OwLore(rate=1e-2), task) for task in (toy_task(), toy_task())]
     assert found[0].shipped.keys() == found[1].shipped.keys()
     assert all(torch.equal(found[0].shipped[name], found[1].shipped[name]) for name in found[0].shipped)

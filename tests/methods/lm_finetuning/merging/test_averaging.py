@@ -1,5 +1,5 @@
 from collections.abc import Callable
-from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -8,10 +8,9 @@ from methods.lm_finetuning.merging._adapters import weighted_sum
 from methods.lm_finetuning.merging.task_arithmetic import TaskArithmetic
 from methods.lm_finetuning.merging.weight_averaging import WeightAveraging, mean_factors
 from suites.lm_finetuning.lora import LoRA, merged, updates
-from suites.lm_finetuning.task import FineTuningTask
-from tests.methods.lm_finetuning.finetuning_toys import random_lora, toy_task
+from tests.methods.lm_finetuning.finetuning_toys import make, random_lora, toy_task
 
-MakeTask = Callable[..., FineTuningTask]
+MakeTask = Callable[..., Any]
 
 
 def weights(model: torch.nn.Module) -> torch.Tensor:
@@ -29,14 +28,14 @@ def test_the_sum_of_loras_is_exact_whatever_their_ranks_and_scales() -> None:
 
 def test_averaging_averages_the_models(merge_task: MakeTask) -> None:
     task = merge_task()
-    found = WeightAveraging().build(task, task.limits)
-    alone = torch.stack([weights(merged(task.model, updates(lora))) for lora in task.given.values()])
+    found = make(WeightAveraging(), task)
+    alone = torch.stack([weights(merged(task.model, updates(lora))) for lora in task.loras.values()])
     assert torch.allclose(weights(found.model), alone.mean(0), atol=1e-5)
 
 
 def test_what_is_shipped_makes_the_model(merge_task: MakeTask) -> None:
     task = merge_task()
-    found = TaskArithmetic(scale=1.0).build(task, task.limits)
+    found = make(TaskArithmetic(scale=1.0), task)
     parts = {part: {n[:-2]: t for n, t in found.shipped.items() if n.endswith(f".{part}")} for part in "ab"}
     assert torch.equal(weights(merged(task.model, updates(LoRA(parts["a"], parts["b"], 1.0)))), weights(found.model))
 
@@ -52,20 +51,20 @@ def test_factors_of_equal_loras_are_the_lora_and_of_different_ones_are_not_the_a
 
 def test_task_arithmetic_scales_the_sum(merge_task: MakeTask) -> None:
     task = merge_task()
-    third = TaskArithmetic(scale=1 / 3).build(task, task.limits)
-    average = WeightAveraging().build(task, task.limits)
+    third = make(TaskArithmetic(scale=1 / 3), task)
+    average = make(WeightAveraging(), task)
     assert torch.allclose(weights(third.model), weights(average.model), atol=1e-6)
-    nothing = TaskArithmetic(scale=0.0).build(task, task.limits)
+    nothing = make(TaskArithmetic(scale=0.0), task)
     assert torch.equal(weights(nothing.model), weights(task.model))
 
 
 @pytest.mark.parametrize("method", [WeightAveraging(), WeightAveraging(factors=True), TaskArithmetic()])
-def test_only_the_track_is_supported_and_the_base_stays(
+def test_it_is_for_merging_alone_and_the_base_stays(
     merge_task: MakeTask, method: WeightAveraging | TaskArithmetic
 ) -> None:
     task = merge_task()
     before = weights(task.model).clone()
-    assert method.supports(task, task.limits) is None
-    method.build(task, task.limits)
+    assert method.supports(task) is None
+    make(method, task)
     assert torch.equal(weights(task.model), before)
-    assert method.supports(replace(task, track="adapt"), task.limits)
+    assert method.card.problems == ("merge",)

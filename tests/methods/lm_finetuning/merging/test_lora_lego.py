@@ -1,14 +1,14 @@
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
 
 from methods.lm_finetuning.merging.lora_lego import LoRALego, clusters
 from suites.lm_finetuning.lora import LoRA, updates
-from suites.lm_finetuning.task import FineTuningTask
-from tests.methods.lm_finetuning.finetuning_toys import random_lora, toy_task
+from tests.methods.lm_finetuning.finetuning_toys import make, random_lora, toy_task
 
-MakeTask = Callable[..., FineTuningTask]
+MakeTask = Callable[..., Any]
 
 
 def loras(count: int = 3, rank: int = 4, scale: float = 2.0) -> list[LoRA]:
@@ -86,10 +86,9 @@ def test_the_merged_lora_has_the_rank_that_was_asked(rank: int | None) -> None:
     assert found.scale == pytest.approx((4 / (rank or 4)) ** 0.5)
 
 
-def test_it_is_built_the_same_again_and_for_its_track_alone(merge_task: MakeTask) -> None:
+def test_it_is_built_the_same_again_and_for_its_problem_alone(merge_task: MakeTask) -> None:
     task = merge_task()
-    first, again = (LoRALego().build(task, task.limits) for _ in range(2))
+    first, again = (make(LoRALego(), task) for _ in range(2))
     assert all(torch.equal(first.shipped[name], again.shipped[name]) for name in first.shipped)
-    assert LoRALego().supports(task, task.limits) is None
-    task.track = "adapt"
-    assert LoRALego().supports(task, task.limits)
+    assert LoRALego().supports(task) is None
+    assert LoRALego.card.problems == ("merge",)

@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -6,10 +7,9 @@ from torch import Tensor
 
 from methods.lm_finetuning.merging.ties import TIES, change, elected_mean, least_kept
 from suites.lm_finetuning.lora import merged, updates
-from suites.lm_finetuning.task import FineTuningTask
-from tests.methods.lm_finetuning.finetuning_toys import random_lora
+from tests.methods.lm_finetuning.finetuning_toys import make, random_lora
 
-MakeTask = Callable[..., FineTuningTask]
+MakeTask = Callable[..., Any]
 
 
 def rows(*values: list[float]) -> list[Tensor]:
@@ -34,8 +34,8 @@ def test_trimming_is_over_the_whole_model() -> None:
 def test_equal_loras_without_trimming_are_the_lora(merge_task: MakeTask) -> None:
     task = merge_task()
     lora = random_lora(task.model, 4, 9)
-    task.given = {"one": lora, "two": lora}
-    found = TIES(density=1.0).build(task, task.limits)
+    task.loras = {"one": lora, "two": lora}
+    found = make(TIES(density=1.0), task)
     wanted = merged(task.model, updates(lora))
     for name, weight in wanted.named_parameters():
         assert torch.allclose(found.model.get_parameter(name), weight, atol=1e-6), name
@@ -43,20 +43,19 @@ def test_equal_loras_without_trimming_are_the_lora(merge_task: MakeTask) -> None
 
 def test_the_density_is_of_each_tasks_changes(merge_task: MakeTask) -> None:
     task = merge_task()
-    task.given = {"one": random_lora(task.model, 4, 9)}
-    found = TIES(density=0.2).build(task, task.limits)
-    layers = list(task.given["one"].a)
+    task.loras = {"one": random_lora(task.model, 4, 9)}
+    found = make(TIES(density=0.2), task)
+    layers = list(task.loras["one"].a)
     moved = [found.model.get_submodule(n).weight != task.model.get_submodule(n).weight for n in layers]
     total = sum(each.numel() for each in moved)
     assert sum(int(each.sum()) for each in moved) == pytest.approx(0.2 * total, rel=1e-3)
-    kept = torch.cat([change(task.given["one"], n)[m].abs() for n, m in zip(layers, moved, strict=True)])
-    cut = torch.cat([change(task.given["one"], n)[~m].abs() for n, m in zip(layers, moved, strict=True)])
+    kept = torch.cat([change(task.loras["one"], n)[m].abs() for n, m in zip(layers, moved, strict=True)])
+    cut = torch.cat([change(task.loras["one"], n)[~m].abs() for n, m in zip(layers, moved, strict=True)])
     assert kept.min() > cut.max() - 1e-6
     assert set(found.shipped) == {f"{name}.weight" for name in layers}
 
 
-def test_only_the_track_is_supported(merge_task: MakeTask) -> None:
+def test_it_is_for_merging_alone(merge_task: MakeTask) -> None:
     task = merge_task()
-    assert TIES().supports(task, task.limits) is None
-    task.track = "adapt"
-    assert TIES().supports(task, task.limits)
+    assert TIES().supports(task) is None
+    assert TIES.card.problems == ("merge",)

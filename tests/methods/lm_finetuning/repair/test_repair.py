@@ -1,4 +1,4 @@
-"""Repair: what DPO, IRepair and domain-adaptive training do in a step, and what the track gives them."""
+"""Repair: what DPO, IRepair and domain-adaptive training do in a step, and what the problem gives them."""
 
 import copy
 import math
@@ -15,32 +15,33 @@ from methods.lm_finetuning.repair.domain_adaptive_training import DomainAdaptive
 from methods.lm_finetuning.repair.dpo import DPO
 from methods.lm_finetuning.repair.irepair import IRepair
 from suites._language.toy import toy_model
+from suites._training.learner import Moment
 from suites._training.memory import step_memory
-from suites._training.training import Moment, Trainer, answer_loss
+from suites._training.trainer import Trainer
 from suites.lm_finetuning.batches import IGNORED
 from suites.lm_finetuning.faults import WRONG
-from suites.lm_finetuning.task import FineTuningTask
-from tests.methods.lm_finetuning.finetuning_toys import toy_task
+from suites.lm_finetuning.learning import answer_loss
+from tests.methods.lm_finetuning.finetuning_toys import drawn, make, toy_task
 
 MOMENT = Moment(0, 10)
 
 
-def task_of(tokens: int = 900, **fields: Any) -> FineTuningTask:
-    return toy_task(tokens, track="repair", **fields)
+def task_of(tokens: int = 900, **fields: Any) -> Any:
+    return toy_task(tokens, problem="repair", **fields)
 
 
-def text(task: FineTuningTask, ids: Tensor, mask: Tensor) -> list[str]:
+def text(task: Any, ids: Tensor, mask: Tensor) -> list[str]:
     return [task.tokenizer.decode(row[kept.bool()]) for row, kept in zip(ids, mask, strict=True)]
 
 
-def moved_blocks(task: FineTuningTask, model: Any) -> list[int]:
+def moved_blocks(task: Any, model: Any) -> list[int]:
     """Numbers of the blocks that differ from the base's; -1 stands for all that is no block."""
     before = dict(task.model.named_parameters())
     names = [name for name, weight in model.named_parameters() if not torch.equal(weight, before[name])]
     return sorted({int(name.split(".")[2]) if ".layers." in name else -1 for name in names})
 
 
-# --- what the track gives ---------------------------------------------------------------------------------------------
+# --- what the problem gives -------------------------------------------------------------------------------------------
 
 
 def test_right_answers_stand_beside_the_wrong_ones_to_the_same_prompts() -> None:
@@ -60,17 +61,22 @@ def test_right_answers_stand_beside_the_wrong_ones_to_the_same_prompts() -> None
 def test_all_that_is_read_is_metered(rejected: bool, general: bool) -> None:
     task = task_of(700)
     batches = task.preferences(rejected=rejected, general=general, batch=4)
-    assert 450 < task.drawn["training_tokens"] == sum(batch.read for batch in batches) <= 700
+    assert 450 < drawn(task)["training_tokens"] == sum(map(read, batches)) <= 700
     task.preferences(rejected=rejected, general=general, batch=1, use="search")
-    assert 0 < task.drawn["search_tokens"] <= 700 / 8
+    assert 0 < drawn(task)["search_tokens"] <= 700 / 8
 
 
 def test_a_part_of_a_batch_keeps_what_stands_beside() -> None:
     batch = task_of().preferences(rejected=True, general=True, batch=4)[0]
     parts = list(batch.split(3))
     assert [len(part.tasks) for part in parts] == [3, 1]
-    assert sum(part.read for part in parts) == batch.read  # type: ignore[attr-defined]
+    assert sum(map(read, parts)) == read(batch)
     assert [len(part.rejected.tasks) for part in parts] == [3, 1]  # type: ignore[attr-defined]
+
+
+def read(batch: Any) -> int:
+    """Tokens of all that is in a batch."""
+    return sum(part.tokens for part in (batch, batch.rejected, batch.general) if part is not None)
 
 
 # --- DPO --------------------------------------------------------------------------------------------------------------
@@ -127,7 +133,7 @@ def test_steps_of_dpo_prefer_the_right_answer() -> None:
 def test_a_step_changes_its_slice_and_nothing_else(settings: dict[str, Any]) -> None:
     task = task_of()
     method = IRepair(**settings)
-    learner = method.learner(task)
+    learner = method.learner(task, method.faults(task))
     trainer = Trainer(learner)
     for batch in task.preferences(rejected=True, general=True, batch=2)[:3]:
         before = copy.deepcopy(learner.model)
@@ -170,7 +176,8 @@ def test_the_slice_has_the_largest_gradients(sensitivity: Literal["fault", "repa
 
 def test_a_slice_that_stays_is_found_over_many_faulty_answers(looked_at: list[Tensor]) -> None:
     task = task_of(9000)
-    learner = IRepair(dynamic=False, share=0.34).learner(task)
+    method = IRepair(dynamic=False, share=0.34)
+    learner = method.learner(task, method.faults(task))
     used = task.preferences(rejected=True, general=False, batch=1, use="search")
     assert len(used) > 4
     model = task.copied().requires_grad_(True)
@@ -183,7 +190,8 @@ def test_a_slice_that_stays_is_found_over_many_faulty_answers(looked_at: list[Te
 @pytest.mark.parametrize("dynamic", [True, False])
 def test_a_fixed_slice_stays_and_a_dynamic_one_follows_the_gradients(dynamic: bool) -> None:
     task = task_of()
-    learner = IRepair(dynamic=dynamic).learner(task)
+    method = IRepair(dynamic=dynamic)
+    learner = method.learner(task, method.faults(task))
     trainer = Trainer(learner)
     first, second = task.preferences(rejected=True, general=True, batch=2)[:2]
     trainer.step(first, 1e-4, MOMENT)
@@ -251,13 +259,13 @@ def test_one_seed_one_model_and_what_has_changed_is_shipped(method: Any) -> None
     for _ in range(2):
         task = task_of()
         base = copy.deepcopy(task.model.state_dict())
-        tuned = method.build(task, task.limits)
+        tuned = make(method, task)
         assert all(torch.equal(base[name], now) for name, now in task.model.state_dict().items())
         whole = copy.deepcopy(task.model)
         whole.load_state_dict(tuned.shipped, strict=False)
         models.append(dict(tuned.model.named_parameters()))
         assert all(torch.equal(w, models[-1][name]) for name, w in whole.named_parameters())
-        assert task.drawn["training_tokens"] <= 900
+        assert drawn(task)["training_tokens"] <= 900
     assert all(torch.equal(weight, models[1][name]) for name, weight in models[0].items())
 
 
@@ -272,10 +280,9 @@ def test_a_reference_is_weighed_with_the_step() -> None:
 
 
 @pytest.mark.parametrize("method", METHODS, ids=lambda method: method.card.slug)
-def test_only_the_track_repair_is_supported(method: Any) -> None:
-    task = task_of()
-    assert method.supports(task, task.limits) is None
-    assert "repair" in method.supports(toy_task(), task.limits)
+def test_it_is_for_repairs_alone(method: Any) -> None:
+    assert method.supports(task_of()) is None
+    assert method.card.problems == ("repair",)
 
 
 def test_answers_alone_are_learned() -> None:

@@ -12,27 +12,27 @@ from methods.lm_finetuning.transfer._distillation import Distilled
 from methods.lm_finetuning.transfer._synthesis import answered, form_of, write_prompts
 from methods.lm_finetuning.transfer.trans_lora import TransLoRA, random_text, repeated
 from methods.lm_finetuning.transfer.transfer_real_data import TransferRealData
-from suites._training.training import Moment, Trainer
+from suites._training.learner import Moment
+from suites._training.trainer import Trainer
 from suites.lm_finetuning.batches import collate
 from suites.lm_finetuning.examples import TASKS, Example, examples
 from suites.lm_finetuning.lora import merged, updates
 from suites.lm_finetuning.prepared import Source, without_blocks
-from suites.lm_finetuning.task import VALIDATION, FineTuningTask
-from tests.methods.lm_finetuning.finetuning_toys import random_lora, toy_task
+from tests.methods.lm_finetuning.finetuning_toys import drawn, make, random_lora, toy_task
 
 SAMPLING = {"temperature": 0.9, "top_p": 0.95}
 
 
-def task_of(tokens: int = 400, **fields: Any) -> FineTuningTask:
-    task = toy_task(tokens, track="transfer", **fields)
+def task_of(tokens: int = 400, **fields: Any) -> Any:
+    task = toy_task(tokens, problem="transfer", **fields)
     model = without_blocks(task.model)
-    seeds = tuple(seed for name in TASKS for seed in task.examples[name][:5])
-    task.given = Source(model, random_lora(model, rank=2, seed=1, scale=1.0), seeds)
+    seeds = tuple(seed for name in TASKS for seed in examples("tiny", name, "training")[:5])
+    task.source = Source(model, random_lora(model, rank=2, seed=1, scale=1.0), seeds)
     return task
 
 
-def seeds_of(task: FineTuningTask, name: str) -> list[Example]:
-    return [seed for seed in task.given.seeds if seed.task == name]
+def seeds_of(task: Any, name: str) -> list[Example]:
+    return [seed for seed in task.source.seeds if seed.task == name]
 
 
 # --- made-up examples -------------------------------------------------------------------------------------------------
@@ -102,20 +102,20 @@ def test_answers_are_what_greedy_decoding_says_of_each_prompt_alone() -> None:
 
 def test_an_untrained_discriminator_is_undecided() -> None:
     task = task_of()
-    discriminator = Discriminator(task.given.model, rank=2, seed=0)
+    discriminator = Discriminator(task.source.model, rank=2, seed=0)
     assert realness(task, discriminator, ["3+4=", "good tea 5?"]) == [0.5, 0.5]
 
 
 def test_the_filter_keeps_the_seeds_and_sorts_out_what_is_made_up() -> None:
     task = task_of()
-    real = [seed.prompt for seed in task.given.seeds]
+    real = [seed.prompt for seed in task.source.seeds]
     made_up = [f"zz{number}qqqq#!" for number in range(12)]
-    source = copy.deepcopy(task.given.model.state_dict())
-    discriminator = trained_discriminator(task, task.given.model, real, made_up[:8], steps=40, rank=4, rate=3e-3)
+    source = copy.deepcopy(task.source.model.state_dict())
+    discriminator = trained_discriminator(task, task.source.model, real, made_up[:8], steps=40, rank=4, rate=3e-3)
     mixed = [*made_up, *real]
     assert likeliest(mixed, realness(task, discriminator, mixed), len(real)) == real
-    assert task.drawn["discriminator_tokens"] > 0
-    assert all(torch.equal(source[name], now) for name, now in task.given.model.state_dict().items())
+    assert drawn(task)["discriminator_tokens"] > 0
+    assert all(torch.equal(source[name], now) for name, now in task.source.model.state_dict().items())
 
 
 def test_the_likeliest_prompts_are_kept_in_their_order() -> None:
@@ -127,7 +127,7 @@ def test_the_filter_chooses_among_more_and_leaves_as_many() -> None:
     found = {}
     for filtered in (True, False):
         task = task_of(tokens=4000)
-        teacher = merged(task.given.model, updates(task.given.adapter))
+        teacher = merged(task.source.model, updates(task.source.adapter))
         method = small(filtered=filtered, share=0.25)
         counts: list[int] = []
         made_up = method._made_up
@@ -158,7 +158,7 @@ def test_prompts_that_the_discriminator_refuses_are_not_learned(monkeypatch: pyt
     monkeypatch.setattr(trans_lora, "realness", scores)
     monkeypatch.setattr(trans_lora, "trained_discriminator", lambda *args, **kwargs: None)
     task = task_of()
-    teacher = merged(task.given.model, updates(task.given.adapter))
+    teacher = merged(task.source.model, updates(task.source.adapter))
     learned = {example.prompt for example in TransLoRA(negatives=2, share=0.25).synthetic(task, teacher)}
     assert learned
     assert refused
@@ -171,7 +171,7 @@ def test_prompts_that_the_discriminator_refuses_are_not_learned(monkeypatch: pyt
 def test_the_loss_is_the_divergence_from_the_teacher_on_the_answers() -> None:
     task = task_of()
     batch = task.validation()[0]
-    teacher = merged(task.given.model, updates(task.given.adapter))
+    teacher = merged(task.source.model, updates(task.source.adapter))
     assert Distilled(teacher, teacher).loss(batch).item() == pytest.approx(0, abs=1e-6)
     with torch.no_grad():
         p = teacher(input_ids=batch.input_ids, attention_mask=batch.attention_mask).logits[:, :-1].softmax(-1)
@@ -183,7 +183,7 @@ def test_the_loss_is_the_divergence_from_the_teacher_on_the_answers() -> None:
 
 def test_the_target_comes_nearer_to_the_teacher() -> None:
     task = task_of()
-    teacher = merged(task.given.model, updates(task.given.adapter))
+    teacher = merged(task.source.model, updates(task.source.adapter))
     learner = Distilled(task.copied().requires_grad_(True), teacher)
     trainer = Trainer(learner)
     batch = task.validation()[0]
@@ -203,6 +203,13 @@ def test_examples_come_again_until_the_tokens_are_spent() -> None:
         repeated(task, [])
 
 
+def test_the_seeds_that_a_task_gives_are_the_first_examples_of_each() -> None:
+    task = toy_task(problem="transfer")
+    task.load_adapter = lambda: random_lora(without_blocks(task.model), rank=2, seed=1)
+    assert list(task.source.seeds) == [seed for name in TASKS for seed in examples("tiny", name, "training")[:5]]
+    assert not drawn(task)
+
+
 def test_random_text_is_none_of_the_tasks() -> None:
     found = random_text(task_of())
     assert len(found) > 20
@@ -219,13 +226,14 @@ def small(**settings: Any) -> TransLoRA:
 @pytest.mark.parametrize("settings", [{}, {"generator": "source"}, {"prompts": "random-text"}, {"filtered": False}])
 def test_one_seed_one_adapter_and_no_real_example_but_the_seeds(settings: dict[str, Any]) -> None:
     task, other = task_of(), task_of()
-    other.examples = {n: [*e[:5], *e[30:50], *e[-VALIDATION:]] for n, e in other.examples.items()}
-    first, second = (small(**settings).build(each, each.limits) for each in (task, other))
+    real = ("training", "search", "listing")
+    other.supplies = {name: supply for name, supply in other.supplies.items() if name not in real}
+    first, second = (make(small(**settings), each) for each in (task, other))
     assert first.shipped.keys() == second.shipped.keys()
     assert all(torch.equal(tensor, second.shipped[name]) for name, tensor in first.shipped.items())
-    assert task.drawn["training_tokens"] <= 400
+    assert drawn(task)["training_tokens"] <= 400
     learned = merged(task.model, updates_of(first.shipped))
-    ids = collate(task.tokenizer, task.given.seeds, "cpu").input_ids
+    ids = collate(task.tokenizer, task.source.seeds, "cpu").input_ids
     with torch.no_grad():
         torch.testing.assert_close(learned(input_ids=ids).logits, first.model(input_ids=ids).logits)
 
@@ -237,11 +245,11 @@ def updates_of(shipped: Any) -> dict[str, torch.Tensor]:
 
 def test_the_control_learns_from_the_real_examples() -> None:
     task = task_of()
-    tuned = TransferRealData(rate=1e-3).build(task, task.limits)
-    assert tuned.curve.validation[-1] < tuned.curve.validation[0]
+    tuned = make(TransferRealData(rate=1e-3), task)
+    assert tuned.validation[-1] < tuned.validation[0]
 
 
 @pytest.mark.parametrize("method", [TransLoRA(), TransferRealData()], ids=lambda method: method.card.slug)
-def test_only_the_track_transfer_is_supported(method: Any) -> None:
-    assert method.supports(task_of(), task_of().limits) is None
-    assert "transfer" in method.supports(toy_task(), task_of().limits)
+def test_it_is_for_transfers_alone(method: Any) -> None:
+    assert method.supports(task_of()) is None
+    assert method.card.problems == ("transfer",)

@@ -13,13 +13,17 @@ from methods.lm_finetuning.unlearning._orders import cyclic_orders, expected_pre
 from methods.lm_finetuning.unlearning._voters import layer_groups
 from methods.lm_finetuning.unlearning.s3t import S3T, Service
 from suites._language.adapters import decoder_linears
-from tests.methods.lm_finetuning.finetuning_toys import toy_task
+from tests.methods.lm_finetuning.finetuning_toys import drawn, toy_task, written_and_read
 
 RATE = 3e-3
 
 
+def task_of() -> Any:
+    return toy_task(480, problem="unlearn")
+
+
 def service_of(**fields: Any) -> Service:
-    return Service(S3T(**fields), toy_task(480, track="unlearn"), RATE)
+    return Service(S3T(**fields), task_of(), RATE)
 
 
 def answers(service: Service) -> Tensor:
@@ -31,7 +35,7 @@ def answers(service: Service) -> Tensor:
 @pytest.mark.parametrize("orders", [1, 2])
 def test_after_a_deletion_the_model_is_one_that_never_saw_the_slice(slice_: int, orders: int) -> None:
     service, never = service_of(orders=orders), service_of(orders=orders)
-    service.learn("training")
+    service.learn(task_of())
     before = answers(service)
     assert service.delete(service.partition[0][slice_][0])
     for shard, slices in enumerate(never.orders):
@@ -39,18 +43,18 @@ def test_after_a_deletion_the_model_is_one_that_never_saw_the_slice(slice_: int,
             for learned in order:
                 if shard == 0 and learned == slice_:
                     break
-                never._learn(shard, number, never.partition[shard][learned], "training")
+                never._learn(shard, number, never.partition[shard][learned], task_of())
     never._elect()
     assert torch.equal(answers(service), answers(never))
     assert not torch.equal(answers(service), before) or orders > 1
 
 
-def test_a_deletion_trains_nothing_and_leaves_nothing_of_the_slice() -> None:
+def test_a_deletion_trains_nothing_and_leaves_nothing_of_the_slice(trained_tokens: list[int]) -> None:
     service = service_of()
-    service.learn("training")
-    drawn = dict(service.task.drawn)
+    service.learn(task_of())
+    trained_tokens.clear()
     assert service.delete(service.partition[0][1][0])
-    assert dict(service.task.drawn) == drawn
+    assert not trained_tokens
     for number, order in enumerate(service.orders[0]):
         for place, part in enumerate(service.parts(0, number, 4)):
             erased = all(not weight.any() for weight in service.voters.state(part))
@@ -59,38 +63,36 @@ def test_a_deletion_trains_nothing_and_leaves_nothing_of_the_slice() -> None:
 
 def test_the_order_with_the_most_groups_alive_votes() -> None:
     service = service_of()
-    service.learn("training")
+    service.learn(task_of())
     assert [len(vote) for vote in service.voters.votes] == [4, 4]
     service.delete(service.partition[0][0][0])  # the first of one order, the third of the other
     assert service.orders[0] == [(0, 1, 2, 3), (2, 3, 0, 1)]
     assert service.voters.votes[0] == service.parts(0, 1, 2)
 
 
-def test_a_dead_shard_does_not_vote_and_the_last_one_asks_for_training() -> None:
+def test_a_dead_shard_does_not_vote_and_the_last_one_asks_for_training(trained_tokens: list[int]) -> None:
     service = service_of(orders=1)
-    service.learn("training")
+    service.learn(task_of())
     assert service.delete(service.partition[0][0][0])
     assert service.voters.votes == [service.parts(1, 0, 4)]
     other = service.partition[1][0][0]
     left = [index for shard in service.partition for slice_ in shard for index in slice_ if index != other]
+    trained_tokens.clear()
     assert not service.delete(other)
     assert [len(vote) for vote in service.voters.votes] == [4, 4]
-    expected = sum(
-        len(service.task.tokenizer(e.prompt + e.answer)["input_ids"]) for e in (service.pool[i] for i in left)
-    )
-    assert service.task.drawn["retraining_tokens"] == expected
+    assert sum(trained_tokens) == sum(task_of().listed.tokens[service.pool[index]] for index in left)
     fresh = service_of(orders=1)
     fresh.partition = service.partition
-    fresh.learn("training")
+    fresh.learn(task_of())
     assert torch.equal(answers(service), answers(fresh))
 
 
 def test_a_slice_teaches_its_group_alone() -> None:
     service = service_of(orders=1, shards=1)
     parts = service.parts(0, 0, 4)
-    service._learn(0, 0, service.partition[0][0], "training")
+    service._learn(0, 0, service.partition[0][0], task_of())
     kept = [service.voters.state(part) for part in parts]
-    service._learn(0, 0, service.partition[0][1], "training")
+    service._learn(0, 0, service.partition[0][1], task_of())
     moved = [
         any(not torch.equal(a, b) for a, b in zip(old, service.voters.state(part), strict=True))
         for old, part in zip(kept, parts, strict=True)
@@ -100,14 +102,14 @@ def test_a_slice_teaches_its_group_alone() -> None:
 
 def test_the_budget_holds_whatever_the_orders() -> None:
     for orders in (1, 2, 4):
-        service = service_of(orders=orders)
-        service.learn("training")
-        assert 480 - 60 * orders < service.task.drawn["training_tokens"] <= 480
+        service, task = service_of(orders=orders), task_of()
+        service.learn(task)
+        assert 480 - 60 * orders < drawn(task)["training_tokens"] <= 480
 
 
 def test_an_example_that_was_never_learned_needs_nothing() -> None:
     service = service_of()
-    service.learn("training")
+    service.learn(task_of())
     before = answers(service)
     assert service.delete(len(service.pool) - 1)
     assert torch.equal(answers(service), before)
@@ -157,12 +159,24 @@ def test_the_expected_prefix_is_that_of_a_simulation() -> None:
 
 def test_one_seed_one_model() -> None:
     first, second = service_of(), service_of()
-    first.learn("training")
-    second.learn("training")
+    first.learn(task_of())
+    second.learn(task_of())
     assert torch.equal(answers(first), answers(second))
 
 
 def test_more_slices_than_blocks_are_refused() -> None:
-    task = toy_task(track="unlearn")
-    assert "slices" in str(S3T(slices=7).supports(task, task.limits))
-    assert "unlearn" in str(S3T().supports(toy_task(), task.limits))
+    task = toy_task(problem="unlearn")
+    assert "slices" in str(S3T(slices=7).supports(task))
+    assert S3T.card.problems == ("unlearn",)
+
+
+def test_a_service_forgets_elsewhere_what_it_would_have_forgotten_here() -> None:
+    """Once it was written to disk, without the base, and put on another copy of it."""
+    task, service = task_of(), service_of(orders=1)
+    service.learn(task)
+    other = written_and_read(service)
+    other.applied(task.model)
+    assert torch.equal(answers(service), answers(other))
+    for index in (service.partition[0][0][0], service.partition[1][0][0]):  # the second asks for training
+        assert service.delete(index) == other.delete(index)
+        assert torch.equal(answers(service), answers(other))

@@ -10,22 +10,22 @@ from methods.lm_finetuning.unlearning._voters import Voters, split
 from methods.lm_finetuning.unlearning.sisa import SISA, Service
 from suites._language.adapters import decoder_linears
 from suites._language.evaluation.scoring import Scorer
-from suites.lm_finetuning.task import FineTuningTask
-from tests.methods.lm_finetuning.finetuning_toys import toy_task
+from tests.methods.lm_finetuning.finetuning_toys import drawn, make, toy_task, written_and_read
 
 RATE = 3e-3
 
 
-def task_of(**fields: Any) -> FineTuningTask:
-    return toy_task(480, track="unlearn", **fields)
+def task_of(**fields: Any) -> Any:
+    return toy_task(480, problem="unlearn", **fields)
 
 
 def service_of(without: tuple[int, ...] = (), **fields: Any) -> Service:
-    service = Service(SISA(**fields), task_of(), RATE)
+    task = task_of()
+    service = Service(SISA(**fields), task, RATE)
     for slices in service.partition:
         for held in slices:
             held[:] = [index for index in held if index not in without]
-    service.learn()
+    service.learn(task)
     return service
 
 
@@ -52,13 +52,13 @@ def test_deletions_one_after_the_other_are_forgotten_together() -> None:
     assert torch.equal(answers(service), answers(service_of(without=gone)))
 
 
-def test_a_deletion_trains_its_shard_from_its_slice_on_and_nothing_else() -> None:
+def test_a_deletion_trains_its_shard_from_its_slice_on_and_nothing_else(trained_tokens: list[int]) -> None:
     service = service_of()
     other = service.voters.state("shard0")
+    trained_tokens.clear()
     service.delete(service.partition[1][2][0])
     again = [service.pool[i] for slice_ in service.partition[1][2:] for i in slice_]
-    expected = sum(len(service.task.tokenizer(e.prompt + e.answer)["input_ids"]) for e in again)
-    assert service.task.drawn["retraining_tokens"] == expected
+    assert sum(trained_tokens) == sum(task_of().listed.tokens[number] for number in again)
     assert all(torch.equal(a, b) for a, b in zip(other, service.voters.state("shard0"), strict=True))
 
 
@@ -140,10 +140,22 @@ def test_without_voters_the_base_answers() -> None:
 
 def test_the_candidate_is_made_of_adapters_on_one_base() -> None:
     task = task_of()
-    tuned = SISA(rate=RATE).build(task, task.limits)
+    tuned = make(SISA(rate=RATE), task)
     adapters = sum(w.numel() for w in tuned.shipped.values())
     base = sum(w.numel() for w in task.model.parameters())
     assert sum(w.numel() for w in tuned.model.parameters()) == base + adapters
-    assert tuned.delete is not None
-    assert not tuned.delete(0)
-    assert task.drawn["training_tokens"] <= 480
+    assert not tuned.patch.delete(0)
+    assert drawn(task)["training_tokens"] <= 480
+
+
+def test_a_service_forgets_elsewhere_what_it_would_have_forgotten_here() -> None:
+    """Once it was written to disk, without the base, and put on another copy of it."""
+    service = service_of()
+    other = written_and_read(service)
+    other.applied(task_of().model)
+    assert torch.equal(answers(service), answers(other))
+    for index in (service.partition[0][1][0], service.partition[1][3][1]):
+        service.delete(index)
+        other.delete(index)
+        assert torch.equal(answers(service), answers(other))
+        assert index not in other.rows

@@ -1,5 +1,6 @@
 """Sorting, and the methods as candidates of the suite."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -7,20 +8,32 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.contract.registry import configured, load
+from bench.contract import Setting
+from bench.registry import open_registry
+from bench.registry.registry import load_problem
+from bench.run import artefact
 from methods._techniques.greedy_walk import greedy_order
 from methods.operator_data.krylov.gmres import Gmres
 from methods.operator_data.krylov.recycling import Recycling
 from methods.operator_data.krylov.skr import Skr
-from suites.operator_data.problems import draw_sequence
-from suites.operator_data.system import System
+from suites.operator_data.equations import draw_sequence
+from suites.operator_data.system import SequenceSolver, System
+from suites.operator_data.task import OperatorTask
 
-SUITE = load().suite("operator-data")
-METHODS = [(name, v) for name in ("gmres", "gcrot", "recycling", "skr") for v in load().method(name).variants]
+SUITE = open_registry().suite("operator-data")
+LISTED = open_registry().methods_of("operator-data")
+METHODS = [(name, v) for name in ("gmres", "gcrot", "recycling", "skr") for v in LISTED[name].variants]
 
 
-def task(point: str = "darcy-jacobi") -> Any:
-    return SUITE.task(scale="tiny", base="generated", point=SUITE.info.points[point], seed=0, device="cpu")
+def task(point: str = "darcy-jacobi") -> OperatorTask:
+    problem = load_problem(SUITE, SUITE.points[point].problem)
+    found: OperatorTask = problem.task_at_hand(Setting("tiny", "generated", SUITE.points[point], 0))
+    return found
+
+
+def solver(name: str, variant: str, now: OperatorTask) -> SequenceSolver:
+    found: SequenceSolver = LISTED[name].configured(variant).build(now)
+    return found
 
 
 def nearest_neighbour_walk(fields: np.ndarray) -> list[int]:
@@ -50,12 +63,11 @@ def test_no_fields_have_an_empty_order() -> None:
 
 
 @pytest.mark.parametrize(("name", "variant"), METHODS)
-@pytest.mark.parametrize("point", sorted(SUITE.info.points))
+@pytest.mark.parametrize("point", sorted(SUITE.points))
 def test_every_solution_stands_under_its_own_index(name: str, variant: str, point: str) -> None:
     now = task(point)
-    systems = draw_sequence(now.problem, 10, 7, np.random.default_rng(0))
-    candidate = configured(load().method(name), variant).build(now, now.limits)
-    solutions = list(candidate.solve(systems))
+    systems = draw_sequence(now.equation, 10, 7, np.random.default_rng(0))
+    solutions = list(solver(name, variant, now).solve(systems))
     assert sorted(solution.index for solution in solutions) == list(range(7))
     for solution in solutions:
         assert systems[solution.index].relative_residual(solution.x) <= now.tolerance * 1.01
@@ -63,8 +75,7 @@ def test_every_solution_stands_under_its_own_index(name: str, variant: str, poin
 
 @pytest.mark.parametrize(("name", "variant"), METHODS)
 def test_nothing_is_carried_from_one_sequence_to_the_next(name: str, variant: str) -> None:
-    now = task()
-    candidate = configured(load().method(name), variant).build(now, now.limits)
+    candidate = solver(name, variant, task())
     counts = []
     for _ in range(2):
         systems = draw_sequence("darcy", 10, 3, np.random.default_rng(0))
@@ -73,20 +84,28 @@ def test_nothing_is_carried_from_one_sequence_to_the_next(name: str, variant: st
     assert counts[0] == counts[1]
 
 
+@pytest.mark.parametrize(("name", "variant"), METHODS)
+def test_what_is_shipped_solves_as_what_was_built(name: str, variant: str, tmp_path: Path) -> None:
+    built = solver(name, variant, task("darcy-ilu"))
+    artefact.write(built, tmp_path / "candidate.pt")
+    systems = draw_sequence("darcy", 10, 3, np.random.default_rng(0))
+    expected = {solution.index: solution.x for solution in built.solve(systems)}
+    for solution in artefact.read(tmp_path / "candidate.pt", "cpu").solve(systems):
+        np.testing.assert_array_equal(solution.x, expected[solution.index])
+
+
 def products(method: Any, systems: list[System]) -> float:
-    now = task("darcy-none")
-    list(method.build(now, now.limits).solve(systems))
+    list(method.build(task("darcy-none")).solve(systems))
     return float(np.mean([system.A.products for system in systems]))
 
 
 @pytest.mark.parametrize("name", ["gmres", "gcrot"])
 def test_controls_solve_every_system_on_its_own(name: str) -> None:
-    now = task("helmholtz-none")
     first, second, alone = (
         draw_sequence("helmholtz", 16, 2, np.random.default_rng(0))
         + draw_sequence("helmholtz", 16, 2, np.random.default_rng(0))[1:]
     )
-    candidate = load().method(name)().build(now, now.limits)
+    candidate = solver(name, "default", task("helmholtz-none"))
     list(candidate.solve([first, second]))
     list(candidate.solve([alone]))
     assert second.A.products == alone.A.products > 0
@@ -102,6 +121,5 @@ def test_recycling_beats_gmres() -> None:
 def test_skr_solves_neighbours_one_after_the_other() -> None:
     """Two interleaved families of equal systems: sorted, each family is solved in one go."""
     a, b = draw_sequence("darcy", 10, 2, np.random.default_rng(0))
-    now = task("darcy-none")
-    solver = Skr().build(now, now.limits)
-    assert [solution.index for solution in solver.solve([a, b, a, b, a])] == [0, 2, 4, 1, 3]
+    found = Skr().build(task("darcy-none"))
+    assert [solution.index for solution in found.solve([a, b, a, b, a])] == [0, 2, 4, 1, 3]

@@ -1,0 +1,60 @@
+"""`effbench records`"""
+
+import argparse
+
+from bench.cli.common import Commands, add_json, add_results, columns, print_json, tell
+
+FILTERS = ("suite", "method", "point", "scale", "hardware", "status")
+FIELDS = (
+    "id", "suite", "method", "variant", "point", "scale", "base", "seed", "hardware", "status", "reason", "started",
+    "seconds", "command", "hyperparameters",
+)  # fmt: skip
+
+
+def add(commands: Commands) -> None:
+    parser = commands.add(
+        "records", run, "List records with their scores.",
+        "  effbench records --suite operator-data\n  effbench records --method flap --json\n"
+        "  effbench records --schema        JSON Schema of the stored records",
+    )  # fmt: skip
+    for name in FILTERS:
+        parser.add_argument(f"--{name}", help=f"only this {name}")
+    add_json(parser, "machine-readable, with quality and cost")
+    parser.add_argument("--schema", action="store_true", help="print the JSON Schema and stop")
+    add_results(parser)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    from bench.analyse.summary import costs, quality
+    from bench.record import store
+    from bench.record.schema import Record
+    from bench.run.progress import one_line
+
+    if arguments.schema:
+        print_json(Record.model_json_schema())
+        return
+    records, broken = store.read_all(arguments.results)
+    for problem in broken:
+        tell(f"broken record {problem}")
+    records = [
+        record
+        for record in records
+        if all(getattr(arguments, name) in (None, getattr(record, name)) for name in FILTERS)
+    ]
+    if arguments.json:
+        print_json(
+            [
+                record.model_dump(mode="json", include=set(FIELDS))
+                | {"quality": {name: vars(estimate) for name, estimate in quality(record).items()}}
+                | {"cost": {name: vars(cost) for name, cost in costs(record).items()}}
+                for record in records
+            ]
+        )
+        return
+    rows = []
+    for record in records:
+        name = record.method + ("" if record.variant == "default" else f":{record.variant}")
+        scores = "  ".join(f"{score}={estimate.value:.4g}" for score, estimate in quality(record).items())
+        said = one_line(record.reason) if record.reason else scores
+        rows.append((record.suite, record.point, name, str(record.seed), record.status, said))
+    print(*columns(rows), sep="\n")

@@ -1,0 +1,38 @@
+"""`effbench report`"""
+
+import argparse
+from pathlib import Path
+
+from bench.cli.common import ROOT, Commands, add_results, opened, write
+
+
+def add(commands: Commands) -> None:
+    parser = commands.add(
+        "report", run,
+        "Say in Markdown, for a pull request, what the new records change: against the base, the baseline and the "
+        "controls, whether the frontier moved, what failed; and which methods the change touches that have none.",
+        "  effbench report --base origin/main\n"
+        "  effbench report --base HEAD~1 --results build/results --output build/report.md",
+    )  # fmt: skip
+    parser.add_argument("--base", required=True, metavar="REV", help="commit, branch or tag to compare with")
+    parser.add_argument("--output", type=Path, metavar="FILE", help="where the Markdown goes (default: printed)")
+    add_results(parser)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    from bench.publish.report import make_report
+    from bench.publish.revision import UnknownRevision, records_at
+    from bench.record import store
+    from bench.submit import Refused
+    from bench.submit.changes import changes, touched_methods
+
+    committed, registry = ROOT / "results", opened()
+    try:
+        base = records_at(ROOT, committed, arguments.base)
+    except UnknownRevision as reason:
+        raise Refused(str(reason)) from reason
+    now, broken = store.read_all(arguments.results)
+    if arguments.results.resolve() != committed.resolve():  # a folder of its own adds to what is committed
+        now = [*base, *now]
+    touched = touched_methods(registry, changes(ROOT, arguments.base))
+    write(make_report(base, now, [str(problem) for problem in broken], registry, touched), arguments.output)

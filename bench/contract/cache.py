@@ -1,0 +1,102 @@
+"""The cache folder: what is dear to make is made once, by whichever process comes first, and believed while it is
+whole.
+
+`models` holds what a method may start from (base models, tokenizers), `data` what the judge alone reads (texts, images,
+the exam). A process that runs a method's code can read the first and not the second, and write neither.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal
+
+Kind = Literal["models", "data", "baselines"]
+
+MANIFEST = "manifest.json"
+"""Of each file its digest, and what the system says of it that changes whenever somebody writes to it."""
+
+
+def cache_root() -> Path:
+    """The folder named by EFFBENCH_CACHE, else ~/.cache/effbench."""
+    return Path(os.environ.get("EFFBENCH_CACHE") or Path.home() / ".cache" / "effbench").expanduser().absolute()
+
+
+def made_once(kind: Kind, name: str, make: Callable[[Path], None]) -> Path:
+    """Path of the folder `name` in the cache; `make(folder)` fills it where it is not there yet, or no longer as it
+    was.
+
+    The folder is filled under a temporary name and renamed when complete. Of two processes that race, the first rename
+    wins and the other's work is thrown away. A failed `make` leaves nothing.
+    """
+    target = cache_root() / kind / name
+    if target.is_dir():
+        if _is_whole(target):
+            return target
+        _put_away(target)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    draft = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+    try:
+        make(draft)
+        _write_manifest(draft)
+        draft.chmod(0o755)
+        try:
+            draft.rename(target)
+        except OSError:
+            if not target.is_dir():
+                raise
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+    return target
+
+
+def known(kind: Kind, name: str) -> Path | None:
+    """The folder, where it is there and whole."""
+    target = cache_root() / kind / name
+    return target if target.is_dir() and _is_whole(target) else None
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file() and path.name != MANIFEST)
+
+
+def _write_manifest(folder: Path) -> None:
+    entries = {path.relative_to(folder).as_posix(): [*_state(path), _digest(path)] for path in _files(folder)}
+    (folder / MANIFEST).write_text(json.dumps(entries))
+
+
+def _is_whole(folder: Path) -> bool:
+    """Whether the files are those that were made. Those that nobody has written to since need not be read for it."""
+    try:
+        entries = json.loads((folder / MANIFEST).read_text())
+        present = {path.relative_to(folder).as_posix(): path for path in _files(folder)}
+        return entries.keys() == present.keys() and all(
+            entries[name][:2] == _state(path) or entries[name][2] == _digest(path) for name, path in present.items()
+        )
+    except (OSError, ValueError, TypeError, AttributeError, IndexError, KeyError):
+        return False
+
+
+def _state(path: Path) -> list[int]:
+    """Size, and when the file was last changed by anybody: a time that no process can set."""
+    found = path.stat()
+    return [found.st_size, found.st_ctime_ns]
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _put_away(folder: Path) -> None:
+    """Out of the way first, so that whoever reads it now is left alone."""
+    away = Path(tempfile.mkdtemp(prefix=f".{folder.name}-broken-", dir=folder.parent))
+    try:
+        folder.rename(away / "was")
+    except OSError:
+        return  # somebody else was quicker
+    finally:
+        shutil.rmtree(away, ignore_errors=True)

@@ -1,0 +1,72 @@
+"""What the pages of a section are made from."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from bench.publish.catalogue import Entry
+from bench.publish.freshness import Freshness
+from bench.publish.pages import Pages
+from bench.publish.paths import section_address
+from bench.registry import Registry, SuiteInfo
+
+
+@dataclass(frozen=True)
+class Context:
+    """What all sections share. infos: of every suite, registered or not. files: names of results files."""
+
+    pages: Pages
+    registry: Registry
+    infos: Mapping[str, SuiteInfo]
+    versions: Mapping[str, str]
+    files: Mapping[str, str]
+    freshness: Freshness
+    code: str
+
+
+@dataclass(frozen=True)
+class Place:
+    """A section as other pages link to it."""
+
+    suite: str
+    hardware: str
+    scale: str
+    base: str
+
+    @property
+    def address(self) -> str:
+        """Its page."""
+        return section_address(self.suite, self.hardware, self.scale, self.base)
+
+
+@dataclass(frozen=True)
+class Section:
+    """One hardware, scale and base of a suite.
+
+    entries: all of its records, of any version of the suite, oldest first. siblings: the suite's other sections.
+    others: the records of the same scale and base on other hardware, oldest first.
+    """
+
+    context: Context
+    place: Place
+    entries: Sequence[Entry]
+    siblings: Sequence[Place]
+    others: Sequence[Entry] = ()
+
+    @property
+    def info(self) -> SuiteInfo:
+        return self.context.infos[self.place.suite]
+
+    @property
+    def version(self) -> str:
+        """Of the suite, that is ranked."""
+        return self.context.versions[self.place.suite]
+
+    @property
+    def controls(self) -> frozenset[str]:
+        """Slugs of the controls that a method is to beat."""
+        return self.context.registry.kinds(self.place.suite, "control")
+
+    @property
+    def shared(self) -> dict[str, object]:
+        """What every template of the section is given."""
+        return {"info": self.info, "place": self.place, "siblings": self.siblings, "section": self.place.address}
