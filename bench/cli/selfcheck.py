@@ -11,7 +11,7 @@ def add(commands: Commands) -> None:
         "selfcheck", run,
         "Try the speed instrument on this machine: comparisons of equal things (how often does it see a difference?) "
         "and of known cost ratios (does its interval hold the truth?), and what may spoil a measurement here. Takes "
-        "about two minutes. Exits with 1 if the targets are missed.",
+        "about five minutes. Exits with 1 if the targets are missed.",
         "  effbench selfcheck\n  effbench selfcheck --quick\n  effbench selfcheck --seconds 2 --repeats 100 --json",
     )  # fmt: skip
     parser.add_argument("--seconds", type=number(0.01, 3600), help="measuring time of each comparison (default: 0.5)")

@@ -108,3 +108,11 @@ def free_bytes(device: str) -> float:
     available = psutil.virtual_memory().available
     limit = cgroup.memory_limit()
     return float(available if limit is None else min(available, limit - psutil.Process().memory_info().rss))
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """CUDA's allocator has its own exception; the CPU's raises RuntimeError, and only its words tell."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    words = str(error).lower()
+    return any(said in words for said in ("out of memory", "not enough memory", "can't allocate memory", "bad_alloc"))

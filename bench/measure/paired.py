@@ -10,7 +10,7 @@ import numpy as np
 
 from bench.contract import Step, Workload
 from bench.measure.clock import Reading
-from bench.measure.side import Side
+from bench.measure.side import Side, SideOutOfMemory
 from bench.measure.statistics import MIN_PAIRS, ratio_interval
 from bench.measure.warm_up import warm_up
 
@@ -211,6 +211,7 @@ class _Session:
         self.baseline.rest()
         for step in self.workload.trial(rng):
             series = self._series(step)
+            self._load(step)
             found.append((series, self._pair(step, series.candidate_first(rng))))
             if step.graph and self.device.startswith("cuda"):
                 found += self._graph_pair(step, rng)
@@ -221,10 +222,12 @@ class _Session:
             else:
                 series.pairs.append(pair)
 
-    def _pair(self, step: Step, candidate_first: bool, *, graph: bool = False) -> _Pair | None:
-        """Both sides timed next to each other; None if the inspection parted them."""
+    def _load(self, step: Step, *, graph: bool = False) -> None:
         for side in (self.candidate, self.baseline):
             side.load([step], graph=graph)
+
+    def _pair(self, step: Step, candidate_first: bool) -> _Pair | None:
+        """Both sides, loaded with the step, timed next to each other; None if the inspection parted them."""
         if candidate_first:
             mine = self.candidate.run()
             inspected = self._inspect(step)
@@ -248,16 +251,18 @@ class _Session:
 
     def _graph_pair(self, step: Step, rng: np.random.Generator) -> Iterator[tuple[_Series, _Pair | None]]:
         """The same step as a CUDA graph, captured when the phase is first seen. Nothing where it can't be."""
-        step = replace(step, phase=f"{step.phase}-graph")
         if step.phase in self.uncaptured:
             return
+        captured = replace(step, phase=f"{step.phase}-graph")
         try:
-            series = self._series(step, graph=True)
-            yield series, self._pair(step, series.candidate_first(rng), graph=True)
-        except RuntimeError as error:
+            self._load(captured, graph=True)
+        except (RuntimeError, SideOutOfMemory) as error:
             logging.getLogger(__name__).warning("no CUDA graph of %r: %s", step.phase, error)
             self.uncaptured.add(step.phase)
-            self.series.pop(step.phase, None)
+            self.series.pop(captured.phase, None)
+            return
+        series = self._series(captured, graph=True)
+        yield series, self._pair(captured, series.candidate_first(rng))
 
     def _series(self, step: Step, graph: bool = False) -> _Series:
         if step.phase not in self.series:

@@ -6,17 +6,21 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
+
+import torch
 
 from bench.contract import Served, Step
 from bench.measure.clock import Clock, Reading
 from bench.measure.graphs import CapturedStep
-from bench.measure.memory import free_bytes, peak_memory
+from bench.measure.memory import free_bytes, is_out_of_memory, peak_memory
 from bench.measure.size import resident
 from bench.measure.work import Work, count_work
 
+T = TypeVar("T")
 
-class SideOutOfMemory(Exception):
+
+class SideOutOfMemory(MemoryError):
     """A step ran out of memory; the side can go on with a smaller one."""
 
 
@@ -25,7 +29,7 @@ class Side(Protocol):
 
     def load(self, steps: Sequence[Step], *, graph: bool = False) -> None:
         """Steps that are to be run in one go. graph: captured as a CUDA graph. Raises RuntimeError where that can't be
-        done."""
+        done, and SideOutOfMemory."""
 
     def run(self) -> Reading:
         """Raises SideOutOfMemory."""
@@ -81,7 +85,7 @@ class SideHere:
         self._clock.__exit__()
 
     def load(self, steps: Sequence[Step], *, graph: bool = False) -> None:
-        self._runs = [self._prepared(step, graph) for step in steps]
+        self._runs = _told_of_memory(lambda: [self._prepared(step, graph) for step in steps])
 
     def _prepared(self, step: Step, graph: bool) -> Callable[[], Any]:
         inputs = self.served.place(step.inputs)
@@ -96,7 +100,7 @@ class SideHere:
 
     def run(self) -> Reading:
         self.forget()
-        self._result, found = self._clock.time(self.everything)
+        self._result, found = _told_of_memory(lambda: self._clock.time(self.everything))
         return found
 
     def everything(self) -> Any:
@@ -142,6 +146,19 @@ class SideHere:
 
     def free_bytes(self) -> float:
         return free_bytes(self.device)
+
+
+def _told_of_memory(run: Callable[[], T]) -> T:
+    """What it gives. Raises SideOutOfMemory where memory ran out, when what the error held has been let go of."""
+    try:
+        return run()
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        words = (str(error) or type(error).__name__).splitlines()[0]
+    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+        torch.cuda.empty_cache()
+    raise SideOutOfMemory(words)
 
 
 _UPKEEP = 100

@@ -10,7 +10,6 @@ from time import perf_counter
 from typing import Any
 
 import numpy as np
-import torch
 
 from bench.contract import Step, Workload
 from bench.measure.paired import Throttle, time_pair
@@ -229,11 +228,3 @@ def _steps(workload: Workload, size: int, rng: np.random.Generator) -> list[Step
     """Of one trial of a batch, to be run in one go."""
     assert workload.at_batch is not None
     return list(workload.at_batch(size).trial(np.random.default_rng(int(rng.integers(2**62)))))
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """CUDA's allocator has its own exception; the CPU's raises RuntimeError, and only its words tell."""
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
-        return True
-    words = str(error).lower()
-    return any(said in words for said in ("out of memory", "not enough memory", "can't allocate memory", "bad_alloc"))

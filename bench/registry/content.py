@@ -44,25 +44,19 @@ class Contents:
 
     tree: Tree
     _modules: dict[str, Module] = field(default_factory=dict)
-    _found: dict[tuple[tuple[str, str], ...], Content] = field(default_factory=dict)
 
     def of(self, *roots: tuple[str, str]) -> Content:
         """The content of classes or functions: (dotted module, name)."""
-        if roots in self._found:
-            return self._found[roots]
         todo = [node for module, name in roots for node in self._resolve(Name(module, name))[0]]
         if not todo or len({(node.source.name, node.name) for node in todo}) < len(set(roots)):
             raise LookupError(f"there is no {' or '.join(f'{module}.{name}' for module, name in roots)}")
-        return self._found.setdefault(roots, self._closure(todo))
+        return self._closure(todo)
 
     def of_module(self, module: str) -> Content:
         """The content of all that a module defines."""
-        whole = ((module, ""),)
-        if whole in self._found:
-            return self._found[whole]
         if self.tree.find(module) is None:
             raise LookupError(f"there is no module {module}")
-        return self._found.setdefault(whole, self._closure(self._resolve(Name(module, None))[0]))
+        return self._closure(self._resolve(Name(module, None))[0])
 
     def _closure(self, todo: list[_Node]) -> Content:
         found: dict[tuple[str, str, str], _Node] = {}

@@ -2,13 +2,13 @@
 
 import subprocess
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path, PurePosixPath
 
 from bench.contract import SCALES
 from bench.record.git import git_or_none
-from bench.registry.content import Contents
+from bench.registry.content import Content, Contents
 from bench.registry.key import settings_of
 from bench.registry.literals import NotLiteral, Written, methods_written
 from bench.registry.registry import Listed, Registry
@@ -23,18 +23,25 @@ class Past:
     contents: Contents
     methods: Mapping[tuple[str, str], tuple[str, str]]
     suites: Mapping[str, SuiteInfo]
+    _known: dict[tuple[str, str | None], str | None] = field(default_factory=dict)
 
     def method_hash(self, suite: str, slug: str) -> str | None:
         """Of what a method came from; None where there was none that can be read."""
         where = self.methods.get((suite, slug))
-        return None if where is None else _hash(lambda: self.contents.of(where).hash)
+        return None if where is None else self._hash(where, lambda: self.contents.of(where))
 
     def problem_hash(self, suite: str, problem: str) -> str | None:
         """Of what a problem's scores came from."""
         info = self.suites.get(suite)
         if info is None or problem not in info.problems:
             return None
-        return _hash(lambda: self.contents.of_module(info.problems[problem].module).hash)
+        module = info.problems[problem].module
+        return self._hash((module, None), lambda: self.contents.of_module(module))
+
+    def _hash(self, where: tuple[str, str | None], content: Callable[[], Content]) -> str | None:
+        if where not in self._known:
+            self._known[where] = _hash(content)
+        return self._known[where]
 
 
 def read_past(root: Path, commit: str, blobs: dict[str, bytes] | None = None) -> Past | None:
@@ -64,13 +71,13 @@ def known_commits(root: Path, commits: Iterable[str]) -> frozenset[str]:
 def method_changed(registry: Registry, past: Past, listed: Listed) -> bool:
     """Whether a method does something else now."""
     then = past.method_hash(listed.suite, listed.slug)
-    return then is None or then != _hash(lambda: registry.content(listed).hash)
+    return then is None or then != _hash(lambda: registry.content(listed))
 
 
 def problem_changed(registry: Registry, past: Past, suite: str, problem: str) -> bool:
     """Whether a problem's code does something else now."""
     then, info = past.problem_hash(suite, problem), registry.suite(suite)
-    return then is None or then != _hash(lambda: registry.problem_content(info.problems[problem]).hash)
+    return then is None or then != _hash(lambda: registry.problem_content(info.problems[problem]))
 
 
 def settings_changed(registry: Registry, past: Past, suite: str, point: str, scale: str) -> bool:
@@ -119,8 +126,9 @@ def _written(text: bytes) -> tuple[Written, ...]:
         return ()
 
 
-def _hash(found: Callable[[], str]) -> str | None:
+def _hash(content: Callable[[], Content]) -> str | None:
+    """None where it can't be read."""
     try:
-        return found()
+        return content().hash
     except (LookupError, SyntaxError):
         return None

@@ -76,6 +76,7 @@ class Registry:
     methods: Mapping[tuple[str, str], Listed]
     faults: tuple[str, ...]
     contents: Contents = field(repr=False)
+    _known: dict[tuple[str, str | None], Content] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def suite(self, slug: str) -> SuiteInfo:
         if slug not in self.suites:
@@ -125,12 +126,18 @@ class Registry:
         return frozenset(slug for slug, listed in self.methods_of(suite).items() if listed.card.stochastic)
 
     def content(self, listed: Listed) -> Content:
-        """What a method comes from. Raises SyntaxError and LookupError."""
-        return self.contents.of((listed.module, listed.name))
+        """What a method comes from, as it was when this was first asked. Raises SyntaxError and LookupError."""
+        where = listed.module, listed.name
+        if where not in self._known:
+            self._known[where] = self.contents.of(where)
+        return self._known[where]
 
     def problem_content(self, problem: ProblemInfo) -> Content:
-        """What a problem's scores come from."""
-        return self.contents.of_module(problem.module)
+        """What a problem's scores come from; likewise."""
+        whole = problem.module, None
+        if whole not in self._known:
+            self._known[whole] = self.contents.of_module(problem.module)
+        return self._known[whole]
 
 
 def load_problem(info: SuiteInfo, name: str) -> Problem[Any, Any]:

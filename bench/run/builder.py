@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.contract import Built, Limits, Method, OverBudget, Problem, Setting, Task
-from bench.measure.throughput import is_out_of_memory
+from bench.measure.memory import is_out_of_memory
 from bench.registry.key import settings_as_stored
 from bench.run import artefact
 from bench.run.channel import Channel
@@ -69,7 +69,7 @@ def _built(
     figures = {**problem.spent(task), **built.figures}
     artefact.write(built.candidate, folder / artefact.CANDIDATE)
     if built.rig is not None:
-        artefact.write(built.rig, folder / artefact.RIG)
+        artefact.write(built.rig, folder / artefact.RIG, trains=True)
     scores = [
         [s.name, list(map(float, s.samples)), s.weights and list(map(float, s.weights)), s.aggregate]
         for s in built.scores

@@ -142,7 +142,7 @@ _CHANGING = {"os.remove", "os.rename", "os.truncate", "os.rmdir", "os.mkdir", "o
 
 def _by_audit(fence: Fence) -> None:
     hidden = [os.fspath(path) + os.sep for path in _resolved(fence.hidden)]
-    writable = [os.path.realpath(path) + os.sep for path in (*fence.writable, Path("/dev"))]
+    writable = [os.path.realpath(path) + os.sep for path in (*fence.writable, *_devices())]
     readable = [*writable, *(os.path.realpath(path) + os.sep for path in fence.readable)]
 
     def hook(event: str, arguments: tuple[Any, ...]) -> None:

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from bench.contract import OverBudget
+from bench.measure.side import SideOutOfMemory
 from bench.record.schema import Build, Outcome, Samples
 from bench.run.baselines import kept_baseline
 from bench.run.building import Building, build
@@ -42,6 +43,8 @@ def judged(order: Order, starter: Starter, folder: Path) -> Outcome:
         outcome.status, outcome.reason = "over_budget", str(over)
     except (RuleBroken, ServerFailed) as broken:
         outcome.status, outcome.reason = "failed", str(broken)
+    except SideOutOfMemory as out:
+        outcome.status, outcome.reason = "out_of_memory", str(out)
     except Stopped as stopped:
         outcome.status, outcome.reason, outcome.disturbed = stopped.status, stopped.reason, stopped.disturbed
     except Exception as error:  # of the suite, or of the engine itself: the record says how

@@ -1,5 +1,6 @@
 """From plan to records: run what is outstanding; each record is stored as soon as it is there."""
 
+import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
@@ -185,6 +186,7 @@ def run_one(
         record = _run(each, results, timeout=timeout, executor=executor, root=root)
         if not (record.disturbed and record.status == "failed" and left):
             break
+        print(f"{each.job.label}: {record.reason}; it is run again", file=sys.stderr)
     return record
 
 

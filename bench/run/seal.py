@@ -28,12 +28,9 @@ OF_TORCH = ("addmm", "bmm", "cat", "inference_mode", "matmul", "mm", "no_grad", 
 _CLASSES = (torch.Tensor, torch.nn.Module, torch.nn.Linear, torch.nn.Embedding, torch.nn.LayerNorm, torch.nn.Conv2d)
 """That must not even get something new."""
 
-_BY_PICKLE = {"__slotnames__"}
-"""What writing an artefact leaves on the classes that it is made of."""
-
-
-_PYTHONS_OWN = {"__slotnames__"}
-"""What copying an object writes on its class."""
+_BY_LIBRARIES = {"__slotnames__", "smart_apply"}
+"""What libraries themselves put there when they are first used: to copy or write an object, to make a transformers
+model."""
 
 
 class Seal:
@@ -51,7 +48,7 @@ class Seal:
             if now is not value or (code is not None and now.__code__ is not code):
                 return f"{label}.{name} is not what it was"
         for cls, names in self._names.items():
-            if added := sorted(set(vars(cls)) - names - _BY_PICKLE):
+            if added := sorted(set(vars(cls)) - names - _BY_LIBRARIES):
                 return f"{cls.__name__} has got {added[0]!r}"
         for name, value in _settings().items():
             if value != self._settings[name]:

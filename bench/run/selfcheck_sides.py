@@ -1,6 +1,6 @@
 """Pairs of servers that do known work, for the instrument to be tried on as in a run: two processes, pinned alike."""
 
-import sys
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -23,9 +23,9 @@ from bench.run.servers import serving
 def served_sides(device: str, threads: int) -> Iterator[Sides]:
     """What makes them, as long as the context lasts. Each pair is of two fresh processes."""
     warm = Warm((), variables_of(threads, offline=True))
-    with TemporaryDirectory(prefix="effbench-selfcheck-") as folder:
+    with TemporaryDirectory(prefix="effbench-selfcheck-") as folder, Path(os.devnull).open("wb") as log:
         try:
-            yield partial(_pair, warm.starter(sys.stderr.fileno()), _order(device, threads), Path(folder))
+            yield partial(_pair, warm.starter(log.fileno()), _order(device, threads, folder), Path(folder))
         finally:
             warm.close()
 
@@ -45,11 +45,11 @@ def _pair(starter: Starter, order: Order, folder: Path, ratio: float) -> Iterato
         yield candidate.side, baseline.side
 
 
-def _order(device: str, threads: int) -> Order:
+def _order(device: str, threads: int, folder: str) -> Order:
     nobody = Made("", "", {})
     return Order(
         suite="selfcheck", problem="known", module="bench.measure.known", settings={}, method=nobody, baseline=nobody,
         baseline_key="", point=OperatingPoint("selfcheck", "", "known", Limits()), scale="tiny", base="", seed=0,
         device=device, threads=threads, scores=(), costs=(), training=(), timed=True, workloads=(), timing={},
-        realised=True,
+        realised=True, folder=folder,
     )  # fmt: skip

@@ -13,8 +13,8 @@ import torch
 from bench.contract import Served, Step
 from bench.measure.clock import Stopwatch
 from bench.measure.flops import UncountedOperatorError
+from bench.measure.memory import is_out_of_memory
 from bench.measure.side import SideHere
-from bench.measure.throughput import is_out_of_memory
 from bench.run import artefact
 from bench.run.channel import Channel, Gone
 from bench.run.order import Order

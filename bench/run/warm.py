@@ -5,7 +5,7 @@ brings descriptors; a party is forked, and its keeper beside it. The warm proces
 device, so that forking is safe; nothing of a suite or a method is ever imported here.
 
 A keeper is the parent of one party. It adopts whatever the party starts and lets go of, kills all of it when the party
-ends or when the one who asked for it closes the lifeline (also by dying), and then says how it ended.
+or the warm process ends, or when the one who asked for it closes the lifeline (also by dying), and says how it ended.
 """
 
 import ctypes
@@ -167,13 +167,14 @@ def _run_party(request: Mapping[str, str], channel: int, control: Sequence[int])
 
 
 def _watch(party: int, lifeline: int) -> None:
-    """Until the party ends or the lifeline is closed; then what is left goes, and how it was is told."""
+    """Until the party or the warm process ends, or the lifeline is closed; then what is left goes, and how it was is
+    told."""
     line = socket.socket(fileno=lifeline)
+    ended, warm = os.pidfd_open(party), os.pidfd_open(os.getppid())
     line.sendall(json.dumps({"pid": party}).encode() + b"\n")
-    ended = os.pidfd_open(party)
     with selectors.DefaultSelector() as selector:
-        selector.register(line, selectors.EVENT_READ)
-        selector.register(ended, selectors.EVENT_READ)
+        for each in (line, ended, warm):
+            selector.register(each, selectors.EVENT_READ)
         events = selector.select()
     if not any(key.fileobj == ended for key, _ in events):
         os.kill(party, signal.SIGKILL)
@@ -218,11 +219,20 @@ def _prctl(option: int, value: int) -> None:
         ctypes.CDLL(None).prctl(option, value)
 
 
-def main() -> None:
-    control = socket.socket(fileno=int(sys.argv[1]))
-    for name in sys.argv[2:]:
+def _load(modules: Sequence[str]) -> None:
+    """Import them. One that starts a thread can't be forked from: this program then begins anew without it."""
+    for name in modules:
         with suppress(ImportError):  # whoever needs it says so, with what to do
             importlib.import_module(name)
+        if len(os.listdir("/proc/self/task")) > 1:
+            print(f"[effbench] {name} starts a thread when it is imported: each run imports it itself", file=sys.stderr)
+            others = [each for each in modules if each != name]
+            os.execv(sys.executable, [sys.executable, "-P", "-m", "bench.run.warm", sys.argv[1], *others])
+
+
+def main() -> None:
+    control = socket.socket(fileno=int(sys.argv[1]))
+    _load(sys.argv[2:])
     _prctl(_CHILD_SUBREAPER, 1)
     gc.collect()
     gc.freeze()  # so that a collection in a party does not write to every page that is shared

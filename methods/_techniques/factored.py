@@ -79,7 +79,7 @@ def with_layers(model: Any, layers: Mapping[str, nn.Module], *, share_weights: b
     candidate = copy.deepcopy(model, {id(tensor): tensor for tensor in shared})
     for name, layer in layers.items():
         candidate.set_submodule(name, layer)
-    return candidate if share_weights else candidate.eval().requires_grad_(False)
+    return candidate.eval() if share_weights else candidate.eval().requires_grad_(False)
 
 
 def shapes(model: Any, names: Iterator[str] | list[str]) -> dict[str, tuple[int, int]]:

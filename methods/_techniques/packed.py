@@ -76,7 +76,9 @@ def blank(rows: int, columns: int, bits: int, group: int, dtype: torch.dtype, de
     def zeros(share: int) -> Tensor:
         return torch.zeros(padded // block, columns // share, block // 2, dtype=torch.uint8, device=device)
 
-    grid = torch.zeros(columns // group, padded, 2, dtype=packed_type(dtype), device=device)
+    # Turned round as in `pack`: where there is one group alone, its stride tells, and is written.
+    pairs = torch.zeros(padded, columns // group, 2, dtype=packed_type(dtype), device=device)
+    grid = pairs.transpose(0, 1).contiguous()
     return Packed(bits, rows, zeros(1 if bits == 4 else 2), zeros(4) if bits == 3 else None, grid)
 
 

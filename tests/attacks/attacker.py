@@ -5,21 +5,21 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from arena.methods import card, half
-from arena.suite import ArenaTask
 from host import Host
+from methods.arena._halves import half
+from suites.arena.vectors import ArenaTask
 from torch import nn
 
-from bench.contract import Limits, Method
+from bench.contract import Card, Method
 
 
 @dataclass(frozen=True)
 class Attacker(Method[ArenaTask]):
     """Whatever happens to the attack is its author's problem."""
 
-    card = card("attacker")
+    card = Card(slug="attacker", title="Attacker", paper="none", control=True)
 
-    def build(self, task: ArenaTask, limits: Limits) -> nn.Module:
+    def build(self, task: ArenaTask) -> nn.Module:
         order = json.loads(Path(__file__).with_name("attack.json").read_text())
         importlib.import_module(order["attack"]).attack(Host(**order["host"]))
         return half(task)

@@ -7,7 +7,7 @@ from contextlib import suppress
 
 from host import Host
 
-ENDS = ("ok", None)
+ENDS = ("failed", "a program started")
 HARMLESS = False  # who is root outside may do all of this
 _NEW_USER, _ATTACH, _BIND = 0x10000000, 16, 4096
 
@@ -19,7 +19,8 @@ def attack(host: Host) -> None:
         os._exit(0)
     os.wait()
     print("mounted" if libc.mount(b"/proc", b"/tmp", None, _BIND, None) == 0 else "")
-    print("attached" if libc.ptrace(_ATTACH, os.getppid(), 0, 0) == 0 else "")
+    if os.getppid() != 1:  # a sandbox's first process can no more than those in it
+        print("attached" if libc.ptrace(_ATTACH, os.getppid(), 0, 0) == 0 else "")
     with suppress(OSError):
         os.mknod("/tmp/memory", 0o20666, os.makedev(1, 1))
         print("made a device")

@@ -1,8 +1,9 @@
-"""A process that nothing marks starts when the run is over, and works on."""
+"""Somebody waits until the build is over, then starts a process that nothing marks, which works on."""
 
-import atexit
+import os
 import subprocess
 import sys
+import time
 
 from host import Host
 from processes import running
@@ -11,11 +12,17 @@ ENDS = ("failed", "process left behind")
 
 
 def attack(host: Host) -> None:
-    atexit.register(
-        subprocess.Popen,
+    builder = os.getpid()
+    if os.fork():
+        return
+    os.setsid()
+    while os.getppid() == builder:
+        time.sleep(0.01)
+    subprocess.Popen(
         [sys.executable, "-c", "import time; time.sleep(60)", host.marker],
-        start_new_session=True, env={}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        env={}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
+    os._exit(0)
 
 
 def succeeded(host: Host, log: str) -> bool:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from host import SECRET, Host
 
-ENDS = ("failed", "ended with code 0")
+ENDS = ("failed", "ended with exit code 0")
 
 
 def attack(host: Host) -> None:

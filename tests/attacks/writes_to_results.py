@@ -5,7 +5,7 @@ from pathlib import Path
 
 from host import Host
 
-ENDS = ("ok", None)
+ENDS = ("failed", "a program started")
 
 
 def attack(host: Host) -> None:

@@ -1,11 +1,19 @@
 """The command: what a person and what a script get."""
 
 import json
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from bench import cli
+from bench.cli.selection import methods_by_suite
+from bench.registry import UnknownName
+from bench.registry.names import AmbiguousName
+from bench.submit.changes import changes
+from tests.bench.small_checkout import ALPHA, make_checkout, registry_of, replace
 
 
 def output(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
@@ -15,7 +23,7 @@ def output(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
 
 def test_list_json_has_the_promised_fields(capsys: pytest.CaptureFixture[str]) -> None:
     rows = {row["slug"]: row for row in json.loads(output(capsys, "list", "--json"))}
-    assert {"slug", "suite", "control", "paper"} <= set(rows["finercut"])
+    assert {"slug", "suite", "problems", "control", "paper"} <= set(rows["finercut"])
     assert rows["finercut"]["suite"] == "lm-compression"
     assert rows["dense"]["control"] is True
     assert rows["skr"]["control"] is False
@@ -25,6 +33,31 @@ def test_list_of_one_suite_leaves_the_others_out(capsys: pytest.CaptureFixture[s
     text = output(capsys, "list", "--suite", "operator-data")
     assert "skr" in text
     assert "finercut" not in text
+
+
+def test_slugs_of_any_length_stay_in_their_column(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = make_checkout(tmp_path)
+    replace('"alpha"', f'"{"a" * 60}"', ALPHA)(root)
+    monkeypatch.setattr("bench.cli.list.opened", lambda: registry_of(root))
+    lines = [line for line in output(capsys, "list").splitlines() if "A title" in line]
+    assert len(lines) == 3
+    assert len({line.index("control") for line in lines}) == len({line.index("A title") for line in lines}) == 1
+
+
+def test_list_is_quick_and_loads_no_torch() -> None:
+    command = [sys.executable, "-X", "importtime", "-m", "bench.cli", "list"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    imported = re.findall(r"\|\s+(\S+)$", done.stderr, re.MULTILINE)
+    assert "bench.registry" in imported
+    assert not {"torch", "transformers", "pydantic", "scipy"} & set(imported)
+    total = sum(int(took) for took in re.findall(r"import time:\s+(\d+) \|", done.stderr))
+    assert total < 1_000_000
+
+
+def test_show_takes_the_name_of_the_suite_where_a_slug_is_ambiguous(capsys: pytest.CaptureFixture[str]) -> None:
+    assert json.loads(output(capsys, "show", "lm-compression/dense", "--json"))["suite"] == "lm-compression"
 
 
 def test_show_tells_paper_claims_and_file(capsys: pytest.CaptureFixture[str]) -> None:
@@ -65,6 +98,75 @@ def test_a_suite_says_how_many_seeds_a_stochastic_method_has(capsys: pytest.Capt
     text = output(capsys, "run", "--suite", "lm-finetuning", *methods, "--dry-run")
     lora = [f"lora at tokens, seed {seed}" for seed in range(5)]
     assert sorted(text.splitlines()) == ["frozen at tokens, seed 0", *lora]
+
+
+def test_methods_are_sorted_to_their_suites(tmp_path: Path) -> None:
+    root = make_checkout(tmp_path)
+    (root / "methods/other/family").mkdir(parents=True)
+    for slug in ("alpha", "gamma"):
+        (root / f"methods/other/family/{slug}.py").write_text((root / ALPHA).read_text().replace("alpha", slug))
+    (root / "suites/other").mkdir()
+    for name in ("suite.toml", "main.py"):
+        text = (root / "suites/demo" / name).read_text()
+        (root / "suites/other" / name).write_text(text.replace('"demo"', '"other"'))
+    registry = registry_of(root)
+    assert methods_by_suite(registry, [], []) == [("demo", []), ("other", [])]
+    chosen = methods_by_suite(registry, [], ["gamma@half", "demo/alpha", "beta"])
+    assert chosen == [("demo", ["demo/alpha", "beta"]), ("other", ["gamma@half"])]
+    assert methods_by_suite(registry, ["other"], ["alpha"]) == [("other", ["alpha"])]
+    with pytest.raises(AmbiguousName, match="demo/alpha or other/alpha"):
+        methods_by_suite(registry, [], ["alpha"])
+    with pytest.raises(UnknownName, match="it belongs to other"):
+        methods_by_suite(registry, ["demo"], ["gamma"])
+    with pytest.raises(UnknownName, match="did you mean 'beta'"):
+        methods_by_suite(registry, [], ["betta"])
+    with pytest.raises(UnknownName, match="chosen suites"):
+        methods_by_suite(registry, ["demo"], ["other/gamma"])
+
+
+def test_changed_runs_what_is_touched_and_the_baseline_beside_it(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = make_checkout(tmp_path)
+    monkeypatch.setattr("bench.cli.run.ROOT", root)
+    monkeypatch.setattr("bench.cli.run.opened", registry_of)
+    arguments = ("run", "--changed", "--scale", "tiny", "--dry-run")
+    assert changes(root).files == ()
+    assert output(capsys, *arguments).split() == []
+    replace("half(task)", "half(half(task))", ALPHA)(root)
+    assert output(capsys, *arguments).splitlines() == ["dense at half, seed 0", "alpha at half, seed 0"]
+    assert refusal(capsys, *arguments, "--method", "beta") == "effbench: --changed chooses the methods: leave out " \
+        "--method, or --changed\n"  # fmt: skip
+
+
+def refusal(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    """What is said of bad input, which ends with 2."""
+    with pytest.raises(SystemExit) as stopped:
+        cli.main(arguments)
+    assert stopped.value.code == 2
+    return capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("run", "--timeout", "0"), "from 1 to 604800"),
+        (("run", "--timeout", "soon"), "from 1 to 604800"),
+        (("run", "--timeout", "nan"), "from 1 to 604800"),
+        (("run", "--threads", "0"), "from 1 to 1024"),
+        (("run", "--threads", "1.5"), "from 1 to 1024"),
+        (("nightly", "--threads", "2000"), "from 1 to 1024"),
+        (("nightly", "--time", "-1h"), "expected one argument"),
+        (("nightly", "--time=200h"), "from 0 to 168"),
+        (("selfcheck", "--repeats", "0"), "from 1 to 100000"),
+        (("audit", "--count", "0"), "from 1 to 100000"),
+        (("verify", "x", "--threads", "-3"), "from 1 to 1024"),
+    ],
+)
+def test_what_is_out_of_range_is_refused_with_the_range(
+    arguments: tuple[str, ...], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert said in refusal(capsys, *arguments).replace("+", "")
 
 
 @pytest.mark.parametrize(

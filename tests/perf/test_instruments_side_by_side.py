@@ -9,7 +9,8 @@ The peers time one side after the other and report each side by itself, so the r
 form from what they report, both ways: "mean" from mean, standard deviation and count (Student), "median" from median,
 interquartile range and count (the standard error of a median that box plots draw, McGill, Tukey and Larsen, 1978).
 Each side gets half of the time. Ours is asked for `--seconds`, and the others, in random order, get the time that it
-really took (on a busy machine it finishes its least number of pairs). Garbage collection is off for all.
+really took (on a busy machine it finishes its least number of pairs). Garbage collection is off for all. Ours is tried
+in this process, as the others are, and between two servers, as a run has it (their start is in its seconds).
 optimum-benchmark is left out where it is not installed (pip install optimum-benchmark).
 """
 
@@ -28,18 +29,26 @@ from itertools import cycle
 from types import SimpleNamespace
 
 import numpy as np
+import pytest
 import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 from pytest_benchmark.utils import NameWrapper
 from scipy import stats
 from torch.utils.benchmark import Timer
 
-from bench.measure.known import RATIOS, known_pair
-from bench.measure.paired import quiet_collector, time_pair
+from bench.measure.known import RATIOS, KnownWork, known_chains
+from bench.measure.paired import time_pair
+from bench.measure.selfcheck import Sides, sides_here
+from bench.measure.side import quiet_collector
 from bench.measure.statistics import ratio_interval, share_interval
+from bench.run.selfcheck_sides import served_sides
 
 Interval = tuple[float, float]
 Call = Callable[[], object]
+
+OURS, SERVED = "effbench", "effbench, two servers"
+
+(WORKLOAD,) = KnownWork().workloads("cpu")
 
 _BUSY = """
 import os, random, sys, time
@@ -59,11 +68,11 @@ class Pair:
     ratio: float
 
     def __post_init__(self) -> None:
-        self.workload, self.candidate, self.baseline = known_pair(self.ratio)
+        self.candidate, self.baseline = known_chains(self.ratio)
 
     def calls(self) -> tuple[Call, Call]:
         rng = np.random.default_rng(0)
-        inputs = cycle([next(self.workload.trial(self.candidate, rng)).inputs[0] for _ in range(16)])
+        inputs = cycle([torch.from_numpy(next(WORKLOAD.trial(rng)).inputs[0]) for _ in range(16)])
         return lambda: self.candidate(next(inputs)), lambda: self.baseline(next(inputs))
 
 
@@ -78,10 +87,14 @@ class Side:
     n: int
 
 
-def ours(pair: Pair, seconds: float, rng: np.random.Generator) -> dict[str, Interval]:
-    times = time_pair(pair.workload, pair.candidate, pair.baseline, seconds=seconds, half_width=0, rng=rng)["chain"]
-    estimate = ratio_interval(times.candidate, times.baseline)
-    return {"effbench": (estimate.low, estimate.high)}
+def ours(sides: Sides) -> "Tool":
+    def compare(pair: Pair, seconds: float, rng: np.random.Generator) -> dict[str, Interval]:
+        with sides(pair.ratio) as (candidate, baseline):
+            times = time_pair(WORKLOAD, candidate, baseline, seconds=seconds, half_width=0, rng=rng)["chain"]
+        estimate = ratio_interval(times.candidate, times.baseline)
+        return {OURS if sides is sides_here else SERVED: (estimate.low, estimate.high)}
+
+    return compare
 
 
 def torch_timer(call: Call, seconds: float) -> Side:
@@ -163,9 +176,10 @@ def _ratio(a: float, b: float, error_a: float, error_b: float) -> Callable[[int]
 Tool = Callable[[Pair, float, np.random.Generator], dict[str, Interval]]
 
 
-def tools() -> dict[str, Tool]:
+def tools(served: Sides | None) -> dict[str, Tool]:
     found: dict[str, Tool] = {
-        "effbench": ours,
+        OURS: ours(sides_here),
+        **({} if served is None else {SERVED: ours(served)}),
         "torch Timer": of_sides("torch Timer", torch_timer),
         "pytest-benchmark": of_sides("pytest-benchmark", pytest_benchmark),
     }
@@ -194,22 +208,25 @@ class Tally:
         )
 
 
-def compare(seconds: float, repeats: int, seed: int = 0, progress: bool = True) -> dict[str, Tally]:
-    """Equal things `repeats` times, every other ratio a quarter as often, all tools on each."""
+def compare(
+    seconds: float, repeats: int, served: Sides | None = None, seed: int = 0, progress: bool = True
+) -> dict[str, Tally]:
+    """Equal things `repeats` times, every other ratio a quarter as often, all tools on each. served: makes two servers;
+    without it ours is tried in this process alone."""
     rng = np.random.default_rng(seed)
     schedule = [1.0] * repeats + [ratio for ratio in RATIOS if ratio != 1.0] * math.ceil(repeats / 4)
     rng.shuffle(schedule)
     tallies: dict[str, Tally] = {}
-    available = tools()
+    available = tools(served)
     with quiet_collector():
         for done, ratio in enumerate(schedule, start=1):
             pair = Pair(ratio)
             budget = seconds
-            for name in ("effbench", *rng.permutation([tool for tool in available if tool != "effbench"])):
+            for name in (OURS, *rng.permutation([tool for tool in available if tool != OURS])):
                 start = time.perf_counter()
                 intervals = available[name](pair, budget, rng)
                 took = time.perf_counter() - start
-                if name == "effbench":
+                if name == OURS:
                     budget = max(budget, took)
                 for way, interval in intervals.items():
                     tally = tallies.setdefault(way, Tally())
@@ -235,7 +252,9 @@ def busy(processes: int) -> Iterator[None]:
 
 def table(title: str, tallies: dict[str, Tally]) -> str:
     lines = [title, f"{'':<28}{'false alarms':>22}{'coverage':>22}{'+-width':>9}{'s each':>8}"]
-    lines += [f"{way:<28}{tallies[way].row()}" for way in sorted(tallies, key=lambda way: (way != "effbench", way))]
+    lines += [
+        f"{way:<28}{tallies[way].row()}" for way in sorted(tallies, key=lambda way: (not way.startswith(OURS), way))
+    ]
     return "\n".join(lines)
 
 
@@ -249,8 +268,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for name, processes in (("quiet", 0), ("loaded", 2)):
         if options.only in (None, name):
             before = os.getloadavg()[0]
-            with busy(processes):
-                tallies = compare(options.seconds, options.repeats)
+            with busy(processes), served_sides("cpu", 1) as served:
+                tallies = compare(options.seconds, options.repeats, served)
             title = (
                 f"{name}: {processes} busy processes of ours; load average {before:.1f} before and "
                 f"{os.getloadavg()[0]:.1f} at the end, {os.cpu_count()} processors; {options.seconds:g} s a comparison"
@@ -259,8 +278,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def test_every_tool_gives_an_interval() -> None:
-    tallies = compare(seconds=0.02, repeats=1, progress=False)
-    assert {"effbench", "torch Timer, mean", "pytest-benchmark, median"} <= set(tallies)
+    each_gives_intervals(compare(seconds=0.02, repeats=1, progress=False))
+
+
+@pytest.mark.slow
+def test_two_servers_give_an_interval_too() -> None:
+    with served_sides("cpu", 1) as served:
+        tallies = compare(seconds=0.02, repeats=1, served=served, progress=False)
+    assert SERVED in tallies
+    each_gives_intervals(tallies)
+
+
+def each_gives_intervals(tallies: dict[str, Tally]) -> None:
+    assert {OURS, "torch Timer, mean", "pytest-benchmark, median"} <= set(tallies)
     for tally in tallies.values():
         assert sorted(tally.ratios) == sorted(RATIOS)
         assert all(0 <= low < high for low, high in tally.intervals)

@@ -56,7 +56,8 @@ def run_on_node(
 ) -> tuple[Record, Ceilings | None]:
     """The record of a job that is run here, and the ceilings of this hardware as they stand now.
 
-    executor: a local one where none is given. protected: folders of records, should they be here. known: the ceilings so far.
+    executor: a local one where none is given. protected: folders of records, should they be here. known: the ceilings
+    so far.
     """
     with tempfile.TemporaryDirectory(prefix="effbench-node-") as folder:
         results = Path(folder)

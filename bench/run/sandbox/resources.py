@@ -4,6 +4,7 @@ The limits of the system (rlimits, set by inside.py) bind each process; the watc
 what a control group would do, and needs no right to make one.
 """
 
+import time
 from dataclasses import dataclass
 
 import psutil
@@ -13,6 +14,8 @@ from bench.record.schema import Outcome
 from bench.run.tree import own_bytes, usage
 
 _RESERVE = 0.03
+_REST = 4.0
+"""Shared memory is divided so many times as long after it was, as that took: it holds up those it looks at."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,7 @@ class Watch:
     def __init__(self, root: int, resources: Resources) -> None:
         self._root, self._resources = root, resources
         self._reserve = _RESERVE * psutil.virtual_memory().total
+        self._divide_from = 0.0
 
     def exceeded(self) -> Outcome | None:
         """How the run ends, if it has to."""
@@ -50,9 +54,18 @@ class Watch:
             return Outcome(
                 status="failed", reason=f"stopped: more than {self._resources.tasks} processes and threads"
             )  # fmt: skip
-        if used.memory_bytes > most and own_bytes(self._root) > most:
+        if used.memory_bytes > most and self._own_bytes() > most:
             reason = f"stopped: more than {most / 2**30:.3g} GiB of memory"
             return Outcome(status="out_of_memory", reason=reason)
         if psutil.virtual_memory().available < self._reserve:  # also what belongs to no process: files in memory
             return Outcome(status="out_of_memory", reason="stopped: the machine had next to no memory left")
         return None
+
+    def _own_bytes(self) -> int:
+        """0 if it was asked just now."""
+        begun = time.monotonic()
+        if begun < self._divide_from:
+            return 0
+        found = own_bytes(self._root)
+        self._divide_from = time.monotonic() + _REST * (time.monotonic() - begun)
+        return found

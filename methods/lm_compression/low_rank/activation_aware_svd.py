@@ -67,7 +67,7 @@ class ActivationAwareSVD(Method[CausalLMTask]):
             for layer, seen in zip(layers, inputs, strict=True):
                 name = names[id(layer)]
                 candidate.set_submodule(name, nearest_output(layer, seen.matrix, ranks[name]))
-        return candidate
+        return candidate.eval()
 
 
 class Magnitudes:

@@ -151,7 +151,7 @@ class INT21(Method[CausalLMTask]):
         """A candidate of the right size with nothing in it: for weighing."""
         candidate = blank(task.model, precision, GROUP)
         self._correct(candidate, task)
-        return candidate
+        return candidate.eval()
 
     def _correct(self, candidate: Any, task: CausalLMTask) -> None:
         dtype = task.model.get_submodule(outer_names(task.model)[0]).weight.dtype

@@ -77,9 +77,8 @@ def looped(model: Any, unique: Sequence[Any], adapter: Adapter | None) -> Any:
         else _adapted(index, own, unique[index % len(unique)], adapter)
         for index, own in enumerate(dense)
     )
-    depths.training = dense.training
     memo: dict[int, Any] = {id(tensor): tensor for tensor in [*model.parameters(), *model.buffers()]}
-    return copy.deepcopy(model, memo | {id(dense): depths})
+    return copy.deepcopy(model, memo | {id(dense): depths}).eval()
 
 
 def _tied(index: int, block: Any) -> Any:

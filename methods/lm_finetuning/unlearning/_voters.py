@@ -4,6 +4,7 @@ import copy
 import itertools
 import random
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -130,14 +131,41 @@ class PartLearner(AnswerLearner):
         return answer_loss(self.model, batch)
 
 
+@dataclass(frozen=True)
+class Parts:
+    """Voters without their base: the arguments that they are made with, who votes, and each part's layers and
+    matrices."""
+
+    rank: int
+    alpha: float
+    most: int
+    votes: Sequence[tuple[str, ...]]
+    layers: Mapping[str, Sequence[str]]
+    weights: Mapping[str, Sequence[Tensor]]
+
+    @classmethod
+    def of(cls, voters: Voters, layers: Mapping[str, Sequence[str]]) -> "Parts":
+        weights = {part: voters.state(part) for part in layers}
+        return cls(voters.rank, voters.alpha, voters.most, list(voters.votes), dict(layers), weights)
+
+    def on(self, base: Any) -> Voters:
+        """Voters on another base, which is theirs from now on."""
+        voters = Voters(base, rank=self.rank, alpha=self.alpha, most=self.most)
+        for part, layers in self.layers.items():
+            voters.add(part, layers, seed=0)  # whatever is drawn, it is replaced
+            voters.restore(part, self.weights[part])
+        voters.votes = list(self.votes)
+        return voters.eval()
+
+
 class VotingService(Service):
     """Voters that learn the examples of a pool, and forget them.
 
-    It is written to disk without the base: what it knows of it are the layers of its parts. rows: the examples that it
-    was given, by their index in the pool. losses: of all steps so far.
+    It is written to disk without the base: until it is applied to one, its `voters` are Parts alone. rows: the examples
+    that it was given, by their index in the pool. losses: of all steps so far.
     """
 
-    voters: Voters
+    voters: Any
 
     def __init__(self, task: UnlearningTask, voters: Voters, rate: float, batch: int) -> None:
         self.voters, self.rate, self.batch, self.seed = voters, rate, batch, task.seed
@@ -148,29 +176,18 @@ class VotingService(Service):
         self._layers: dict[str, Sequence[str]] = {}
 
     def __getstate__(self) -> dict[str, Any]:
-        state = dict(vars(self))
-        voters: Voters = state.pop("voters")
-        state["settings"] = {"rank": voters.rank, "alpha": voters.alpha, "most": voters.most}
-        state["votes"] = list(voters.votes)
-        state["weights"] = {part: voters.state(part) for part in self._layers}
-        return state
+        return {**vars(self), "voters": self._parts()}
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(state)
+    def _parts(self) -> Parts:
+        return self.voters if isinstance(self.voters, Parts) else Parts.of(self.voters, self._layers)
 
     @property
     def tensors(self) -> Mapping[str, Tensor]:
         return self.voters.shipped()
 
     def applied(self, base: Any) -> Any:
-        state = self.__getstate__() if "voters" in vars(self) else vars(self)
-        voters = Voters(copy.deepcopy(base), **state["settings"])
-        for part, layers in self._layers.items():
-            voters.add(part, layers, self.seed)
-            voters.restore(part, state["weights"][part])
-        voters.votes = list(state["votes"])
-        self.voters = voters
-        return voters.eval()
+        self.voters = self._parts().on(copy.deepcopy(base))
+        return self.voters
 
     def add(self, part: str, layers: Sequence[str]) -> None:
         """A new part on these layers."""

@@ -256,6 +256,8 @@ def _is_plain(cache: DynamicCache) -> bool:
 def _put(part: DynamicCache, whole: DynamicCache, first: int, rows: int, width: int) -> None:
     """Copy a part's keys and values into a cache of so many rows and tokens, from row `first` on, to the right."""
     for source, target in zip(part.layers, whole.layers, strict=True):
+        if not source.is_initialized:
+            continue  # a block without attention
         if not target.is_initialized:
             target.lazy_initialization(source.keys, source.values)
             target.keys, target.values = (

@@ -3,6 +3,8 @@
 
 import os
 from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,8 @@ from bench.contract import Step, Workload
 from bench.measure import energy
 from bench.measure.energy import NvmlMeter, RaplMeter, energy_pair, meter
 from bench.record.nvml import Gpu
+from bench.record.schema import Energy
+from tests.bench.measure.toys import sides, workload
 
 RANGE = 1_000_000
 
@@ -80,21 +84,18 @@ class FakeNvml:
         return [self.mig, 0]
 
 
-def test_the_gpu_counter_is_in_millijoules_and_read_when_the_device_is_done() -> None:
-    nvml, calls = FakeNvml(), []
-    found = NvmlMeter.of("cuda", Gpu(nvml, "handle"))
+def test_the_gpu_counter_is_in_millijoules() -> None:
+    found = NvmlMeter.of(Gpu(FakeNvml(), "handle"))
     assert found is not None
-    found.synchronize = lambda: calls.append("synchronised")
     assert found.joules() == 5
-    assert calls == ["synchronised"]
 
 
 @pytest.mark.parametrize(("millijoules", "mig"), [(None, 0), (5, 1)])
 def test_a_gpu_without_a_counter_of_its_own_has_no_meter(millijoules: int | None, mig: int) -> None:
     nvml = FakeNvml()
     nvml.millijoules, nvml.mig = millijoules, mig
-    assert NvmlMeter.of("cuda", Gpu(nvml, "handle")) is None
-    assert NvmlMeter.of("cuda", None) is None
+    assert NvmlMeter.of(Gpu(nvml, "handle")) is None
+    assert NvmlMeter.of(None) is None
 
 
 class Made:
@@ -116,26 +117,37 @@ def made(monkeypatch: pytest.MonkeyPatch) -> Made:
     return counter
 
 
-def workload(made: Made, log: list[tuple[float, float]]) -> Workload:
-    """A model is a number of joules: a trial of two steps takes it for each of its 4 tokens, and 3 seconds."""
+@dataclass
+class Burner:
+    """Uses so many joules for each of the 2 tokens of a step, and 1.5 seconds."""
 
-    def trial(joules: float, rng: np.random.Generator) -> Iterator[Step]:
-        drawn = float(rng.random())
-        for _ in range(2):
+    joules: float
+    made: Made
+    log: list[tuple[float, float]] = field(default_factory=list)
 
-            def run() -> None:
-                made.used += 2 * joules
-                made.now += 1.5
-                log.append((joules, drawn))
+    def __call__(self, drawn: float) -> None:
+        self.made.used += 2 * self.joules
+        self.made.now += 1.5
+        self.log.append((self.joules, drawn))
 
-            yield Step("s", run, units=2)
 
-    return Workload("w", trial, unit="token")
+def two_steps(rng: np.random.Generator) -> Iterator[Step]:
+    drawn = float(rng.random())
+    for _ in range(2):
+        yield Step("s", "do", (drawn,), units=2)
+
+
+TOKENS = Workload("w", two_steps, unit="token")
+
+
+def measured(made: Made, candidate: Burner, baseline: Burner, seconds: float) -> Energy | None:
+    with sides(candidate, baseline) as both:
+        return energy_pair(TOKENS, *both, seconds=seconds, rng=np.random.default_rng(0), counter=made)
 
 
 def test_joules_per_unit_of_each_side_by_turns(made: Made) -> None:
     log: list[tuple[float, float]] = []
-    found = energy_pair(workload(made, log), 3.0, 5.0, seconds=100, rng=np.random.default_rng(0), counter=made)
+    found = measured(made, Burner(3.0, made, log), Burner(5.0, made, log), seconds=100)
     assert found is not None
     assert found.candidate == pytest.approx([3.0] * len(found.candidate))
     assert found.baseline == pytest.approx([5.0] * len(found.candidate))
@@ -150,14 +162,15 @@ def test_joules_per_unit_of_each_side_by_turns(made: Made) -> None:
 
 
 def test_a_counter_that_does_not_move_is_no_meter(made: Made) -> None:
-    assert energy_pair(workload(made, []), 0.0, 5.0, seconds=1, rng=np.random.default_rng(0), counter=made) is None
+    assert measured(made, Burner(0.0, made), Burner(5.0, made), seconds=1) is None
 
 
 def test_without_a_meter_nothing_is_run(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(energy, "meter", lambda device: None)
     ran: list[int] = []
-    silent = Workload("w", lambda model, rng: iter([Step("s", lambda: ran.append(1))]))
-    assert energy_pair(silent, 1, 1, seconds=1, rng=np.random.default_rng(0)) is None
+    act = partial(ran.append, 1)
+    with sides(act, act) as both:
+        assert energy_pair(workload(), *both, seconds=1, rng=np.random.default_rng(0)) is None
     assert not ran
 
 
@@ -165,12 +178,16 @@ def test_without_a_meter_nothing_is_run(monkeypatch: pytest.MonkeyPatch) -> None
 def test_a_busy_gpu_uses_energy(cuda: str) -> None:
     import torch
 
-    counter = meter(cuda)
-    if counter is None:
+    if meter(cuda) is None:
         pytest.skip("this GPU has no counter of energy")
     x = torch.randn(4096, 4096, device=cuda)
-    matmul = Workload("matmul", lambda times, rng: iter([Step("s", lambda: [x @ x for _ in range(times)])]))
-    found = energy_pair(matmul, 400, 100, seconds=1, rng=np.random.default_rng(0), device=cuda)
+
+    def multiply(times: int) -> None:
+        for _ in range(times):
+            x @ x
+
+    with sides(partial(multiply, 400), partial(multiply, 100), cuda) as both:
+        found = energy_pair(workload(), *both, seconds=1, rng=np.random.default_rng(0), device=cuda)
     assert found is not None
     assert found.source == "nvml"
     assert found.candidate[0] > 2 * found.baseline[0] > 0

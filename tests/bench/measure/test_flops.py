@@ -2,13 +2,14 @@
 
 from functools import partial
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 from torch.nn import functional
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from bench.measure.flops import UncountedOperatorError, count_flops, flops_of, is_product
+from bench.measure.flops import Flops, UncountedOperatorError, count_flops, count_operators, flops_of, is_product
 
 BATCH, ROWS, INNER, COLUMNS = 2, 3, 8, 5
 
@@ -140,6 +141,55 @@ def test_a_product_without_a_formula_is_refused_by_name() -> None:
 
     with pytest.raises(UncountedOperatorError, match=r"effbench_test.secret_mm.*register_flop_formula"):
         count_flops(lambda: secret_mm(torch.ones(4, 4)))
+
+
+@pytest.mark.parametrize(
+    ("run", "elementwise"),
+    [
+        (lambda: torch.ones(3, 5) * 2, 15),
+        (lambda: torch.relu(torch.ones(3)) + 1, 6),
+        (lambda: torch.ones(3, 1) * torch.ones(1, 5), 15),  # as many as are made, however few are read
+        (lambda: torch.ones(4, 6).sum(1), 24),  # as many as are put together, however few come out
+        (lambda: torch.ones(4, 6).mean(), 24),
+        (lambda: torch.ones(4, 6).cumsum(0), 24),
+        (lambda: (torch.ones(3, 1, 8) * torch.ones(1, 5, 8)).sum(-1), 2 * 3 * 5 * 8),  # a product in disguise
+        (lambda: torch.ones(3, 8) @ torch.ones(8, 5), 0),
+        (lambda: torch.ones(4, 6).t()[1:].unsqueeze(0), 0),
+    ],
+)
+def test_elementwise_operators_and_sums_are_counted_apart(run, elementwise) -> None:
+    assert count_operators(run).elementwise == elementwise
+
+
+def test_elementwise_work_is_reported_beyond_that_of_another_model() -> None:
+    found = Flops(products=100, elementwise=30)
+    assert found.beyond(30) == found.beyond(50) == 100
+    assert found.beyond(10) == 120
+    assert found.beyond(0) == 130
+
+
+def test_a_product_that_is_written_elementwise_costs_no_less_than_the_product() -> None:
+    x, weight = torch.randn(ROWS, INNER), torch.randn(COLUMNS, INNER)
+    plain = count_operators(lambda: torch.relu(x @ weight.t()))
+    disguised = count_operators(lambda: torch.relu((x[:, None] * weight).sum(-1)))
+    assert disguised.beyond(plain.elementwise) == plain.beyond(plain.elementwise) == plain.products
+
+
+@pytest.mark.parametrize(
+    "way",
+    [lambda x: x.numpy(), np.asarray, np.from_dlpack, lambda x: x.data_ptr()],
+    ids=["numpy", "asarray", "from_dlpack", "data_ptr"],
+)
+def test_tensors_that_leave_torch_are_refused(way) -> None:
+    """What NumPy, or a kernel that is given an address, does with them nobody counts."""
+    x = torch.ones(4, 4)
+    with pytest.raises(UncountedOperatorError, match=r"Tensor\.\w+ \(what is done outside of PyTorch\)"):
+        count_operators(lambda: way(x))
+
+
+def test_numbers_that_are_read_off_are_not() -> None:
+    x = torch.ones(4, 4)
+    assert count_operators(lambda: [x.sum().item(), x.tolist(), x.shape, x.dtype]).products == 0
 
 
 @pytest.mark.parametrize(

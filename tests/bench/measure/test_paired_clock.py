@@ -1,5 +1,7 @@
 """What the clock takes out of a time, and what belongs to warming up."""
 
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -103,18 +105,43 @@ def test_the_kernels_own_account_is_read() -> None:
     assert ran + waited > 0.015
 
 
-def test_without_an_account_nobody_waited(tmp_path: Path) -> None:
-    with RunQueue(everyone=True, folder=tmp_path / "absent") as queue:
+def test_another_process_is_looked_at_from_outside() -> None:
+    with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as busy:
+        try:
+            with RunQueue(everyone=True, pid=busy.pid) as queue:
+                before = queue.read()
+                if not before.threads:
+                    pytest.skip("the kernel keeps no account here")
+                deadline = time.monotonic() + 20
+                while queue.read().ran_since(before) < 0.02 and time.monotonic() < deadline:
+                    time.sleep(0.01)
+                after = queue.read()
+        finally:
+            busy.kill()
+    assert set(after.threads) == {busy.pid}
+    assert after.ran_since(before) >= 0.02
+
+
+@pytest.fixture
+def accounts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """In the place of the kernel's folder of this process."""
+    monkeypatch.setattr(RunQueue, "folder", tmp_path / "task")
+    return tmp_path / "task"
+
+
+@pytest.mark.usefixtures("accounts")
+def test_without_an_account_nobody_waited() -> None:
+    with RunQueue(everyone=True) as queue:
         assert queue.read().threads == {}
         assert queue.read().waited_since(Account({}), 1) == 0
 
 
-def test_a_thread_that_ended_is_forgotten(tmp_path: Path) -> None:
-    (tmp_path / "7").mkdir()
-    (tmp_path / "7" / "schedstat").write_text("5 6 7\n")
-    with RunQueue(everyone=True, folder=tmp_path) as queue:
+def test_a_thread_that_ended_is_forgotten(accounts: Path) -> None:
+    (accounts / "7").mkdir(parents=True)
+    (accounts / "7" / "schedstat").write_text("5 6 7\n")
+    with RunQueue(everyone=True) as queue:
         assert queue.read().threads == {7: (5, 6)}
-        (tmp_path / "7" / "schedstat").write_text("")
+        (accounts / "7" / "schedstat").write_text("")
         assert queue.read().threads == {}
 
 

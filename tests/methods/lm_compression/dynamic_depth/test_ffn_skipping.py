@@ -14,6 +14,7 @@ from methods.lm_compression.dynamic_depth.random_ffn_runs import RandomFFNRuns, 
 from methods.lm_compression.dynamic_depth.random_ffn_skip import Chance, RandomFFNSkip
 from suites._language.toy import toy_model
 from suites.lm_compression.task import CausalLMTask
+from tests.methods.lm_compression.compression_toys import limited, task_around, text_of
 
 IDS = torch.randint(0, 256, (2, 24), generator=torch.Generator().manual_seed(1))
 LAST = 4
@@ -166,7 +167,7 @@ def test_cold_regions_are_a_share_of_the_blocks() -> None:
     assert Region.between(30, 0.1, 4) == Region(3, 26, 4)
     assert Region.between(6, 0.1, 4) == Region(1, 4, 4)
     assert Region.between(6, 0.0, 4) == Region(0, 5, 4)
-    everything_cold = FFNSkipLLM(cold=0.5).supports(make_task(), Limits())
+    everything_cold = FFNSkipLLM(cold=0.5).supports(make_task())
     assert "cold regions" in str(everything_cold)
 
 
@@ -210,19 +211,17 @@ def flops(candidate: Any, ids: Tensor) -> int:
     return total
 
 
-def make_task(seed: int = 0) -> CausalLMTask:
+def make_task(seed: int = 0, **limits: float) -> CausalLMTask:
     dense = toy_model()
     ids = torch.randint(0, 256, (512,), generator=torch.Generator().manual_seed(2)).tolist()
     prompt = torch.tensor([ids[:64]])
     whole = flops(dense, prompt)
-    return CausalLMTask(
-        scale="tiny",
+    return task_around(
+        dense,
+        lambda candidate: {"flops_ratio": flops(candidate, prompt) / whole, "stored_ratio": 1.0},
+        Limits(result=limits),
+        calibration=ids,
         seed=seed,
-        weigh=lambda candidate: {"flops_ratio": flops(candidate, prompt) / whole, "stored_ratio": 1.0},
-        model=dense,
-        tokenizer=None,
-        calibration_ids=ids,
-        training_ids=[],
     )
 
 
@@ -232,18 +231,17 @@ METHODS = [FFNSkipLLM(length=64, skip=3), RandomFFNSkip(length=64), RandomFFNRun
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("allowed", [0.95, 0.75])
 def test_it_meets_a_limit_and_not_by_much(method: Any, allowed: float) -> None:
-    task = make_task()
-    limits = Limits(result={"flops_ratio": allowed})
-    assert method.supports(task, limits) is None
-    ratio = task.weigh(method.build(task, limits))["flops_ratio"]
+    task = make_task(flops_ratio=allowed)
+    assert method.supports(task) is None
+    ratio = task.weigh(method.build(task))["flops_ratio"]
     assert allowed - 0.02 < ratio <= allowed
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_without_a_limit_it_skips_the_share_of_the_paper(method: Any) -> None:
     task = make_task()
-    candidate = method.build(task, Limits())
-    windows = torch.tensor(task.calibration_ids[:256]).view(4, 64)
+    candidate = method.build(task)
+    windows = text_of(task)[:256].view(4, 64)
     assert 0.25 <= skipped_share(candidate, windows) < 0.27
     assert candidate.effbench_exact_path == "plain"
 
@@ -251,16 +249,16 @@ def test_without_a_limit_it_skips_the_share_of_the_paper(method: Any) -> None:
 @pytest.mark.parametrize("method", METHODS)
 def test_what_it_can_not_do_it_says(method: Any) -> None:
     task = make_task()
-    assert "not what is stored" in method.supports(task, Limits(result={"stored_ratio": 0.75}))
-    assert "still" in method.supports(task, Limits(result={"flops_ratio": 0.3}))
-    assert method.supports(task, Limits()) is None
+    assert "not what is stored" in method.supports(limited(task, stored_ratio=0.75))
+    assert "still" in method.supports(limited(task, flops_ratio=0.3))
+    assert method.supports(task) is None
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_the_dense_model_is_unchanged_and_unshared(method: Any) -> None:
     task = make_task()
     before = {name: value.clone() for name, value in task.model.state_dict().items()}
-    candidate = method.build(task, Limits())
+    candidate = method.build(task)
     assert candidate.state_dict().keys() == before.keys()
     assert all(torch.equal(before[name], value) for name, value in task.model.state_dict().items())
     own = {tensor.data_ptr() for tensor in task.model.parameters()}
@@ -270,7 +268,7 @@ def test_the_dense_model_is_unchanged_and_unshared(method: Any) -> None:
 
 @pytest.mark.parametrize("method", METHODS[1:])
 def test_a_random_control_hangs_on_its_seed_alone(method: Any) -> None:
-    first, again, other = (logits(method.build(make_task(seed), Limits())) for seed in (0, 0, 1))
+    first, again, other = (logits(method.build(make_task(seed))) for seed in (0, 0, 1))
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
 

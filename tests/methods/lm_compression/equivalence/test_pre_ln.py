@@ -7,11 +7,10 @@ import torch
 from torch import Tensor, nn
 from transformers import GPT2Config, GPT2LMHeadModel, Qwen2Config, Qwen2ForCausalLM
 
-from bench.contract import Limits
 from methods.lm_compression.equivalence.pre_ln import PreLN
 from methods.lm_compression.equivalence.pre_rmsnorm import PreRMSNorm
 from suites._language.toy import toy_model
-from suites.lm_compression.task import CausalLMTask
+from tests.methods.lm_compression.compression_toys import limited, task_around
 
 IDS = torch.randint(2, 60, (2, 12), generator=torch.Generator().manual_seed(1))
 
@@ -37,10 +36,6 @@ def base(kind: str) -> Any:
     return model.double().eval()
 
 
-def make_task(model: Any) -> CausalLMTask:
-    return CausalLMTask(scale="tiny", seed=0, model=model, tokenizer=None, calibration_ids=[], training_ids=[])
-
-
 @torch.no_grad()
 def logits(model: Any) -> Tensor:
     return model(input_ids=IDS).logits
@@ -59,7 +54,7 @@ def stream(model: Any) -> Tensor:
 def test_it_is_the_same_function(kind: str) -> None:
     model = base(kind)
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    form = PreLN().build(make_task(model), Limits())
+    form = PreLN().build(task_around(model))
     assert logits(model).std() > 0.1
     assert (logits(form) - logits(model)).abs().max() < FLOAT32_NORM
     assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
@@ -67,7 +62,7 @@ def test_it_is_the_same_function(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", ["llama", "qwen2"])
 def test_every_norm_takes_a_mean_out_that_is_there(kind: str) -> None:
-    form = PreLN().build(make_task(base(kind)), Limits())
+    form = PreLN().build(task_around(base(kind)))
     norms = [type(module) for module in form.modules() if type(module).__name__.endswith("Norm")]
     assert norms == [nn.LayerNorm] * (2 * len(form.model.layers) + 1)
     mean, spread = stream(form).mean(-1), stream(form).std(-1)
@@ -75,7 +70,7 @@ def test_every_norm_takes_a_mean_out_that_is_there(kind: str) -> None:
 
 
 def test_its_width_is_the_next_multiple_of_64() -> None:
-    forms = {kind: PreLN().build(make_task(base(kind)), Limits()) for kind in ("llama", "qwen2")}
+    forms = {kind: PreLN().build(task_around(base(kind))) for kind in ("llama", "qwen2")}
     assert {kind: stream(form).shape[-1] for kind, form in forms.items()} == {"llama": 128, "qwen2": 64}
 
 
@@ -83,13 +78,13 @@ def test_decoding_with_a_cache_is_right() -> None:
     model = base("llama")
     greedy = {"max_new_tokens": 6, "do_sample": False, "attention_mask": torch.ones_like(IDS)}
     expected = model.generate(IDS, use_cache=False, **greedy)
-    assert torch.equal(PreLN().build(make_task(model), Limits()).generate(IDS, use_cache=True, **greedy), expected)
+    assert torch.equal(PreLN().build(task_around(model)).generate(IDS, use_cache=True, **greedy), expected)
 
 
 @pytest.mark.parametrize("method", [PreRMSNorm(), PreRMSNorm(compressed=True)])
 def test_pre_rmsnorm_rewrites_it(method: PreRMSNorm) -> None:
     model = base("llama")
-    candidate = method.build(make_task(model), Limits())
+    candidate = method.build(task_around(model))
     assert not any(isinstance(module, nn.LayerNorm) for module in candidate.modules())
     assert stream(candidate).shape[-1] == (127 if method.compressed else 128)
     assert (logits(candidate) - logits(model)).abs().max() < FLOAT32_NORM
@@ -97,6 +92,6 @@ def test_pre_rmsnorm_rewrites_it(method: PreRMSNorm) -> None:
 
 def test_a_pre_ln_base_is_itself() -> None:
     model = GPT2LMHeadModel(GPT2Config(n_embd=16, n_layer=1, n_head=2, vocab_size=11))
-    assert PreLN().build(make_task(model), Limits()) is model
-    assert PreLN().supports(make_task(model), Limits()) is None
-    assert "exact rewrite" in str(PreLN().supports(make_task(model), Limits(result={"stored_ratio": 0.75})))
+    assert PreLN().build(task_around(model)) is model
+    assert PreLN().supports(task_around(model)) is None
+    assert "exact rewrite" in str(PreLN().supports(limited(task_around(model), stored_ratio=0.75)))

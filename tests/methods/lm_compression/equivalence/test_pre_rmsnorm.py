@@ -17,12 +17,11 @@ from transformers import (
     PreTrainedModel,
 )
 
-from bench.contract import Limits
 from methods._techniques.rms import CRMSNorm, RMSNorm
 from methods.lm_compression.equivalence._pre_ln import ANATOMIES
 from methods.lm_compression.equivalence.pre_rmsnorm import PreRMSNorm
 from suites._language.toy import toy_model
-from suites.lm_compression.task import CausalLMTask
+from tests.methods.lm_compression.compression_toys import limited, task_around
 
 HIDDEN, VOCABULARY = 32, 61
 IDS = torch.randint(2, VOCABULARY, (2, 12), generator=torch.Generator().manual_seed(1))
@@ -59,10 +58,6 @@ def random_model(kind: str, dtype: torch.dtype = torch.float64) -> PreTrainedMod
     return model.to(dtype).eval()
 
 
-def make_task(model: Any) -> CausalLMTask:
-    return CausalLMTask(scale="tiny", seed=0, model=model, tokenizer=None, calibration_ids=[], training_ids=[])
-
-
 def logits(model: Any, ids: Tensor = IDS, **call: Any) -> Tensor:
     with torch.no_grad():
         return model(input_ids=ids, **call).logits
@@ -80,7 +75,7 @@ def stream(model: Any) -> Tensor:
 
 def built(kind: str, method: PreRMSNorm, dtype: torch.dtype = torch.float64) -> tuple[Any, Any]:
     dense = random_model(kind, dtype)
-    return dense, method.build(make_task(dense), Limits())
+    return dense, method.build(task_around(dense))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -157,10 +152,10 @@ def test_compressed_norm_is_the_norm(eps: float) -> None:
 
 
 def test_what_it_can_not_do_it_says() -> None:
-    mistral, gpt2 = make_task(MistralForCausalLM(MISTRAL)), make_task(random_model("gpt2"))
-    assert "no LayerNorm, and of type 'mistral'" in str(METHODS[0].supports(mistral, Limits()))
-    assert METHODS[0].supports(gpt2, Limits()) is None
-    assert "exact rewrite" in str(METHODS[0].supports(gpt2, Limits(result={"stored_ratio": 0.75})))
+    mistral, gpt2 = task_around(MistralForCausalLM(MISTRAL)), task_around(random_model("gpt2"))
+    assert "no LayerNorm, and of type 'mistral'" in str(METHODS[0].supports(mistral))
+    assert METHODS[0].supports(gpt2) is None
+    assert "exact rewrite" in str(METHODS[0].supports(limited(gpt2, stored_ratio=0.75)))
     post = OPTForCausalLM(
         OPTConfig(
             hidden_size=16,
@@ -172,15 +167,15 @@ def test_what_it_can_not_do_it_says() -> None:
             do_layer_norm_before=False,
         )
     )
-    assert "not Pre-LN" in str(METHODS[0].supports(make_task(post), Limits()))
+    assert "not Pre-LN" in str(METHODS[0].supports(task_around(post)))
     with pytest.raises(ValueError, match="no LayerNorm"):
-        METHODS[0].build(mistral, Limits())
+        METHODS[0].build(mistral)
 
 
 def test_the_dense_model_is_unchanged() -> None:
     dense = random_model("gpt2")
     before = {name: value.clone() for name, value in dense.state_dict().items()}
-    METHODS[1].build(make_task(dense), Limits())
+    METHODS[1].build(task_around(dense))
     assert all(torch.equal(before[name], value) for name, value in dense.state_dict().items())
 
 
@@ -189,5 +184,5 @@ def test_the_dense_model_is_unchanged() -> None:
 @pytest.mark.parametrize(("make", "allowed"), [(lambda: random_model("gpt2"), 1e-10), (toy_model, 1e-3)])
 def test_the_same_code_runs_on_a_gpu(cuda: str, method: PreRMSNorm, make: Any, allowed: float) -> None:
     dense = make().to(cuda)
-    candidate = method.build(make_task(dense), Limits())
+    candidate = method.build(task_around(dense))
     assert (logits(candidate, IDS.to(cuda)) - logits(dense, IDS.to(cuda))).abs().max() < allowed

@@ -8,7 +8,9 @@ import torch
 from torch import nn
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel, Qwen2Config, Qwen2ForCausalLM
 
+from bench.contract import Limits
 from suites.lm_compression.task import CausalLMTask
+from tests.methods.lm_compression.compression_toys import task_around
 
 BLOCKS = 4
 VOCABULARY = 61
@@ -54,18 +56,16 @@ def weigher(dense: nn.Module) -> Callable[[Any], Mapping[str, float]]:
 
 @pytest.fixture
 def make_task() -> Callable[..., CausalLMTask]:
-    def make(model: PreTrainedModel | None = None, seed: int = 0, **settings: Any) -> CausalLMTask:
+    def make(
+        model: PreTrainedModel | None = None,
+        seed: int = 0,
+        supplies: Mapping[str, int] | None = None,
+        **limits: float,
+    ) -> CausalLMTask:
         model = model if model is not None else random_model()
         ids = torch.randint(1, VOCABULARY, (600,), generator=torch.Generator().manual_seed(3)).tolist()
-        return CausalLMTask(
-            scale="tiny",
-            seed=seed,
-            weigh=weigher(model),
-            model=model,
-            tokenizer=None,
-            calibration_ids=ids,
-            training_ids=[],
-            **settings,
+        return task_around(
+            model, weigher(model), Limits(result=limits, supplies=supplies or {}), calibration=ids, seed=seed
         )
 
     return make

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from bench.contract import Limits
 from methods.lm_compression.layer_dropping._sublayers import Sublayer, drop, sublayers, whole_block
 from methods.lm_compression.layer_dropping.attention_drop import AttentionDrop, importance
+from tests.methods.lm_compression.compression_toys import text_of
 
 from .conftest import BLOCKS, random_model
 
@@ -59,8 +59,7 @@ def test_a_useless_unit_is_dropped_first(kind, make_task):
         for index, part in useless:
             block = model.model.layers[index]
             (block.self_attn.o_proj if part == "attention" else block.mlp.down_proj).weight.zero_()
-    task = make_task(model)
-    candidate = AttentionDrop(kind=kind).build(task, Limits(result={"flops_ratio": 0.999}))
+    candidate = AttentionDrop(kind=kind).build(make_task(model, flops_ratio=0.999))
     assert candidate.state_dict().keys() == drop(model, useless).state_dict().keys()
     with torch.no_grad():
         ids = torch.arange(1, 9)[None]
@@ -68,18 +67,18 @@ def test_a_useless_unit_is_dropped_first(kind, make_task):
 
 
 def test_joint_ranks_attention_and_mlp_together_by_importance(make_task):
-    task = make_task()
-    scores = importance(task.model, torch.tensor(task.calibration_ids[:512]).view(1, 512)[:, :120])
+    task = make_task(flops_ratio=0.6)
+    scores = importance(task.model, text_of(task)[None, :120])
     ranking = sorted(sublayers(task.model), key=lambda sublayer: scores[(sublayer,)])
-    candidate = AttentionDrop(samples=1, length=120).build(task, Limits(result={"flops_ratio": 0.6}))
+    candidate = AttentionDrop(samples=1, length=120).build(task)
     kept = candidate.state_dict().keys()
     assert any(kept == drop(task.model, ranking[:n]).state_dict().keys() for n in range(1, len(ranking)))
 
 
 @pytest.mark.parametrize("kind", ["attention", "mlp"])
 def test_a_variant_takes_only_its_kind(kind, make_task):
-    task = make_task()
-    candidate = AttentionDrop(kind=kind).build(task, Limits(result={"flops_ratio": 0.85}))
+    task = make_task(flops_ratio=0.85)
+    candidate = AttentionDrop(kind=kind).build(task)
     gone = task.model.state_dict().keys() - candidate.state_dict().keys()
     own = ("self_attn", "input_layernorm") if kind == "attention" else ("mlp", "post_attention_layernorm")
     assert gone

@@ -7,7 +7,6 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.contract import Limits
 from methods._techniques.distances import DISTANCES, jensen_shannon, mean_distance
 from methods.lm_compression.layer_dropping import finercut
 from methods.lm_compression.layer_dropping._sublayers import Sublayer, drop, sublayers
@@ -71,8 +70,7 @@ def test_a_useless_sublayer_is_dropped_first(useless, make_task):
     block = model.model.layers[useless.block]
     with torch.no_grad():
         (block.self_attn.o_proj if useless.kind == "attention" else block.mlp.down_proj).weight.zero_()
-    task = make_task(model)
-    candidate = FinerCut(samples=2, length=16).build(task, Limits(result={"flops_ratio": 0.999}))
+    candidate = FinerCut(samples=2, length=16).build(make_task(model, flops_ratio=0.999))
     assert candidate.state_dict().keys() == drop(model, [useless]).state_dict().keys()
 
 

@@ -2,7 +2,6 @@
 
 import torch
 
-from bench.contract import Limits
 from methods.lm_compression.layer_dropping._sublayers import AttentionBlock, MLPBlock, Sublayer
 from methods.lm_compression.layer_dropping.magnitude_drop import MagnitudeDrop, module_of
 
@@ -21,7 +20,7 @@ def shrunk(*sublayers: Sublayer):
 
 def test_the_block_with_the_smallest_weights_goes_first(make_task):
     model = shrunk(Sublayer(2, "attention"), Sublayer(2, "mlp"))
-    candidate = MagnitudeDrop(unit="block").build(make_task(model), Limits(result={"flops_ratio": 0.99}))
+    candidate = MagnitudeDrop(unit="block").build(make_task(model, flops_ratio=0.99))
     kept = [block.mlp.up_proj.weight for block in candidate.model.layers]
     dense = [model.model.layers[index].mlp.up_proj.weight for index in (0, 1, 3)]
     assert len(kept) == len(dense)
@@ -29,7 +28,6 @@ def test_the_block_with_the_smallest_weights_goes_first(make_task):
 
 
 def test_a_sublayer_goes_by_the_size_of_its_weights_not_by_their_number(make_task):
-    limits = Limits(result={"flops_ratio": 0.99})
     for kind, left in (("attention", MLPBlock), ("mlp", AttentionBlock)):
-        candidate = MagnitudeDrop(unit="sublayer").build(make_task(shrunk(Sublayer(1, kind))), limits)
+        candidate = MagnitudeDrop(unit="sublayer").build(make_task(shrunk(Sublayer(1, kind)), flops_ratio=0.99))
         assert [type(block) is left for block in candidate.model.layers] == [False, True, False, False]

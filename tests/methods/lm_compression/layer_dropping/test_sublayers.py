@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import PreTrainedModel, Qwen2Config, Qwen2ForCausalLM
 
-from methods.lm_compression.layer_dropping._sublayers import Sublayer, drop, sublayers, unsupported, whole_block
+from methods.lm_compression.layer_dropping._sublayers import Sublayer, drop, sublayers, undroppable, whole_block
 
 from .conftest import BLOCKS, parameters, random_model, reference_without
 
@@ -173,7 +173,7 @@ def test_an_unknown_sublayer_is_an_error(dense):
 
 
 def test_models_that_can_not_be_cut_are_named(dense):
-    assert unsupported(dense) is None
+    assert undroppable(dense) is None
     mixed = Qwen2ForCausalLM(
         Qwen2Config(
             vocab_size=11,
@@ -187,6 +187,6 @@ def test_models_that_can_not_be_cut_are_named(dense):
             max_window_layers=1,
         )
     )
-    assert "KV cache" in unsupported(mixed)
+    assert "KV cache" in undroppable(mixed)
     cut = drop(dense, [Sublayer(1, "attention")])
-    assert "block 1" in unsupported(cut)
+    assert "block 1" in undroppable(cut)

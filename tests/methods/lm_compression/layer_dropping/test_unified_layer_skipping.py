@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.contract import Limits
 from methods.lm_compression.layer_dropping._sublayers import drop, whole_block
 from methods.lm_compression.layer_dropping.unified_layer_skipping import UnifiedLayerSkipping, kept_blocks
+from tests.methods.lm_compression.compression_toys import limited
 
 from .conftest import random_model
 
@@ -52,21 +52,18 @@ def test_impossible_counts_are_errors(kept):
 
 @pytest.mark.parametrize("spacing", ["stride", "even"])
 def test_the_largest_count_within_the_limit_is_kept(spacing, make_task):
-    task = make_task(random_model(blocks=7))
-    limits = Limits(result={"flops_ratio": 0.62})
-    kept = len(UnifiedLayerSkipping(spacing=spacing).build(task, limits).model.layers)
+    task = make_task(random_model(blocks=7), flops_ratio=0.62)
+    kept = len(UnifiedLayerSkipping(spacing=spacing).build(task).model.layers)
     assert 2 < kept < 7
     one_more = [s for i in range(7 - kept - 1) for s in whole_block(i)]
-    assert not limits.met_by(task.weigh(drop(task.model, one_more)))
+    assert not task.limits.met_by(task.weigh(drop(task.model, one_more)))
 
 
 def test_two_blocks_that_are_too_many_are_a_reason(make_task):
     task = make_task()
     two_of_four = task.weigh(drop(task.model, [*whole_block(1), *whole_block(2)]))["flops_ratio"]
     method = UnifiedLayerSkipping()
-    assert method.supports(task, Limits(result={"flops_ratio": two_of_four})) is None
-    assert len(method.build(task, Limits(result={"flops_ratio": two_of_four})).model.layers) == 2
-    assert "flops_ratio" in method.supports(task, Limits(result={"flops_ratio": two_of_four - 0.01}))
-    assert "first and the last" in method.supports(
-        make_task(random_model(blocks=1)), Limits(result={"flops_ratio": 0.9})
-    )
+    assert method.supports(limited(task, flops_ratio=two_of_four)) is None
+    assert len(method.build(limited(task, flops_ratio=two_of_four)).model.layers) == 2
+    assert "flops_ratio" in method.supports(limited(task, flops_ratio=two_of_four - 0.01))
+    assert "first and the last" in method.supports(make_task(random_model(blocks=1), flops_ratio=0.9))

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from bench.contract import Limits, OverBudget
+from bench.contract import OverBudget
 from methods._techniques.factored import FactoredLinear, truncated
 from methods._techniques.hessian import output_error
 from methods.lm_compression._calibration import calibration_batch
@@ -14,6 +14,7 @@ from methods.lm_compression.low_rank.activation_aware_svd import ActivationAware
 from methods.lm_compression.low_rank.svd import SVD
 from suites._language.adapters import decoder_linears
 from suites.lm_compression.task import CausalLMTask
+from tests.methods.lm_compression.compression_toys import limited
 
 ToyTask = Callable[..., CausalLMTask]
 METHODS = [SVD(), ActivationAwareSVD(samples=4, length=64), ActivationAwareSVD("diagonal", samples=4, length=64)]
@@ -30,11 +31,11 @@ def test_limits_are_met_with_one_share_for_all_and_the_next_would_not_do(
     method: SVD | ActivationAwareSVD, point: str, toy_task: ToyTask
 ) -> None:
     task = toy_task(point)
-    assert method.supports(task, task.limits) is None
-    candidate = method.build(task, task.limits)
+    assert method.supports(task) is None
+    candidate = method.build(task)
     assert task.limits.met_by(task.weigh(candidate))
     ranks = ranks_of(candidate)
-    assert ranks == uniform_ranks(task, task.limits)
+    assert ranks == uniform_ranks(task)
     shapes = {name: tuple(task.model.get_submodule(name).weight.shape) for name in decoder_linears(task.model)}
     assert ranks.keys() == shapes.keys()
     shares = {name: rank * sum(shapes[name]) / (shapes[name][0] * shapes[name][1]) for name, rank in ranks.items()}
@@ -55,22 +56,22 @@ def test_limits_are_met_with_one_share_for_all_and_the_next_would_not_do(
 
 def test_limits_that_the_dense_model_meets_leave_it(toy_task: ToyTask) -> None:
     task = toy_task("size-75")
-    candidate = SVD().build(task, Limits(result={"stored_ratio": 1.0}))
+    candidate = SVD().build(limited(task, stored_ratio=1.0))
     assert torch.equal(candidate(IDS).logits, task.model(IDS).logits)
 
 
 def test_what_cannot_be_met_is_said(toy_task: ToyTask) -> None:
     task = toy_task("unlimited")
-    assert "needs a limit" in str(SVD().supports(task, task.limits))
-    impossible = Limits(result={"stored_ratio": 0.03})
-    assert "rank 1" in str(SVD().supports(task, impossible))
+    assert "needs a limit" in str(SVD().supports(task))
+    impossible = limited(task, stored_ratio=0.03)
+    assert "rank 1" in str(SVD().supports(impossible))
     with pytest.raises(OverBudget):
-        SVD().build(task, impossible)
+        SVD().build(impossible)
 
 
 def test_cache_and_generation_go_on(toy_task: ToyTask) -> None:
     task = toy_task("size-50")
-    candidate = SVD().build(task, task.limits)
+    candidate = SVD().build(task)
     whole = candidate(IDS).logits
     first = candidate(IDS[:, :10], use_cache=True)
     rest = candidate(IDS[:, 10:], past_key_values=first.past_key_values, use_cache=True).logits
@@ -118,7 +119,7 @@ def test_every_layer_is_fitted_to_what_it_reads_in_the_compressed_model(toy_task
     task = toy_task("size-50")
     method = ActivationAwareSVD(samples=4, length=64)
     windows = calibration_batch(toy_task("size-50"), 4, 64)
-    candidate = method.build(task, task.limits)
+    candidate = method.build(task)
     inputs: dict[str, torch.Tensor] = {}
     for name, module in candidate.named_modules():
         if isinstance(module, FactoredLinear):

@@ -5,13 +5,13 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from bench.contract import Limits
 from methods._techniques.factored import FactoredLinear
-from methods.lm_compression.low_rank._limits import weigh
+from methods.lm_compression.low_rank._limits import hollowed
 from methods.lm_compression.low_rank._threshold import low_ranks, normalised, ranks_by_threshold, spectra
 from methods.lm_compression.low_rank.welore import WeLore
 from suites._language.adapters import decoder_linears
 from suites.lm_compression.task import CausalLMTask
+from tests.methods.lm_compression.compression_toys import drawn, limited
 
 ToyTask = Callable[..., CausalLMTask]
 
@@ -48,7 +48,7 @@ def test_a_higher_threshold_never_raises_a_rank(toy_task: ToyTask) -> None:
 @pytest.mark.parametrize("point", ["size-75", "size-25", "compute-75"])
 def test_limits_are_met_by_the_lowest_threshold(point: str, toy_task: ToyTask) -> None:
     task = toy_task(point)
-    candidate = WeLore(tune="nothing").build(task, task.limits)
+    candidate = WeLore(tune="nothing").build(task)
     figures = task.weigh(candidate)
     assert task.limits.met_by(figures)
     ranks = {name: m.rank for name, m in candidate.named_modules() if isinstance(m, FactoredLinear)}
@@ -61,7 +61,7 @@ def test_limits_are_met_by_the_lowest_threshold(point: str, toy_task: ToyTask) -
     assert dict(ranks) == dict(low_ranks(of, highest + 1e-12, 0.5))
     fewer = low_ranks(of, highest, 0.5)  # with this value back the limit must be passed
     assert dict(fewer) != ranks
-    assert not task.limits.met_by(weigh(task, fewer))
+    assert not task.limits.met_by(task.weigh(hollowed(task, fewer)))
 
 
 def test_steep_spectra_lose_their_rank_first(toy_task: ToyTask) -> None:
@@ -70,7 +70,7 @@ def test_steep_spectra_lose_their_rank_first(toy_task: ToyTask) -> None:
     layer = task.model.get_submodule(name)
     with torch.no_grad():
         layer.weight.copy_(torch.outer(layer.weight[:, 0], layer.weight[0]) + 1e-3 * layer.weight)
-    ranks = ranks_by_threshold(task, task.limits, 0.5)
+    ranks = ranks_by_threshold(task, 0.5)
     assert ranks[name] == 1
     assert sorted(ranks.values())[1] > 1
 
@@ -78,9 +78,9 @@ def test_steep_spectra_lose_their_rank_first(toy_task: ToyTask) -> None:
 @pytest.mark.parametrize("tune", ["low-rank", "all"])
 def test_only_the_low_rank_components_are_trained(tune: str, toy_task: ToyTask) -> None:
     """In the method; "all" moves the dense matrices too, or the comparison would be one of nothing."""
-    start = WeLore(tune="nothing").build(toy_task("size-75"), toy_task("size-75").limits).state_dict()
+    start = WeLore(tune="nothing").build(toy_task("size-75")).state_dict()
     task = toy_task("size-75")
-    candidate = WeLore(tune=tune, learning_rate=1e-3).build(task, task.limits)  # type: ignore[arg-type]
+    candidate = WeLore(tune=tune, learning_rate=1e-3).build(task)  # type: ignore[arg-type]
     factors = {
         f"{name}.{part}.weight"
         for name, module in candidate.named_modules()
@@ -91,15 +91,15 @@ def test_only_the_low_rank_components_are_trained(tune: str, toy_task: ToyTask) 
     linears = {f"{name}.weight" for name in decoder_linears(candidate)}
     assert factors < linears
     assert moved == (factors if tune == "low-rank" else linears)
-    assert task.drawn["training_tokens"] > 0
+    assert drawn(task)["training_tokens"] > 0
     assert not any(parameter.requires_grad for parameter in candidate.parameters())
 
 
 def test_lora_is_merged_into_the_factors(toy_task: ToyTask) -> None:
-    plain, tuned = (WeLore(tune=tune).build(task, task.limits) for tune in ("nothing", "lora") for task in [toy_task()])
+    plain, tuned = (WeLore(tune=tune).build(task) for tune in ("nothing", "lora") for task in [toy_task()])
     assert plain.state_dict().keys() == tuned.state_dict().keys()
     assert any(not torch.equal(plain.state_dict()[key], tuned.state_dict()[key]) for key in plain.state_dict())
 
 
 def test_limits_that_the_dense_model_meets_leave_it_whole(toy_task: ToyTask) -> None:
-    assert ranks_by_threshold(toy_task(), Limits(result={"stored_ratio": 1.0}), 0.5) == {}
+    assert ranks_by_threshold(limited(toy_task(), stored_ratio=1.0), 0.5) == {}

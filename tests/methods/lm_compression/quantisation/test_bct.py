@@ -8,7 +8,6 @@ import torch
 from torch import Tensor, nn
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
-from bench.contract import Limits
 from methods._techniques.block_linear import BlockEmbedding, BlockLinear
 from methods._techniques.blockwise import (
     Blocks,
@@ -34,6 +33,7 @@ from methods.lm_compression.quantisation._integer_modules import integer_attenti
 from methods.lm_compression.quantisation._precision import block_linears
 from methods.lm_compression.quantisation.bct import BCT
 from suites.lm_compression.task import CausalLMTask
+from tests.methods.lm_compression.compression_toys import limited, text_of
 
 Make = Callable[..., CausalLMTask]
 
@@ -47,7 +47,7 @@ def floats(matrix: object) -> Tensor:
 
 
 def sample(task: CausalLMTask, tokens: int = 48) -> Tensor:
-    return torch.tensor([task.calibration_ids[:tokens], task.calibration_ids[tokens : 2 * tokens]])
+    return text_of(task)[: 2 * tokens].view(2, tokens)
 
 
 def logits(model: nn.Module, ids: Tensor, **settings: object) -> Tensor:
@@ -266,7 +266,7 @@ def test_the_model_comes_near_the_dense_one_as_bits_and_parts_allow(toy_task: Ma
     dense = logits(task.model, sample(task))
 
     def error(method: BCT) -> float:
-        candidate = method.build(task, Limits())
+        candidate = method.build(task)
         return float((logits(candidate, sample(task)) - dense).norm() / dense.norm())
 
     eight, linear, four, columns = error(BCT()), error(BCT(nonlinear=False)), error(BCT(bits=4)), error(BCT(block=1))
@@ -279,7 +279,7 @@ def test_the_model_comes_near_the_dense_one_as_bits_and_parts_allow(toy_task: Ma
 def test_a_token_hangs_on_nothing_but_what_is_before_it(toy_task: Make, method: BCT) -> None:
     """Bit by bit: alone or in a batch, padded or not, with a cache or without."""
     task = toy_task()
-    candidate, ids = method.build(task, Limits()), sample(task)
+    candidate, ids = method.build(task), sample(task)
     whole = logits(candidate, ids)
     assert torch.equal(logits(candidate, ids[:1]), whole[:1])
     assert torch.equal(logits(candidate, ids[:, :20]), whole[:, :20])
@@ -298,7 +298,7 @@ def test_a_token_hangs_on_nothing_but_what_is_before_it(toy_task: Make, method: 
 def test_the_cache_holds_bytes(toy_task: Make) -> None:
     task = toy_task()
     with torch.no_grad():
-        cache = BCT().build(task, Limits())(sample(task), use_cache=True).past_key_values
+        cache = BCT().build(task)(sample(task), use_cache=True).past_key_values
     assert (
         {layer.keys.dtype for layer in cache.layers} == {layer.values.dtype for layer in cache.layers} == {torch.int8}
     )
@@ -307,7 +307,7 @@ def test_the_cache_holds_bytes(toy_task: Make) -> None:
 
 def test_generation_works_with_and_without_cache(toy_task: Make) -> None:
     task = toy_task()
-    candidate = BCT().build(task, Limits())
+    candidate = BCT().build(task)
     settings = {"max_new_tokens": 6, "do_sample": False}
     cached = candidate.generate(sample(task)[:, :6], use_cache=True, **settings)
     assert cached.shape == (2, 12)
@@ -319,7 +319,7 @@ def test_no_float_is_stored_but_the_last_norm(toy_task: Make, bits: int) -> None
     task = toy_task()
     dense = task.model
     before = {name: value.clone() for name, value in dense.state_dict().items()}
-    candidate = BCT(bits=bits).build(task, Limits())
+    candidate = BCT(bits=bits).build(task)
     state = candidate.state_dict()
     assert [name for name, value in state.items() if value.is_floating_point()] == ["model.norm.weight"]
     assert candidate.lm_head.codes is candidate.model.embed_tokens.codes
@@ -339,7 +339,7 @@ def test_no_float_is_stored_but_the_last_norm(toy_task: Make, bits: int) -> None
 
 def test_a_state_dict_restores_a_candidate(toy_task: Make) -> None:
     task = toy_task()
-    one, other = BCT(bits=4).build(task, Limits()), BCT(bits=4).build(toy_task(), Limits())
+    one, other = BCT(bits=4).build(task), BCT(bits=4).build(toy_task())
     for value in other.state_dict().values():
         value.zero_()
     other.load_state_dict(one.state_dict())
@@ -350,30 +350,30 @@ def test_a_limit_is_met_by_the_most_bits(toy_task: Make) -> None:
     task = toy_task()
     ratios = {}
     for bits in (8, 4):
-        candidate = BCT(bits=bits).build(task, Limits())
+        candidate = BCT(bits=bits).build(task)
         ratios[bits] = task.weigh(candidate)["stored_ratio"]
     eight = toy_task(stored_ratio=ratios[8])
-    assert BCT().supports(eight, eight.limits) is None
-    assert task.weigh(BCT().build(eight, eight.limits))["stored_ratio"] == ratios[8]
+    assert BCT().supports(eight) is None
+    assert task.weigh(BCT().build(eight))["stored_ratio"] == ratios[8]
     between = toy_task(stored_ratio=ratios[8] - 1e-6)
-    built = BCT().build(between, between.limits)
+    built = BCT().build(between)
     assert isinstance(built.get_input_embeddings(), BlockEmbedding)
     assert built.get_input_embeddings().bits == 4
     assert {module.bits for module in built.model.layers.modules() if isinstance(module, BlockLinear)} == {8}
     four = toy_task(stored_ratio=ratios[4])
-    assert task.weigh(BCT().build(four, four.limits))["stored_ratio"] == ratios[4]
+    assert task.weigh(BCT().build(four))["stored_ratio"] == ratios[4]
     below = toy_task(stored_ratio=ratios[4] - 1e-6)
-    assert f"still {ratios[4]:.4f}" in str(BCT().supports(below, below.limits))
+    assert f"still {ratios[4]:.4f}" in str(BCT().supports(below))
 
 
 def test_what_is_not_supported_is_said(toy_task: Make) -> None:
     task = toy_task()
-    assert BCT().supports(task, Limits()) is None
-    assert "flops_ratio" in str(BCT().supports(task, Limits(result={"flops_ratio": 0.75})))
-    assert "4 bits" in str(BCT(bits=4).supports(task, Limits(result={"stored_ratio": 0.5})))
-    assert "even number" in str(BCT(bits=4, block=1).supports(task, Limits()))
+    assert BCT().supports(task) is None
+    assert "flops_ratio" in str(BCT().supports(limited(task, flops_ratio=0.75)))
+    assert "4 bits" in str(BCT(bits=4).supports(limited(task, stored_ratio=0.5)))
+    assert "even number" in str(BCT(bits=4, block=1).supports(task))
     task.model.config.hidden_act = "gelu"
-    assert "gelu" in str(BCT().supports(task, Limits()))
+    assert "gelu" in str(BCT().supports(task))
     with pytest.raises(ValueError, match="4 or 8"):
         block_matrix(normal(8, 8), 3, 8)
 
@@ -385,8 +385,8 @@ def test_biases_are_kept_as_integers_too(toy_task: Make) -> None:
     for layer in model.model.layers:
         nn.init.normal_(layer.self_attn.q_proj.bias)
     task = toy_task(model=model.eval())
-    assert BCT().supports(task, Limits()) is None
-    candidate = BCT().build(task, Limits())
+    assert BCT().supports(task) is None
+    candidate = BCT().build(task)
     assert candidate.model.layers[0].self_attn.q_proj.bias.dtype == torch.int8
     dense = logits(model, sample(task))
     assert (logits(candidate, sample(task)) - dense).norm() < 0.12 * dense.norm()
@@ -399,7 +399,7 @@ def test_the_same_code_runs_on_a_gpu(cuda: str, toy_task: Make) -> None:
     on_gpu = product(Blocks(x.values.to(cuda), x.exponent.to(cuda)), moved)
     assert torch.equal(on_gpu.cpu(), product(x, weight))
     task = toy_task()
-    on_cpu = logits(BCT().build(task, Limits()), sample(task))
+    on_cpu = logits(BCT().build(task), sample(task))
     there = toy_task(model=task.model.to(cuda))
-    found = logits(BCT().build(there, Limits()), sample(task).to(cuda)).cpu()
+    found = logits(BCT().build(there), sample(task).to(cuda)).cpu()
     assert (found - on_cpu).norm() < 0.1 * on_cpu.norm()

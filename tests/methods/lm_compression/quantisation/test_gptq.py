@@ -7,7 +7,6 @@ import pytest
 import torch
 from torch import nn
 
-from bench.contract import Limits
 from methods._techniques.grid import Grid, Quantised, fit, nearest
 from methods._techniques.hessian import output_error
 from methods.lm_compression._calibration import calibration_batch
@@ -16,6 +15,7 @@ from methods.lm_compression.quantisation._precision import block_linears
 from methods.lm_compression.quantisation.gptq import GPTQ
 from methods.lm_compression.quantisation.rtn import RTN
 from suites.lm_compression.task import CausalLMTask
+from tests.methods.lm_compression.compression_toys import drawn
 
 Make = Callable[..., CausalLMTask]
 SMALL = {"samples": 4, "length": 64}
@@ -125,15 +125,15 @@ def test_over_a_model_outputs_move_less_than_with_round_to_nearest(toy_task: Mak
             return model.get_decoder()(windows).last_hidden_state.float()
 
     dense = states(task.model)
-    ours = states(GPTQ(bits=3, samples=32, length=64).build(task, Limits()))
-    theirs = states(RTN(bits=3).build(task, Limits()))
+    ours = states(GPTQ(bits=3, samples=32, length=64).build(task))
+    theirs = states(RTN(bits=3).build(task))
     assert (ours - dense).norm() < 0.95 * (theirs - dense).norm()
 
 
 def test_the_first_layer_is_that_of_the_function_on_the_inputs_that_the_model_sees(toy_task: Make) -> None:
     """Queries of block 0, from the quantised embeddings on, step by step."""
     task = toy_task()
-    candidate = GPTQ(bits=4, **SMALL).build(task, Limits())
+    candidate = GPTQ(bits=4, **SMALL).build(task)
     windows = calibration_batch(toy_task(), 4, 64)
     with torch.no_grad():
         inputs = task.model.model.layers[0].input_layernorm(candidate.get_input_embeddings()(windows))
@@ -148,15 +148,15 @@ def test_the_first_layer_is_that_of_the_function_on_the_inputs_that_the_model_se
 def test_every_linear_is_replaced_and_the_dense_model_left(toy_task: Make) -> None:
     task = toy_task()
     before = {name: value.clone() for name, value in task.model.state_dict().items()}
-    candidate = GPTQ(bits=3, **SMALL).build(task, Limits())
+    candidate = GPTQ(bits=3, **SMALL).build(task)
     assert block_linears(candidate) == []
     assert all(torch.equal(before[name], value) for name, value in task.model.state_dict().items())
-    assert task.drawn["calibration_tokens"] == 4 * 64
+    assert drawn(task)["calibration_tokens"] == 4 * 64
 
 
 def test_it_is_deterministic_and_as_large_as_rtn(toy_task: Make) -> None:
     task = toy_task()
-    one, two = (GPTQ(bits=3, **SMALL).build(toy_task(), Limits()).state_dict() for _ in range(2))
+    one, two = (GPTQ(bits=3, **SMALL).build(toy_task()).state_dict() for _ in range(2))
     assert all(torch.equal(value, two[name]) for name, value in one.items())
-    rtn = RTN(bits=3).build(task, Limits()).state_dict()
+    rtn = RTN(bits=3).build(task).state_dict()
     assert {name: value.shape for name, value in one.items()} == {name: value.shape for name, value in rtn.items()}

@@ -7,7 +7,6 @@ import pytest
 import torch
 from torch import nn
 
-from bench.contract import Limits
 from methods._techniques.correction import CorrectedLinear, ThroughPacked, add_corrections, widened
 from methods._techniques.grid import nearest
 from methods.lm_compression._recovery import distillation_loss, next_token_loss
@@ -20,6 +19,7 @@ from methods.lm_compression.quantisation._precision import (
 from methods.lm_compression.quantisation.gptq import GPTQ
 from methods.lm_compression.quantisation.int21 import INT21
 from suites.lm_compression.task import CausalLMTask
+from tests.methods.lm_compression.compression_toys import drawn, limited, text_of
 
 Make = Callable[..., CausalLMTask]
 
@@ -33,7 +33,7 @@ def rounded(task: CausalLMTask, bits: int) -> Any:
 
 
 def sample(task: CausalLMTask, tokens: int = 64) -> torch.Tensor:
-    return torch.tensor([task.calibration_ids[:tokens], task.calibration_ids[tokens : 2 * tokens]])
+    return text_of(task)[: 2 * tokens].view(2, tokens)
 
 
 @pytest.mark.parametrize("bits", [8, 4, 3, 2])
@@ -102,13 +102,13 @@ def test_corrections_start_at_nothing_and_the_seed_says_where(toy_task: Make, bi
 def test_the_correction_brings_the_distribution_back(toy_task: Make) -> None:
     task = toy_task()
     before = {name: value.clone() for name, value in task.model.state_dict().items()}
-    plain = GPTQ(bits=2, samples=8, length=128).build(toy_task(), Limits())
-    corrected = INT21(bits=2, samples=8, length=128, learning_rate=5e-3).build(task, Limits())
+    plain = GPTQ(bits=2, samples=8, length=128).build(toy_task())
+    corrected = INT21(bits=2, samples=8, length=128, learning_rate=5e-3).build(task)
     ids = sample(task, 128)
     with torch.no_grad():
         lost, left = (float(distillation_loss(model, task.model, ids)) for model in (plain, corrected))
     assert left < 0.8 * lost
-    assert task.drawn["training_tokens"] > 0
+    assert drawn(task)["training_tokens"] > 0
     assert all(torch.equal(before[name], value) for name, value in task.model.state_dict().items())
     assert not any(weight.requires_grad for weight in corrected.parameters())
     assert not any(isinstance(module, ThroughPacked) for module in corrected.modules())
@@ -119,8 +119,8 @@ def test_the_correction_brings_the_distribution_back(toy_task: Make) -> None:
 def test_the_limit_counts_the_corrections(toy_task: Make) -> None:
     task = toy_task(stored_ratio=0.55)
     method = INT21()
-    assert method.supports(task, task.limits) is None
-    precision = method._precision(task, task.limits)
+    assert method.supports(task) is None
+    precision = method._precision(task)
     assert task.weigh(method._blank(task, precision))["stored_ratio"] <= 0.55
     model = rounded(task, 4)
     without = task.weigh(model)["stored_bytes"]
@@ -128,6 +128,6 @@ def test_the_limit_counts_the_corrections(toy_task: Make) -> None:
     sizes = sum(sum(task.model.get_submodule(name).weight.shape) for name in block_linears(task.model))
     assert task.weigh(model)["stored_bytes"] - without >= 2 * 8 * sizes
     tight = toy_task(stored_ratio=0.2)
-    assert "still" in str(method.supports(tight, tight.limits))
-    assert "needs a limit" in str(method.supports(task, Limits()))
-    assert "flops_ratio" in str(method.supports(task, Limits(result={"flops_ratio": 0.75})))
+    assert "still" in str(method.supports(tight))
+    assert "needs a limit" in str(method.supports(limited(task)))
+    assert "flops_ratio" in str(method.supports(limited(task, flops_ratio=0.75)))

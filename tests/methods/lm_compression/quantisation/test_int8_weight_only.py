@@ -9,11 +9,10 @@ from torch import Tensor, nn
 from torch.profiler import ProfilerActivity, profile
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel, Qwen2Config, Qwen2ForCausalLM
 
-from bench.contract import Limits
 from bench.measure.flops import count_flops
 from methods._techniques.int8 import KERNEL_ROWS, Int8Embedding, Int8Linear, quantise_rows
 from methods.lm_compression.quantisation.int8_weight_only import Int8WeightOnly
-from suites.lm_compression.task import CausalLMTask
+from tests.methods.lm_compression.compression_toys import limited, task_around
 
 IDS = torch.randint(0, 128, (2, 24), generator=torch.Generator().manual_seed(1))
 VARIANTS = [Int8WeightOnly(), Int8WeightOnly(embeddings=False)]
@@ -39,10 +38,6 @@ def random_model(kind: str = "llama", dtype: torch.dtype = torch.bfloat16, tied:
         if name.endswith("bias"):
             nn.init.normal_(parameter, std=0.2)
     return model.to(dtype).eval()
-
-
-def make_task(model: PreTrainedModel) -> CausalLMTask:
-    return CausalLMTask(scale="tiny", seed=0, model=model, tokenizer=None, calibration_ids=[], training_ids=[])
 
 
 def logits(model: nn.Module, ids: Tensor = IDS) -> Tensor:
@@ -108,14 +103,14 @@ def test_products_are_right_on_both_ways(rows: int, inner: int, dtype: torch.dty
 def test_logits_stay_near_the_dense_ones(kind: str, method: Int8WeightOnly) -> None:
     """Relative error of a product with rounded weights is about 0.4 %; a few layers deep we allow 5 %."""
     dense = random_model(kind, torch.float32)
-    candidate = method.build(make_task(dense), Limits())
+    candidate = method.build(task_around(dense))
     error = (logits(candidate) - logits(dense)).norm() / logits(dense).norm()
     assert 1e-4 < error < 0.05
 
 
 @pytest.mark.parametrize(("method", "calls"), [(VARIANTS[0], 3 * 7 + 1), (VARIANTS[1], 3 * 7)])
 def test_decoding_runs_the_int8_kernel_for_every_matrix(method: Int8WeightOnly, calls: int) -> None:
-    candidate = method.build(make_task(random_model()), Limits())
+    candidate = method.build(task_around(random_model()))
     ran = operators(lambda: logits(candidate, IDS[:1, :1]))
     assert ran["aten::_weight_int8pack_mm"] == calls
     assert ran.get("aten::linear", 0) == 22 - calls
@@ -124,7 +119,7 @@ def test_decoding_runs_the_int8_kernel_for_every_matrix(method: Int8WeightOnly, 
 def test_it_is_written_in_half_the_bytes() -> None:
     """Against 16 bits: one byte a weight, and two a row."""
     dense = random_model()
-    whole, linear_only = (written(method.build(make_task(dense), Limits())) for method in VARIANTS)
+    whole, linear_only = (written(method.build(task_around(dense))) for method in VARIANTS)
     matrices = sum(p.numel() for name, p in dense.named_parameters() if "norm" not in name)
     rows = sum(len(p) for name, p in dense.named_parameters() if "norm" not in name)
     table = dense.model.embed_tokens.weight
@@ -134,19 +129,19 @@ def test_it_is_written_in_half_the_bytes() -> None:
 
 
 def test_tied_embeddings_stay_tied_and_untied_ones_apart() -> None:
-    tied, untied = (VARIANTS[0].build(make_task(random_model(tied=tied)), Limits()) for tied in (True, False))
+    tied, untied = (VARIANTS[0].build(task_around(random_model(tied=tied))) for tied in (True, False))
     assert isinstance(tied.model.embed_tokens, Int8Embedding)
     assert isinstance(tied.lm_head, Int8Linear)
     assert tied.lm_head.weight is tied.model.embed_tokens.weight
     assert untied.lm_head.weight is not untied.model.embed_tokens.weight
-    kept = VARIANTS[1].build(make_task(random_model()), Limits())
+    kept = VARIANTS[1].build(task_around(random_model()))
     assert kept.lm_head.weight is kept.model.embed_tokens.weight
     assert kept.lm_head.weight.dtype == torch.bfloat16
 
 
 @pytest.mark.parametrize("method", VARIANTS)
 def test_generation_works_with_and_without_cache(method: Int8WeightOnly) -> None:
-    candidate = method.build(make_task(random_model(dtype=torch.float32)), Limits())
+    candidate = method.build(task_around(random_model(dtype=torch.float32)))
     settings = {"max_new_tokens": 8, "do_sample": False}
     cached = candidate.generate(IDS[:, :6], use_cache=True, **settings)
     assert torch.equal(cached, candidate.generate(IDS[:, :6], use_cache=False, **settings))
@@ -156,42 +151,42 @@ def test_generation_works_with_and_without_cache(method: Int8WeightOnly) -> None
 def test_the_dense_model_is_left_unchanged_and_unshared(method: Int8WeightOnly) -> None:
     dense = random_model("qwen2")
     before = {name: value.clone() for name, value in dense.state_dict().items()}
-    candidate = method.build(make_task(dense), Limits())
+    candidate = method.build(task_around(dense))
     pointers = {tensor.data_ptr() for tensor in dense.state_dict().values()}
     assert pointers.isdisjoint(tensor.data_ptr() for tensor in candidate.state_dict().values())
     assert all(torch.equal(before[name], value) for name, value in dense.state_dict().items())
 
 
 def test_it_is_deterministic() -> None:
-    one, two = (VARIANTS[0].build(make_task(random_model()), Limits()) for _ in range(2))
+    one, two = (VARIANTS[0].build(task_around(random_model())) for _ in range(2))
     assert torch.equal(logits(one), logits(two))
 
 
 @pytest.mark.parametrize("method", VARIANTS)
 def test_it_supports_just_the_sizes_that_it_reaches(method: Int8WeightOnly) -> None:
     dense = random_model()
-    task = make_task(dense)
-    candidate = method.build(task, Limits())
+    task = task_around(dense)
+    candidate = method.build(task)
 
     def stored(model: nn.Module) -> int:
         distinct = {id(tensor): tensor for tensor in model.state_dict(keep_vars=True).values()}
         return sum(tensor.nbytes for tensor in distinct.values())
 
     reached = stored(candidate) / stored(dense)
-    assert method.supports(task, Limits(result={"stored_ratio": reached + 1e-9})) is None
-    assert f"{reached:.4f}" in str(method.supports(task, Limits(result={"stored_ratio": reached - 1e-9})))
+    assert method.supports(limited(task, stored_ratio=reached + 1e-9)) is None
+    assert f"{reached:.4f}" in str(method.supports(limited(task, stored_ratio=reached - 1e-9)))
 
 
 def test_a_limit_on_flops_is_refused_and_no_limit_is_not() -> None:
-    task = make_task(random_model())
-    assert "flops_ratio" in str(VARIANTS[0].supports(task, Limits(result={"flops_ratio": 0.75})))
-    assert VARIANTS[0].supports(task, Limits()) is None
+    task = task_around(random_model())
+    assert "flops_ratio" in str(VARIANTS[0].supports(limited(task, flops_ratio=0.75)))
+    assert VARIANTS[0].supports(task) is None
 
 
 @pytest.mark.gpu
 def test_the_same_code_runs_on_a_gpu(cuda: str) -> None:
     dense = random_model().to(cuda)
-    candidate = VARIANTS[0].build(make_task(dense), Limits())
+    candidate = VARIANTS[0].build(task_around(dense))
     for ids in (IDS[:1, :1].to(cuda), IDS.to(cuda)):
         error = (logits(candidate, ids) - logits(dense, ids)).norm() / logits(dense, ids).norm()
         assert error < 0.05
@@ -200,6 +195,6 @@ def test_the_same_code_runs_on_a_gpu(cuda: str) -> None:
 @pytest.mark.parametrize("tokens", [1, 24])
 def test_flops_are_those_of_the_dense_model(tokens: int) -> None:
     dense = random_model()
-    candidate = VARIANTS[0].build(make_task(dense), Limits())
+    candidate = VARIANTS[0].build(task_around(dense))
     dense_flops = count_flops(lambda: logits(dense, IDS[:1, :tokens]))
     assert count_flops(lambda: logits(candidate, IDS[:1, :tokens])) == dense_flops > 0

@@ -8,16 +8,16 @@ import torch
 from torch import nn
 from transformers import LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM
 
-from bench.contract import Limits
 from methods.lm_compression._calibration import calibration_batch
 from methods.lm_compression.quantisation._gptq import Rounding, quantise_blocks
 from methods.lm_compression.quantisation._precision import borrowing_copy
-from methods.lm_compression.quantisation._rotation import hadamard, is_tied, random_rotation, rotate, unsupported
+from methods.lm_compression.quantisation._rotation import hadamard, is_tied, random_rotation, rotate, unrotatable
 from methods.lm_compression.quantisation.gptq import GPTQ
 from methods.lm_compression.quantisation.rsq import RSQ, attention_received, token_weights
 from methods.lm_compression.quantisation.rtn import RTN
 from suites._language.blocks import walk_blocks
 from suites.lm_compression.task import CausalLMTask
+from tests.methods.lm_compression.compression_toys import text_of
 
 Make = Callable[..., CausalLMTask]
 SMALL: dict[str, Any] = {"samples": 4, "length": 64}
@@ -115,10 +115,10 @@ def test_seeds_give_other_rotations_and_the_same_seed_the_same() -> None:
 def test_layers_with_other_norms_are_refused() -> None:
     model = random_model()
     model.model.norm = nn.LayerNorm(48)
-    assert "LayerNorm" in str(unsupported(model))
+    assert "LayerNorm" in str(unrotatable(model))
     model = random_model()
     model.model.layers[1].mlp.up_proj = nn.Identity()
-    assert "layer 1 has no linear up_proj" in str(unsupported(model))
+    assert "layer 1 has no linear up_proj" in str(unrotatable(model))
 
 
 def test_attention_received_is_that_of_the_model_itself() -> None:
@@ -147,8 +147,8 @@ def test_token_weights_span_their_range_and_have_mean_one() -> None:
 
 def test_without_rotation_and_weights_it_is_gptq(toy_task: Make) -> None:
     task = toy_task()
-    ours = RSQ(rotation=False, importance=False, clip=False, bits=3, **SMALL).build(task, Limits()).state_dict()
-    theirs = GPTQ(bits=3, **SMALL).build(toy_task(), Limits()).state_dict()
+    ours = RSQ(rotation=False, importance=False, clip=False, bits=3, **SMALL).build(task).state_dict()
+    theirs = GPTQ(bits=3, **SMALL).build(toy_task()).state_dict()
     assert ours.keys() == theirs.keys()
     assert all(torch.equal(value, theirs[name]) for name, value in ours.items())
 
@@ -181,37 +181,37 @@ def test_few_bits_hurt_less_in_rotated_coordinates_where_channels_stand_out(toy_
                 norm.weight[::16] /= 30
                 for reader in readers:
                     reader.weight[:, ::16] *= 30
-    ids = torch.tensor([task.calibration_ids[:64]])
+    ids = text_of(task)[None, :64]
     dense = logits(model, ids)
 
     def error(candidate: nn.Module) -> float:
         return float((logits(candidate, ids) - dense).norm() / dense.norm())
 
-    plain = error(RSQ(rotation=False, importance=False, bits=4, **SMALL).build(toy_task(model), Limits()))
-    rotated = error(RSQ(importance=False, bits=4, **SMALL).build(toy_task(model), Limits()))
+    plain = error(RSQ(rotation=False, importance=False, bits=4, **SMALL).build(toy_task(model)))
+    rotated = error(RSQ(importance=False, bits=4, **SMALL).build(toy_task(model)))
     assert rotated < plain
 
 
 def test_it_meets_the_limit_with_the_most_bits(toy_task: Make) -> None:
     """The matrix before the head counts: a limit that rtn just meets leaves less for RSQ."""
     task = toy_task()
-    exact = task.weigh(RSQ(bits=3, **SMALL).build(task, Limits()))["stored_ratio"]
-    assert exact > task.weigh(RTN(bits=3).build(task, Limits()))["stored_ratio"]
-    limited = toy_task(stored_ratio=exact)
-    assert RSQ().supports(limited, limited.limits) is None
-    built = RSQ(**SMALL).build(limited, limited.limits)
-    assert limited.weigh(built)["stored_ratio"] == exact
+    exact = task.weigh(RSQ(bits=3, **SMALL).build(task))["stored_ratio"]
+    assert exact > task.weigh(RTN(bits=3).build(task))["stored_ratio"]
+    tight = toy_task(stored_ratio=exact)
+    assert RSQ().supports(tight) is None
+    built = RSQ(**SMALL).build(tight)
+    assert tight.weigh(built)["stored_ratio"] == exact
 
 
 def test_it_is_deterministic_stays_tied_and_leaves_the_dense_model(toy_task: Make) -> None:
     task = toy_task(seed=5)
     before = {name: value.clone() for name, value in task.model.state_dict().items()}
-    one = RSQ(bits=4, **SMALL).build(task, Limits())
-    two = RSQ(bits=4, **SMALL).build(toy_task(seed=5), Limits()).state_dict()
-    other = RSQ(bits=4, **SMALL).build(toy_task(seed=6), Limits()).state_dict()
+    one = RSQ(bits=4, **SMALL).build(task)
+    two = RSQ(bits=4, **SMALL).build(toy_task(seed=5)).state_dict()
+    other = RSQ(bits=4, **SMALL).build(toy_task(seed=6)).state_dict()
     assert all(torch.equal(value, two[name]) for name, value in one.state_dict().items())
     assert any(not torch.equal(value, other[name]) for name, value in one.state_dict().items())
     assert one.get_input_embeddings().low is one.get_output_embeddings().low
     assert all(torch.equal(before[name], value) for name, value in task.model.state_dict().items())
-    ids = torch.tensor([task.calibration_ids[:6]])
+    ids = text_of(task)[None, :6]
     assert one.generate(ids, max_new_tokens=4, do_sample=False).shape == (1, 10)

@@ -6,12 +6,12 @@ import pytest
 import torch
 from torch import nn
 
-from bench.contract import Limits
 from methods._techniques.packed import PackedEmbedding
 from methods.lm_compression.quantisation._precision import LADDER, Precision, blank, most_bits
 from methods.lm_compression.quantisation.int8_weight_only import Int8WeightOnly
 from methods.lm_compression.quantisation.rtn import RTN
 from suites.lm_compression.task import CausalLMTask
+from tests.methods.lm_compression.compression_toys import limited, text_of
 
 Make = Callable[..., CausalLMTask]
 
@@ -22,15 +22,14 @@ def logits(model: nn.Module, ids: torch.Tensor) -> torch.Tensor:
 
 
 def sample(task: CausalLMTask, tokens: int = 24) -> torch.Tensor:
-    return torch.tensor([task.calibration_ids[:tokens], task.calibration_ids[tokens : 2 * tokens]])
+    return text_of(task)[: 2 * tokens].view(2, tokens)
 
 
 def test_errors_shrink_with_the_bits(toy_task: Make) -> None:
     task = toy_task()
     dense = logits(task.model, sample(task))
     errors = [
-        float((logits(RTN(bits=bits).build(task, Limits()), sample(task)) - dense).norm() / dense.norm())
-        for bits in (8, 4, 3, 2)
+        float((logits(RTN(bits=bits).build(task), sample(task)) - dense).norm() / dense.norm()) for bits in (8, 4, 3, 2)
     ]
     assert errors[0] < 0.05
     assert errors == sorted(errors)
@@ -38,7 +37,7 @@ def test_errors_shrink_with_the_bits(toy_task: Make) -> None:
 
 def test_eight_bits_are_those_of_the_int8_control(toy_task: Make) -> None:
     task = toy_task()
-    ours, theirs = (method.build(task, Limits()) for method in (RTN(bits=8), Int8WeightOnly()))
+    ours, theirs = (method.build(task) for method in (RTN(bits=8), Int8WeightOnly()))
     assert ours.state_dict().keys() == theirs.state_dict().keys()
     assert all(torch.equal(value, theirs.state_dict()[name]) for name, value in ours.state_dict().items())
 
@@ -47,31 +46,31 @@ def test_eight_bits_are_those_of_the_int8_control(toy_task: Make) -> None:
 def test_what_is_weighed_weighs_what_is_built(toy_task: Make, precision: Precision) -> None:
     task = toy_task()
     predicted = task.weigh(blank(task.model, precision, 64))["stored_ratio"]
-    limited = toy_task(stored_ratio=predicted)
-    assert most_bits(limited, limited.limits, None, 64) == precision
-    built = RTN().build(limited, limited.limits)
+    tight = toy_task(stored_ratio=predicted)
+    assert most_bits(tight, None, 64) == precision
+    built = RTN().build(tight)
     assert task.weigh(built)["stored_ratio"] == predicted
     if precision == LADDER[-1]:
         below = toy_task(stored_ratio=predicted - 1e-6)
-        assert f"still {predicted:.3f}" in str(RTN().supports(below, below.limits))
+        assert f"still {predicted:.3f}" in str(RTN().supports(below))
 
 
 def test_limits_say_who_supports_them(toy_task: Make) -> None:
     task = toy_task()
-    half = Limits(result={"stored_ratio": 0.6})
-    assert RTN().supports(task, half) is None
-    assert "needs a limit" in str(RTN().supports(task, Limits()))
-    assert RTN(bits=3).supports(task, Limits()) is None
-    assert "3 bits" in str(RTN(bits=3).supports(task, half))
+    half = limited(task, stored_ratio=0.6)
+    assert RTN().supports(half) is None
+    assert "needs a limit" in str(RTN().supports(task))
+    assert RTN(bits=3).supports(task) is None
+    assert "3 bits" in str(RTN(bits=3).supports(half))
     for method in (RTN(), RTN(bits=3)):
-        assert "flops_ratio" in str(method.supports(task, Limits(result={"flops_ratio": 0.75})))
+        assert "flops_ratio" in str(method.supports(limited(task, flops_ratio=0.75)))
 
 
 @pytest.mark.parametrize("bits", [8, 4, 3, 2])
 def test_tied_embeddings_stay_tied_and_the_dense_model_unchanged(toy_task: Make, bits: int) -> None:
     task = toy_task()
     before = {name: value.clone() for name, value in task.model.state_dict().items()}
-    candidate = RTN(bits=bits).build(task, Limits())
+    candidate = RTN(bits=bits).build(task)
     table, head = candidate.get_input_embeddings(), candidate.get_output_embeddings()
     mine = dict(table.named_buffers())
     assert all(value is mine[name] for name, value in head.named_buffers() if name != "bias")
@@ -85,7 +84,7 @@ def test_tied_embeddings_stay_tied_and_the_dense_model_unchanged(toy_task: Make,
 @pytest.mark.parametrize("bits", [4, 3, 2])
 def test_generation_works_with_and_without_cache(toy_task: Make, bits: int) -> None:
     task = toy_task()
-    candidate = RTN(bits=bits).build(toy_task(model=task.model.float()), Limits())
+    candidate = RTN(bits=bits).build(toy_task(model=task.model.float()))
     settings = {"max_new_tokens": 6, "do_sample": False}
     cached = candidate.generate(sample(task)[:, :6], use_cache=True, **settings)
     assert torch.equal(cached, candidate.generate(sample(task)[:, :6], use_cache=False, **settings))
@@ -93,7 +92,7 @@ def test_generation_works_with_and_without_cache(toy_task: Make, bits: int) -> N
 
 def test_a_state_dict_restores_a_candidate(toy_task: Make) -> None:
     task = toy_task()
-    one = RTN(bits=3).build(task, Limits())
+    one = RTN(bits=3).build(task)
     other = blank(task.model, Precision(3, 3), 64)
     other.load_state_dict(one.state_dict())
     assert torch.equal(logits(one, sample(task)), logits(other, sample(task)))
@@ -103,7 +102,7 @@ def test_a_state_dict_restores_a_candidate(toy_task: Make) -> None:
 @pytest.mark.parametrize("bits", [4, 3, 2])
 def test_the_same_code_runs_on_a_gpu(cuda: str, toy_task: Make, bits: int) -> None:
     task = toy_task()
-    on_cpu = logits(RTN(bits=bits).build(task, Limits()), sample(task))
+    on_cpu = logits(RTN(bits=bits).build(task), sample(task))
     moved = toy_task(model=task.model.to(cuda))
-    on_gpu = logits(RTN(bits=bits).build(moved, Limits()), sample(task).to(cuda)).cpu()
+    on_gpu = logits(RTN(bits=bits).build(moved), sample(task).to(cuda)).cpu()
     assert (on_gpu - on_cpu).norm() < 0.05 * on_cpu.norm()

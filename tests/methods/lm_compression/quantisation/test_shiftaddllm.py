@@ -9,7 +9,6 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.contract import Limits
 from bench.measure.flops import count_flops
 from methods._techniques.binary import (
     assign,
@@ -29,6 +28,7 @@ from methods.lm_compression.quantisation._bit_allocation import allocate
 from methods.lm_compression.quantisation._precision import block_linears
 from methods.lm_compression.quantisation.shiftaddllm import CHOICES, ShiftAddLLM, one_more, sensitivity
 from suites.lm_compression.task import CausalLMTask
+from tests.methods.lm_compression.compression_toys import limited, text_of
 
 Make = Callable[..., CausalLMTask]
 
@@ -187,9 +187,9 @@ def test_a_matrix_of_large_inputs_is_more_sensitive() -> None:
 @pytest.mark.parametrize("method", [ShiftAddLLM(**QUICK, width=8), ShiftAddLLM(**QUICK, mixed=False, width=8)])
 def test_a_limit_is_met_and_used(toy_task: Make, method: ShiftAddLLM) -> None:
     task = toy_task(stored_ratio=0.45)
-    assert method.supports(task, task.limits) is None
+    assert method.supports(task) is None
     before = {name: value.clone() for name, value in task.model.state_dict().items()}
-    candidate = method.build(task, task.limits)
+    candidate = method.build(task)
     ratio = task.weigh(candidate)["stored_ratio"]
     assert ratio <= 0.45
     if method.mixed:
@@ -197,7 +197,7 @@ def test_a_limit_is_met_and_used(toy_task: Make, method: ShiftAddLLM) -> None:
         bits = {module.bits for module in candidate.modules() if isinstance(module, ShiftAddLinear)}
         assert len(bits) > 1
     assert all(torch.equal(before[name], value) for name, value in task.model.state_dict().items())
-    ids = torch.tensor([task.calibration_ids[:12]])
+    ids = text_of(task)[None, :12]
     settings = {"max_new_tokens": 4, "do_sample": False}
     assert candidate.float().generate(ids, use_cache=True, **settings).shape == (1, 16)
 
@@ -206,7 +206,7 @@ def test_the_cost_of_bits_counts_every_weight(toy_task: Make, monkeypatch: pytes
     monkeypatch.setattr(shiftaddllm, "sensitivity", lambda weight, diagonal: 3.0)
     monkeypatch.setattr(shiftaddllm, "relative_errors", lambda weight, choices, *_: {2: 0.5, 3: 0.25})
     task = toy_task()
-    windows = torch.tensor([task.calibration_ids[:64]])
+    windows = text_of(task)[None, :64]
     costs = ShiftAddLLM(**QUICK)._costs(task.model, windows, (2, 3))
     sizes = [task.model.get_submodule(name).weight.numel() for name in block_linears(task.model)]
     assert len(set(sizes)) > 1
@@ -215,12 +215,12 @@ def test_the_cost_of_bits_counts_every_weight(toy_task: Make, monkeypatch: pytes
 
 def test_quality_rises_with_the_bits_and_the_average_is_kept(toy_task: Make) -> None:
     task = toy_task()
-    ids = torch.tensor([task.calibration_ids[:64]])
+    ids = text_of(task)[None, :64]
     with torch.no_grad():
         dense = task.model(ids).logits.float()
         errors = []
         for bits in (4, 2):
-            candidate = ShiftAddLLM(**QUICK, bits=bits, width=8).build(toy_task(), Limits())
+            candidate = ShiftAddLLM(**QUICK, bits=bits, width=8).build(toy_task())
             layers = [module for module in candidate.modules() if isinstance(module, ShiftAddLinear)]
             assert {layer.bits for layer in layers} <= set(one_more(bits))
             weights = sum(layer.in_features * layer.out_features for layer in layers)
@@ -231,11 +231,11 @@ def test_quality_rises_with_the_bits_and_the_average_is_kept(toy_task: Make) -> 
 
 def test_limits_say_who_supports_them(toy_task: Make) -> None:
     task = toy_task()
-    assert "needs a limit" in str(ShiftAddLLM().supports(task, Limits()))
-    assert ShiftAddLLM(bits=3).supports(task, Limits()) is None
-    assert "flops_ratio" in str(ShiftAddLLM().supports(task, Limits(result={"flops_ratio": 0.75})))
+    assert "needs a limit" in str(ShiftAddLLM().supports(task))
+    assert ShiftAddLLM(bits=3).supports(task) is None
+    assert "flops_ratio" in str(ShiftAddLLM().supports(limited(task, flops_ratio=0.75)))
     tight = toy_task(stored_ratio=0.1)
-    assert "still" in str(ShiftAddLLM().supports(tight, tight.limits))
+    assert "still" in str(ShiftAddLLM().supports(tight))
 
 
 @pytest.mark.gpu
@@ -246,4 +246,4 @@ def test_the_same_code_runs_on_a_gpu(cuda: str, toy_task: Make) -> None:
     x = normal(4, 96)
     torch.testing.assert_close(on_gpu(x.to(cuda)).cpu(), on_cpu(x), rtol=1e-3, atol=1e-3)
     task = toy_task(model=toy_task().model.to(cuda))
-    assert ShiftAddLLM(bits=3, samples=4).build(task, Limits()) is not None
+    assert ShiftAddLLM(bits=3, samples=4).build(task) is not None

@@ -8,6 +8,7 @@ import torch
 from methods.lm_compression._recovery import next_token_loss
 from methods.lm_compression.recovery.lora_recovery import COMPRESSIONS, LoRARecovery
 from suites.lm_compression.task import CausalLMTask
+from tests.methods.lm_compression.compression_toys import text_of
 
 ToyTask = Callable[..., CausalLMTask]
 FAST = sorted(set(COMPRESSIONS) - {"dense", "finercut"})  # finercut scores every sub-layer once a step
@@ -16,8 +17,8 @@ FAST = sorted(set(COMPRESSIONS) - {"dense", "finercut"})  # finercut scores ever
 @pytest.mark.parametrize("after", FAST)
 def test_what_is_recovered_has_the_form_of_the_compression(after: str, toy_task: ToyTask) -> None:
     task = toy_task("size-75")
-    compressed = COMPRESSIONS[after].build(task, task.limits)
-    recovered = LoRARecovery(after=after).build(task, task.limits)
+    compressed = COMPRESSIONS[after].build(task)
+    recovered = LoRARecovery(after=after).build(task)
     shapes = [{name: tensor.shape for name, tensor in m.state_dict().items()} for m in (compressed, recovered)]
     assert shapes[0] == shapes[1]
     assert task.limits.met_by(task.weigh(recovered))
@@ -27,18 +28,16 @@ def test_what_is_recovered_has_the_form_of_the_compression(after: str, toy_task:
 def test_the_dense_model_learns_on_a_copy(toy_task: ToyTask) -> None:
     task = toy_task("unlimited")
     before = {name: tensor.clone() for name, tensor in task.model.state_dict().items()}
-    recovered = LoRARecovery(learning_rate=1e-2).build(task, task.limits)
+    recovered = LoRARecovery(learning_rate=1e-2).build(task)
     assert all(torch.equal(tensor, before[name]) for name, tensor in task.model.state_dict().items())
     assert all(parameter.requires_grad for parameter in task.model.parameters())
-    text = torch.tensor(task.training_ids[:2048]).view(32, 64)
+    text = text_of(task, "training")[:2048].view(32, 64)
     with torch.no_grad():
         assert next_token_loss(recovered, text) < next_token_loss(task.model, text) - 0.5
 
 
 def test_one_seed_one_model(toy_task: ToyTask) -> None:
-    models = [
-        LoRARecovery(after="svd").build(toy_task("size-75", seed), toy_task("size-75").limits) for seed in (1, 1, 2)
-    ]
+    models = [LoRARecovery(after="svd").build(toy_task("size-75", seed)) for seed in (1, 1, 2)]
     states = [model.state_dict() for model in models]
     assert all(torch.equal(states[0][key], states[1][key]) for key in states[0])
     assert not all(torch.equal(states[0][key], states[2][key]) for key in states[0])
@@ -48,4 +47,4 @@ def test_limits_are_those_of_the_compression(toy_task: ToyTask) -> None:
     for point in ("unlimited", "size-25"):
         task = toy_task(point)
         for after, method in COMPRESSIONS.items():
-            assert LoRARecovery(after=after).supports(task, task.limits) == method.supports(task, task.limits)
+            assert LoRARecovery(after=after).supports(task) == method.supports(task)

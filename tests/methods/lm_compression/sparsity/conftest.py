@@ -12,6 +12,7 @@ from bench.measure.size import serialised
 from suites._language.tokens import token_ids
 from suites._language.toy import toy_model, toy_tokenizer
 from suites.lm_compression.task import CausalLMTask
+from tests.methods.lm_compression.compression_toys import task_around
 
 
 def weigher(dense: nn.Module) -> Callable[[Any], Mapping[str, float]]:
@@ -31,15 +32,6 @@ def make_task(texts: dict[str, list[int]]) -> Callable[..., CausalLMTask]:
         model = toy_model().to(dtype)
         if not tied:
             model.lm_head.weight = nn.Parameter(model.lm_head.weight.detach().clone())
-        return CausalLMTask(
-            scale="tiny",
-            seed=seed,
-            model=model,
-            tokenizer=None,
-            calibration_ids=texts["calibration"],
-            training_ids=texts["training"],
-            weigh=weigher(model),
-            limits=Limits(result=limits),
-        )
+        return task_around(model, weigher(model), Limits(result=limits), seed=seed, **texts)
 
     return make

@@ -20,6 +20,7 @@ from methods.lm_compression.sparsity.wanda import Wanda
 from suites._language.blocks import walk_blocks
 from suites._training.fit import fit
 from suites.lm_compression.task import CausalLMTask
+from tests.methods.lm_compression.compression_toys import text_of
 
 HALF = Amount("unstructured", Fraction(1, 2), 6)
 LORA = {"rank": 16, "alpha": 32.0}
@@ -55,7 +56,7 @@ def test_merged_is_the_adapted_model_and_keeps_every_zero(
     before = {name: model.get_submodule(name).weight.detach().clone() for name in kept}
     adapt(model, kept, trained, generator=generator(), **LORA)
     fit(model, recovery_batches(task, 1024), lambda ids: next_token_loss(model, ids), learning_rate=3e-3)
-    ids = torch.tensor([task.calibration_ids[:24]])
+    ids = text_of(task)[None, :24]
     adapted = logits(model, ids)
     merge(model)
     assert torch.equal(logits(model, ids), adapted)
@@ -102,7 +103,7 @@ def test_the_head_is_trained_only_where_it_is_its_own(make_task: Callable[..., C
     assert untied_head(make_task().model) == {}
     task = make_task(tied=False, stored_ratio=0.75)
     assert list(untied_head(task.model)) == ["lm_head"]
-    candidate = PERP(**SMALL).build(task, task.limits)
+    candidate = PERP(**SMALL).build(task)
     assert not torch.equal(candidate.lm_head.weight, task.model.lm_head.weight)
     assert torch.equal(candidate.model.embed_tokens.weight, task.model.model.embed_tokens.weight)
 
@@ -112,9 +113,9 @@ def test_variants_keep_the_controls_zeros_and_learn(make_task: Callable[..., Cau
     task = make_task(stored_ratio=0.6)
     method = VARIANTS[variant]
     control = Wanda(samples=8, length=32) if method.criterion == "wanda" else MagnitudeSparsity()
-    plain = control.build(task, task.limits)
+    plain = control.build(task)
     before = {name: tensor.clone() for name, tensor in task.model.state_dict().items()}
-    candidate = method.build(task, task.limits)
+    candidate = method.build(task)
     assert task.weigh(candidate)["stored_ratio"] <= 0.6
     bitmaps = {name: module.bitmap for name, module in candidate.named_modules() if isinstance(module, SparseLinear)}
     assert len(bitmaps) == 42
@@ -143,7 +144,7 @@ def test_the_first_block_is_reconstructed_better_than_pruned(make_task: Callable
     dense = next(iter(walk_blocks(task.model, windows))).outputs()
     lost = []
     for method in methods:
-        candidate = method.build(make_task(stored_ratio=0.5), task.limits)
+        candidate = method.build(make_task(stored_ratio=0.5))
         lost.append(float((next(iter(walk_blocks(candidate, windows))).outputs() - dense).square().mean()))
     assert lost[1] < 0.9 * lost[0]
 
@@ -153,7 +154,7 @@ def test_same_seed_same_model(make_task: Callable[..., CausalLMTask], reconstruc
     def state(seed: int) -> dict[str, Tensor]:
         task = make_task(seed=seed, stored_ratio=0.7)
         torch.rand(seed + 1)  # whatever the global generator has done
-        return PERP(**SMALL | {"reconstruct": reconstruct}).build(task, task.limits).state_dict()
+        return PERP(**SMALL | {"reconstruct": reconstruct}).build(task).state_dict()
 
     one, again, other = state(1), state(1), state(2)
     assert all(torch.equal(tensor, again[name]) for name, tensor in one.items())

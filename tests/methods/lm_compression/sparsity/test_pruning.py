@@ -18,6 +18,7 @@ from methods.lm_compression.sparsity.sparsegpt import SparseGPT, compensated, sh
 from methods.lm_compression.sparsity.wanda import Wanda, wanda_masks
 from suites._language.blocks import walk_blocks
 from suites.lm_compression.task import CausalLMTask
+from tests.methods.lm_compression.compression_toys import text_of
 
 SMALL = {"samples": 8, "length": 32}
 UNSTRUCTURED = [RandomSparsity(), MagnitudeSparsity(), Wanda(**SMALL), SparseGPT(**SMALL)]
@@ -53,12 +54,12 @@ def inverse_factor(hessian: Tensor, damping: float) -> Tensor:
 @pytest.mark.parametrize("method", ALL, ids=name_of)
 def test_it_meets_the_limit_with_the_least_sparsity(make_task: Callable[..., CausalLMTask], method) -> None:
     task = make_task(stored_ratio=0.75)
-    assert method.supports(task, task.limits) is None
-    candidate = method.build(task, task.limits)
+    assert method.supports(task) is None
+    candidate = method.build(task)
     figures = task.weigh(candidate)
     assert figures["stored_ratio"] <= 0.75
     amounts = ladder(task.model, method.pattern)
-    chosen = least(task, task.limits, method.pattern)
+    chosen = least(task, method.pattern)
     step = amounts.index(chosen)
     less = sum(
         amounts[step].pruned(0 if method.pattern == "unstructured" else step - 1, width)
@@ -67,16 +68,16 @@ def test_it_meets_the_limit_with_the_least_sparsity(make_task: Callable[..., Cau
     )
     assert less > 0  # one step less is really less,
     denser = make_task(stored_ratio=figures["stored_ratio"] - 1e-6)
-    assert least(denser, denser.limits, method.pattern) != chosen  # and this one is as tight as steps are
+    assert least(denser, method.pattern) != chosen  # and this one is as tight as steps are
 
 
 @pytest.mark.parametrize("method", ALL, ids=name_of)
 def test_no_sparsity_is_the_dense_model(make_task: Callable[..., CausalLMTask], method) -> None:
     task = make_task(stored_ratio=1.0)
-    candidate = method.build(task, task.limits)
+    candidate = method.build(task)
     assert candidate is not task.model
     assert not sparse_layers(candidate)
-    ids = torch.tensor([task.calibration_ids[:20]])
+    ids = text_of(task)[None, :20]
     with torch.no_grad():
         assert torch.equal(candidate(ids).logits, task.model(ids).logits)
 
@@ -85,8 +86,8 @@ def test_no_sparsity_is_the_dense_model(make_task: Callable[..., CausalLMTask], 
 def test_layers_lose_what_they_should_and_the_base_nothing(make_task: Callable[..., CausalLMTask], method) -> None:
     task = make_task(stored_ratio=0.7)
     before = {name: tensor.clone() for name, tensor in task.model.state_dict().items()}
-    candidate = method.build(task, task.limits)
-    amount = least(task, task.limits, method.pattern)
+    candidate = method.build(task)
+    amount = least(task, method.pattern)
     layers = sparse_layers(candidate)
     assert len(layers) == 7 * amount.blocks
     for name, layer in layers.items():
@@ -99,7 +100,7 @@ def test_layers_lose_what_they_should_and_the_base_nothing(make_task: Callable[.
 @pytest.mark.parametrize("method", SEMI_STRUCTURED, ids=name_of)
 def test_two_of_four_is_exact(make_task: Callable[..., CausalLMTask], method) -> None:
     task = make_task(stored_ratio=0.7)
-    for layer in sparse_layers(method.build(task, task.limits)).values():
+    for layer in sparse_layers(method.build(task)).values():
         fours = layer.dense().view(layer.out_features, -1, 4)
         assert ((fours != 0).sum(-1) == 2).all()
 
@@ -109,7 +110,7 @@ def test_same_seed_same_model_in_sixteen_bits(make_task: Callable[..., CausalLMT
     states = []
     for _ in range(2):
         task = make_task(dtype=torch.bfloat16, stored_ratio=0.7)
-        candidate = method.build(task, task.limits)
+        candidate = method.build(task)
         assert candidate(torch.ones(1, 4, dtype=torch.long)).logits.dtype == torch.bfloat16
         states.append(candidate.state_dict())
     assert all(torch.equal(tensor, states[1][name]) for name, tensor in states[0].items())
@@ -118,7 +119,7 @@ def test_same_seed_same_model_in_sixteen_bits(make_task: Callable[..., CausalLMT
 def test_random_masks_hang_on_the_seed(make_task: Callable[..., CausalLMTask]) -> None:
     def bitmap(seed: int) -> Tensor:
         task = make_task(seed=seed, stored_ratio=0.7)
-        return next(iter(sparse_layers(RandomSparsity().build(task, task.limits)).values())).bitmap
+        return next(iter(sparse_layers(RandomSparsity().build(task)).values())).bitmap
 
     assert torch.equal(bitmap(1), bitmap(1))
     assert not torch.equal(bitmap(1), bitmap(2))
@@ -127,15 +128,15 @@ def test_random_masks_hang_on_the_seed(make_task: Callable[..., CausalLMTask]) -
 def test_limits_that_zeros_cannot_meet(make_task: Callable[..., CausalLMTask]) -> None:
     for limits, word in (({}, "dense"), ({"flops_ratio": 0.75}, "flops_ratio"), ({"stored_ratio": 0.05}, "0.05")):
         task = make_task(**limits)
-        assert word in (Wanda().supports(task, task.limits) or "")
+        assert word in (Wanda().supports(task) or "")
     task = make_task(stored_ratio=0.5)
-    assert "two of four" in (Wanda(pattern="2:4").supports(task, task.limits) or "")
-    assert Wanda().supports(task, task.limits) is None
+    assert "two of four" in (Wanda(pattern="2:4").supports(task) or "")
+    assert Wanda().supports(task) is None
 
 
 def test_magnitude_keeps_the_largest_of_each_layer(make_task: Callable[..., CausalLMTask]) -> None:
     task = make_task(stored_ratio=0.6)
-    for name, layer in sparse_layers(MagnitudeSparsity().build(task, task.limits)).items():
+    for name, layer in sparse_layers(MagnitudeSparsity().build(task)).items():
         dense = task.model.get_submodule(name).weight.detach().abs()
         gone = layer.dense() == 0
         assert dense[gone].max() <= dense[~gone].min()
@@ -234,7 +235,7 @@ def test_sparsegpt_loses_less_than_wanda_and_both_less_than_chance(make_task: Ca
     lost = {}
     for method in UNSTRUCTURED:
         task = make_task(stored_ratio=0.6)
-        candidate = method.build(task, task.limits)
+        candidate = method.build(task)
         with torch.no_grad():
             dense = next(iter(walk_blocks(task.model, windows))).outputs()
             lost[type(method)] = float((next(iter(walk_blocks(candidate, windows))).outputs() - dense).square().mean())

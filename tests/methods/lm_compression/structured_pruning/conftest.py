@@ -10,6 +10,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel, Qwen2Co
 
 from bench.contract import Limits
 from suites.lm_compression.task import CausalLMTask
+from tests.methods.lm_compression.compression_toys import task_around
 
 VOCABULARY = 61
 
@@ -59,15 +60,7 @@ def make_task() -> Callable[..., CausalLMTask]:
         model = model if model is not None else random_model()
         generator = torch.Generator().manual_seed(3)
         ids = torch.randint(1, VOCABULARY, (512,), generator=generator).tolist()
-        return CausalLMTask(
-            scale="tiny",
-            seed=0,
-            model=model,
-            tokenizer=None,
-            calibration_ids=ids,
-            training_ids=torch.randint(1, VOCABULARY, (12 * 4 * 128,), generator=generator).tolist(),
-            weigh=weigher(model),
-            limits=Limits(result=limits),
-        )
+        training = torch.randint(1, VOCABULARY, (12 * 4 * 128,), generator=generator).tolist()
+        return task_around(model, weigher(model), Limits(result=limits), calibration=ids, training=training)
 
     return make

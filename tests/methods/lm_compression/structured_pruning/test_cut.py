@@ -15,7 +15,7 @@ from methods.lm_compression.structured_pruning._cut import (
     cut,
     layers,
     query_channels,
-    unsupported,
+    uncuttable,
 )
 from tests.methods.lm_compression.structured_pruning.conftest import VOCABULARY, parameters
 from tests.methods.lm_compression.structured_pruning.conftest import random_model as two_group_model
@@ -132,6 +132,6 @@ def test_weighing_copy_shares_the_weights_that_stay() -> None:
 
 def test_a_model_of_another_make_is_refused_with_the_reason() -> None:
     model = random_model()
-    assert unsupported(model) is None
+    assert uncuttable(model) is None
     layers(model)[2].mlp.gate_proj = nn.Identity()
-    assert unsupported(model) == "layer 2 has no linear gate_proj in mlp: only Llama-like layers can be cut"
+    assert uncuttable(model) == "layer 2 has no linear gate_proj in mlp: only Llama-like layers can be cut"

@@ -12,6 +12,7 @@ from methods.lm_compression._calibration import calibration_batch
 from methods.lm_compression.structured_pruning._cut import layers, query_channels
 from methods.lm_compression.structured_pruning.flap import FLAP, fluctuation
 from suites.lm_compression.task import CausalLMTask
+from tests.methods.lm_compression.compression_toys import drawn, text_of
 from tests.methods.lm_compression.structured_pruning.conftest import parameters, random_model
 
 SMALL = FLAP(samples=8, length=32, block=1)
@@ -60,15 +61,15 @@ def test_scores_are_input_variance_times_squared_column_norm(make_task: Callable
 
 def test_hooks_are_gone_afterwards(make_task: Callable[..., CausalLMTask]) -> None:
     task = make_task()
-    SMALL.build(task, task.limits)
+    SMALL.build(task)
     assert not any(module._forward_pre_hooks for module in task.model.modules())
 
 
 @pytest.mark.parametrize("bias", [True, False])
 def test_limits_already_met_leave_the_dense_model(make_task: Callable[..., CausalLMTask], bias: bool) -> None:
     task = make_task(stored_ratio=1.0)
-    candidate = FLAP(samples=8, length=32, bias=bias).build(task, task.limits)
-    ids = torch.tensor([task.calibration_ids[:20]])
+    candidate = FLAP(samples=8, length=32, bias=bias).build(task)
+    ids = text_of(task)[None, :20]
     with torch.no_grad():
         assert torch.equal(candidate(ids).logits, task.model(ids).logits)
     assert candidate is not task.model
@@ -77,7 +78,7 @@ def test_limits_already_met_leave_the_dense_model(make_task: Callable[..., Causa
 def test_bias_restores_the_mean_output_of_every_pruned_projection(make_task: Callable[..., CausalLMTask]) -> None:
     """Given its dense inputs; which channels are left is read off the weights."""
     task = make_task(stored_ratio=0.6)
-    candidate = SMALL.build(task, task.limits)
+    candidate = SMALL.build(task)
     pairs = [
         (getattr(dense, part)._modules[name], getattr(small, part)._modules[name])
         for dense, small in zip(layers(task.model), layers(candidate), strict=True)
@@ -94,7 +95,7 @@ def test_bias_restores_the_mean_output_of_every_pruned_projection(make_task: Cal
 
 def test_matrices_that_lost_nothing_get_no_bias(make_task: Callable[..., CausalLMTask]) -> None:
     task = make_task(stored_ratio=0.97)
-    candidate = SMALL.build(task, task.limits)
+    candidate = SMALL.build(task)
     for dense, small in zip(layers(task.model), layers(candidate), strict=True):
         assert (small.mlp.down_proj.bias is None) == (
             small.mlp.down_proj.in_features == dense.mlp.down_proj.in_features
@@ -120,7 +121,7 @@ def test_a_constant_neuron_leaves_first_and_nothing_is_lost(make_task: Callable[
     constant_neuron(model, layer=2, neuron=17)
     one_less = 1 - (3 * 48 + 2) / parameters(model)
     task = make_task(model, stored_ratio=one_less)
-    candidate, no_bias = (FLAP(8, 32, bias, block=1).build(task, task.limits) for bias in (True, False))
+    candidate, no_bias = (FLAP(8, 32, bias, block=1).build(task) for bias in (True, False))
     widths = [layer.mlp.down_proj.in_features for layer in layers(candidate)]
     assert widths == [64, 64, 63, 64]
     ids = torch.randint(1, 61, (2, 20), generator=torch.Generator().manual_seed(99))
@@ -144,7 +145,7 @@ def test_a_constant_group_can_leave_without_loss(make_task: Callable[..., Causal
     assert scores[constant].max() < 1e-25
     assert scores[other].min() > 1e-6
     fewer = make_task(model, stored_ratio=0.75)
-    candidate = SMALL.build(fewer, fewer.limits)
+    candidate = SMALL.build(fewer)
     small = layers(candidate)[1].self_attn
     if small.k_proj.out_features == 16:
         pytest.fail("the constant group was kept")
@@ -153,14 +154,14 @@ def test_a_constant_group_can_leave_without_loss(make_task: Callable[..., Causal
 
 def test_it_is_deterministic_and_draws_what_it_says(make_task: Callable[..., CausalLMTask]) -> None:
     first, second = make_task(stored_ratio=0.7), make_task(stored_ratio=0.7)
-    one, two = (SMALL.build(task, task.limits).state_dict() for task in (first, second))
+    one, two = (SMALL.build(task).state_dict() for task in (first, second))
     assert one.keys() == two.keys()
     assert all(torch.equal(one[name], two[name]) for name in one)
-    assert first.drawn["calibration_tokens"] == 8 * 32
+    assert drawn(first)["calibration_tokens"] == 8 * 32
 
 
 def test_bfloat16_models_stay_bfloat16(make_task: Callable[..., CausalLMTask]) -> None:
     task = make_task(random_model().bfloat16(), stored_ratio=0.7)
-    candidate = SMALL.build(task, task.limits)
+    candidate = SMALL.build(task)
     assert {parameter.dtype for parameter in candidate.parameters()} == {torch.bfloat16}
     assert candidate(torch.ones(1, 4, dtype=torch.long)).logits.isfinite().all()

@@ -82,7 +82,7 @@ def test_what_was_masked_is_cut_and_the_model_stays_the_same(
 ) -> None:
     task = make_task(**limits)
     before = copy.deepcopy(task.model.state_dict())
-    candidate = SMALL.build(task, task.limits)
+    candidate = SMALL.build(task)
     assert all(torch.equal(before[name], value) for name, value in task.model.state_dict().items())
     with torch.no_grad():
         torch.testing.assert_close(candidate(IDS).logits, watched["logits"], atol=1e-4, rtol=1e-4)
@@ -99,7 +99,7 @@ def test_pruning_grows_and_never_takes_back(
 ) -> None:
     monkeypatch.setattr("methods.lm_compression._recovery.TINY_TOKENS", 32_768)  # enough steps for a cool-down
     task = make_task(stored_ratio=0.7)
-    SMALL.build(task, task.limits)
+    SMALL.build(task)
     gone = watched["gone"]
     assert len(gone) == 12
     assert not gone[0]  # the warm-up
@@ -111,7 +111,7 @@ def test_pruning_grows_and_never_takes_back(
 
 def test_what_is_masked_comes_first_however_it_scores(make_task: Callable[..., CausalLMTask]) -> None:
     task = make_task(stored_ratio=0.7)
-    pruning = ProgressivePruning(SMALL, task, task.limits, copy.deepcopy(task.model), steps=12)
+    pruning = ProgressivePruning(SMALL, task, copy.deepcopy(task.model), steps=12)
     pruning._mask(pruning._order()[:9])
     before = list(pruning.gone)
     for unit in before:
@@ -125,7 +125,7 @@ def test_what_is_masked_comes_first_however_it_scores(make_task: Callable[..., C
 def test_equal_seeds_agree_whatever_the_global_generator(make_task: Callable[..., CausalLMTask]) -> None:
     def outcome() -> Tensor:
         task = make_task(stored_ratio=0.75)
-        candidate = SMALL.build(task, task.limits)
+        candidate = SMALL.build(task)
         with torch.no_grad():
             return candidate(IDS).logits
 
@@ -143,7 +143,7 @@ def test_a_planted_dead_neuron_is_found_by_lora_alone(make_task: Callable[..., C
         mlp.down_proj.weight[:, dead] = 0
         mlp.up_proj.weight[dead] *= 4
     task = make_task(model, stored_ratio=1 - 3 * 48 * 8 / parameters(model))  # a block in each of two layers
-    candidate = SMALL.build(task, task.limits)
+    candidate = SMALL.build(task)
     assert [layer.mlp.down_proj.in_features for layer in layers(candidate)] == [64, 60, 60, 64]
     left = layers(candidate)[1].mlp.up_proj.weight.abs().sum(1)
     assert left.max() < 2 * left.median()  # the four large rows are gone

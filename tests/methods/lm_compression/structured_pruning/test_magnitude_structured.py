@@ -11,6 +11,7 @@ from methods.lm_compression.structured_pruning.magnitude_structured import (
     query_channel_norms,
 )
 from suites.lm_compression.task import CausalLMTask
+from tests.methods.lm_compression.compression_toys import drawn
 from tests.methods.lm_compression.structured_pruning.conftest import parameters, random_model
 
 
@@ -22,7 +23,7 @@ def test_a_planted_tiny_neuron_leaves_first(make_task: Callable[..., CausalLMTas
         mlp.up_proj.weight[5] *= 1e-3
         mlp.down_proj.weight[:, 5] *= 1e-3
     task = make_task(model, stored_ratio=1 - 3 * 48 / parameters(model))
-    candidate = MagnitudeStructured(block=1).build(task, task.limits)
+    candidate = MagnitudeStructured(block=1).build(task)
     assert [layer.mlp.down_proj.in_features for layer in layers(candidate)] == [64, 64, 64, 63]
     kept = [n for n in range(64) if n != 5]
     assert torch.equal(layers(candidate)[3].mlp.up_proj.weight, mlp.up_proj.weight[kept])
@@ -49,7 +50,7 @@ def test_norms_of_a_group_sum_to_the_norm_of_its_rows_and_columns() -> None:
 
 def test_it_draws_no_data_and_adds_no_bias(make_task: Callable[..., CausalLMTask]) -> None:
     task = make_task(flops_ratio=0.6)
-    candidate = MagnitudeStructured().build(task, task.limits)
-    assert not task.drawn
+    candidate = MagnitudeStructured().build(task)
+    assert not drawn(task)
     assert not any(name.endswith("bias") for name, _ in candidate.named_parameters())
     assert task.limits.met_by(task.weigh(candidate))

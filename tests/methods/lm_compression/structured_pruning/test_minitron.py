@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from methods.lm_compression._recovery import distillation_loss
 from methods.lm_compression.structured_pruning._activations import importance
 from methods.lm_compression.structured_pruning._cut import layers
-from methods.lm_compression.structured_pruning._shapes import Figures, weigh
+from methods.lm_compression.structured_pruning._shapes import Figures, trimmed
 from methods.lm_compression.structured_pruning._trim import Shape, leading, norms, shape_of, trim
 from methods.lm_compression.structured_pruning.minitron import Minitron, initialise
 from suites.lm_compression.task import CausalLMTask
@@ -115,9 +115,9 @@ def test_a_trimmed_model_is_an_ordinary_one(make_task: Callable[..., CausalLMTas
 
 def test_figures_of_any_shape_follow_from_a_few_weighings(make_task: Callable[..., CausalLMTask]) -> None:
     task = make_task(stored_ratio=0.5, flops_ratio=0.5)
-    figures = Figures(task, task.limits)
+    figures = Figures(task)
     for shape in (Shape(4, 48, 3, 64), Shape(3, 40, 2, 24), Shape(1, 16, 1, 8), Shape(2, 44, 3, 60)):
-        assert figures(shape) == pytest.approx(dict(weigh(task, shape)), rel=1e-6)
+        assert figures(shape) == pytest.approx(dict(task.weigh(trimmed(task, shape))), rel=1e-6)
     assert parameters(trim(task.model, leading(task.model, Shape(4, 48, 3, 64)))) == parameters(task.model)
 
 
@@ -128,13 +128,13 @@ def test_limits_are_met_on_the_axes_that_are_allowed(
 ) -> None:
     task = make_task(**limits)
     method = Minitron(axes=axes, retraining="none", **SMALL)
-    assert method.supports(task, task.limits) is None
-    candidate = method.build(task, task.limits)
+    assert method.supports(task) is None
+    candidate = method.build(task)
     shape, ((name, allowed),) = shape_of(candidate), limits.items()
     assert task.limits.met_by(task.weigh(candidate))
     if axes == "depth":
         assert shape[1:] == (48, 3, 64)
-        assert weigh(task, shape._replace(blocks=shape.blocks + 1))[name] > allowed
+        assert task.weigh(trimmed(task, shape._replace(blocks=shape.blocks + 1)))[name] > allowed
     else:
         assert task.weigh(candidate)[name] > 0.95 * allowed - 0.02
     if axes == "width":
@@ -144,7 +144,7 @@ def test_limits_are_met_on_the_axes_that_are_allowed(
 def test_distillation_brings_the_trimmed_model_nearer_to_the_dense_one(make_task: Callable[..., CausalLMTask]) -> None:
     def divergence(**changes: Any) -> float:
         task = make_task(stored_ratio=0.6)
-        candidate = Minitron(**(SMALL | {"axes": "width"} | changes)).build(task, task.limits)
+        candidate = Minitron(**(SMALL | {"axes": "width"} | changes)).build(task)
         assert not any(parameter.requires_grad for parameter in candidate.parameters()) or changes
         with torch.no_grad():
             return float(distillation_loss(candidate, task.model, IDS))
@@ -157,9 +157,9 @@ def test_distillation_brings_the_trimmed_model_nearer_to_the_dense_one(make_task
 def test_from_scratch_has_the_same_shape_and_none_of_the_weights(make_task: Callable[..., CausalLMTask]) -> None:
     method = Minitron(axes="width", retraining="none", **SMALL)
     task = make_task(stored_ratio=0.6)
-    pruned = method.build(task, task.limits)
+    pruned = method.build(task)
     task = make_task(stored_ratio=0.6)
-    fresh = Minitron(axes="width", retraining="none", scratch=True, **SMALL).build(task, task.limits)
+    fresh = Minitron(axes="width", retraining="none", scratch=True, **SMALL).build(task)
     assert shape_of(pruned) == shape_of(fresh)
     matrices = [m for m in fresh.modules() if isinstance(m, nn.Linear)]
     assert all(float(m.weight.detach().std()) == pytest.approx(0.2, rel=0.3) for m in matrices)  # initializer_range
@@ -170,5 +170,5 @@ def test_from_scratch_has_the_same_shape_and_none_of_the_weights(make_task: Call
 
 def test_a_limit_out_of_reach_is_said_beforehand(make_task: Callable[..., CausalLMTask]) -> None:
     task = make_task(stored_ratio=0.01)
-    assert "smallest shape" in str(Minitron(**SMALL).supports(task, task.limits))
-    assert "dense" in str(Minitron().supports(make_task(), make_task().limits))
+    assert "smallest shape" in str(Minitron(**SMALL).supports(task))
+    assert "dense" in str(Minitron().supports(make_task()))

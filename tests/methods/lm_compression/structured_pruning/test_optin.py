@@ -161,7 +161,7 @@ def test_limits_are_met_with_little_to_spare(
 ) -> None:
     task = make_task(**limits)
     method = OPTIN(criterion=criterion, samples=2, length=16, probes=4, block=4)
-    figures = task.weigh(method.build(task, task.limits))
+    figures = task.weigh(method.build(task))
     (name, allowed), *_ = limits.items()
     assert allowed - 0.02 < figures[name] <= allowed
     assert not any(module._forward_pre_hooks for module in task.model.modules())
@@ -171,13 +171,13 @@ def test_limits_are_met_with_little_to_spare(
 def test_a_limit_out_of_reach_is_over_budget(make_task: Callable[..., CausalLMTask]) -> None:
     task = make_task(stored_ratio=0.05)
     with pytest.raises(OverBudget):
-        OPTIN(samples=2, length=16, probes=1).build(task, task.limits)
+        OPTIN(samples=2, length=16, probes=1).build(task)
 
 
 def test_the_seed_alone_decides(make_task: Callable[..., CausalLMTask]) -> None:
     def outcome() -> list[Tensor]:
         task = make_task(stored_ratio=0.7)
-        return list(OPTIN(samples=2, length=16, probes=2, block=4).build(task, task.limits).parameters())
+        return list(OPTIN(samples=2, length=16, probes=2, block=4).build(task).parameters())
 
     first = outcome()
     torch.manual_seed(5)

@@ -5,10 +5,11 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from bench.contract import Limits, OverBudget
+from bench.contract import OverBudget
 from methods.lm_compression.structured_pruning._cut import cut
 from methods.lm_compression.structured_pruning._order import ranking, shortest_prefix, standardised, unmet, without
 from suites.lm_compression.task import CausalLMTask
+from tests.methods.lm_compression.compression_toys import limited
 from tests.methods.lm_compression.structured_pruning.conftest import parameters, random_model
 
 
@@ -58,19 +59,19 @@ def test_limits_are_met_and_one_unit_less_would_not_meet_them(
     def candidate(units):
         return cut(task.model, without(task.model, units))
 
-    gone = shortest_prefix(task, task.limits, order, candidate)
+    gone = shortest_prefix(task, order, candidate)
     assert task.limits.met_by(task.weigh(candidate(gone)))
     assert not task.limits.met_by(task.weigh(candidate(gone[:-1])))
 
 
 def test_a_limit_out_of_reach_is_said_beforehand_and_raised(make_task: Callable[..., CausalLMTask]) -> None:
     task = make_task(stored_ratio=0.05)
-    reason = unmet(task, task.limits, 8)
+    reason = unmet(task, 8)
     assert reason is not None
     assert reason.startswith("stored_ratio is still 0.")
     order = ranking(task.model, random_scores(48), random_scores(64), block=8)
     with pytest.raises(OverBudget, match="stored_ratio"):
-        shortest_prefix(task, task.limits, order, lambda units: cut(task.model, without(task.model, units)))
+        shortest_prefix(task, order, lambda units: cut(task.model, without(task.model, units)))
 
 
 @pytest.mark.parametrize("block", [8, 12])
@@ -80,9 +81,9 @@ def test_what_is_said_to_be_reachable_is_just_what_the_whole_order_reaches(
     task = make_task()
     order = ranking(task.model, random_scores(48), random_scores(64), block)
     reach = task.weigh(cut(task.model, without(task.model, order)))["stored_ratio"]
-    assert unmet(task, Limits(result={"stored_ratio": reach}), block) is None
-    assert unmet(task, Limits(result={"stored_ratio": reach * 0.999}), block) is not None
+    assert unmet(limited(task, stored_ratio=reach), block) is None
+    assert unmet(limited(task, stored_ratio=reach * 0.999), block) is not None
 
 
 def test_without_a_limit_there_is_nothing_to_do(make_task: Callable[..., CausalLMTask]) -> None:
-    assert "dense" in str(unmet(make_task(), Limits(), 8))
+    assert "dense" in str(unmet(make_task(), 8))

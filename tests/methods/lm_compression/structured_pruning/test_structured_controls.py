@@ -21,7 +21,7 @@ def test_the_seed_decides_what_leaves_at_random_and_nothing_else(make_task: Call
     task = make_task(flops_ratio=0.6)
 
     def outcome(seed: int) -> bytes:
-        candidate = RandomStructured().build(replace(task, seed=seed), task.limits)
+        candidate = RandomStructured().build(replace(task, seed=seed))
         return b"".join(parameter.detach().numpy().tobytes() for parameter in candidate.parameters())
 
     outcomes = [outcome(seed) for seed in range(3)]
@@ -35,7 +35,7 @@ def test_groups_and_neurons_have_the_same_chance(make_task: Callable[..., Causal
     task = make_task(stored_ratio=0.55)
     gone = {"groups": 0, "neurons": 0}
     for seed in range(60):
-        for layer in layers(RandomStructured().build(replace(task, seed=seed), task.limits)):
+        for layer in layers(RandomStructured().build(replace(task, seed=seed))):
             gone["groups"] += 2 - kv_groups(layer.self_attn)
             gone["neurons"] += (64 - layer.mlp.down_proj.in_features) // 8
     shares = gone["groups"] / (60 * 4), gone["neurons"] / (60 * 4 * 7)
@@ -56,7 +56,7 @@ def test_wanda_scores_add_up_weight_times_input_norm(make_task: Callable[..., Ca
 
 def test_wanda_meets_the_limits(make_task: Callable[..., CausalLMTask]) -> None:
     task = make_task(stored_ratio=0.7)
-    candidate = WandaStructured(samples=8, length=32).build(task, task.limits)
+    candidate = WandaStructured(samples=8, length=32).build(task)
     assert 0.68 < parameters(candidate) / parameters(task.model) <= 0.7
 
 
@@ -82,8 +82,8 @@ def test_pruning_by_gradients_leaves_the_ends_whole_and_heals_by_training(
     make_task: Callable[..., CausalLMTask],
 ) -> None:
     task = make_task(stored_ratio=0.75)
-    pruned = LLMPrunerStyle(recovery=False, keep_first=0.25).build(task, task.limits)
-    healed = LLMPrunerStyle(keep_first=0.25).build(make_task(stored_ratio=0.75), task.limits)
+    pruned = LLMPrunerStyle(recovery=False, keep_first=0.25).build(task)
+    healed = LLMPrunerStyle(keep_first=0.25).build(make_task(stored_ratio=0.75))
     widths = [layer.mlp.down_proj.in_features for layer in layers(pruned)]
     assert widths[0] == widths[3] == 64
     assert max(widths[1:3]) < 64

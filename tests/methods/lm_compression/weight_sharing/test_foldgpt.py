@@ -14,6 +14,7 @@ from methods.lm_compression.weight_sharing._gates import Gates, gated, learn_gat
 from methods.lm_compression.weight_sharing.foldgpt import FoldGPT, recover, tail_distillation_loss
 from suites._language.toy import toy_model
 from suites.lm_compression.task import CausalLMTask
+from tests.methods.lm_compression.compression_toys import drawn, task_around, text_of
 
 IDS = torch.randint(0, 256, (2, 16), generator=torch.Generator().manual_seed(1))
 HOW = Fold(gone=frozenset({2}), sharing=frozenset({1, 4}))
@@ -40,22 +41,19 @@ def matrix_products(model: Any) -> int:
     )
 
 
-def make_task(model: Any = None, tokens: int = 1024) -> CausalLMTask:
+def make_task(model: Any = None, tokens: int = 1024, **limits: float) -> CausalLMTask:
     dense = model or toy_model()
     ids = (torch.arange(4096) % 7 * 30 + 5).tolist()
     whole, products = written(dense), matrix_products(dense)
-    return CausalLMTask(
-        scale="tiny",
-        seed=0,
-        weigh=lambda candidate: {
+    return task_around(
+        dense,
+        lambda candidate: {
             "stored_ratio": written(candidate) / whole,
             "flops_ratio": matrix_products(candidate) / products,
         },
-        limits=Limits(supplies={"calibration_tokens": tokens, "training_tokens": tokens}),
-        model=dense,
-        tokenizer=None,
-        calibration_ids=ids,
-        training_ids=ids,
+        Limits(result=limits, supplies={"calibration_tokens": tokens, "training_tokens": tokens}),
+        calibration=ids,
+        training=ids,
     )
 
 
@@ -176,7 +174,7 @@ def test_recovery_lowers_the_loss_and_shared_weights_stay_shared() -> None:
     task = make_task()
     candidate = fold(task.model, HOW)
     embedding = candidate.model.embed_tokens.weight.detach().clone()
-    held_out = torch.tensor([task.training_ids[:64]])
+    held_out = text_of(task, "training")[None, :64]
     before = tail_distillation_loss(candidate, task.model, held_out, 1.0).item()
     size = written(candidate)
     recover(candidate, task, learning_rate=1e-3, tail=1.0)
@@ -201,34 +199,31 @@ def test_the_tail_loss_of_the_teacher_itself_is_its_next_token_loss() -> None:
 @pytest.mark.parametrize("variant", FoldGPT.variants)
 @pytest.mark.parametrize("limit", [("stored_ratio", 0.75), ("stored_ratio", 0.5), ("flops_ratio", 0.75)])
 def test_it_meets_the_limit_with_the_least(variant: str, limit: tuple[str, float]) -> None:
-    task, limits = make_task(), Limits(result=dict([limit]))
+    task = make_task(**dict([limit]))
     method = FoldGPT(**FoldGPT.variants[variant], length=32)
-    assert method.supports(task, limits) is None
+    assert method.supports(task) is None
     before = {name: value.clone() for name, value in task.model.state_dict().items()}
-    candidate = method.build(task, limits)
+    candidate = method.build(task)
     name, allowed = limit
     one_block = 0.17
     assert allowed - one_block < task.weigh(candidate)[name] <= allowed
     assert all(torch.equal(before[name], value) for name, value in task.model.state_dict().items())
-    assert task.drawn["training_tokens"] == (0 if variant == "no-recovery" else 1024)
-    again = make_task(task.model)
-    assert torch.equal(logits(candidate), logits(method.build(again, limits)))
+    assert drawn(task)["training_tokens"] == (0 if variant == "no-recovery" else 1024)
+    again = make_task(task.model, **dict([limit]))
+    assert torch.equal(logits(candidate), logits(method.build(again)))
 
 
 def test_bytes_go_by_both_ways_and_flops_by_removal_alone() -> None:
-    task = make_task()
     method = FoldGPT(recovery=False, length=32)
-    size = method.build(task, Limits(result={"stored_ratio": 0.5}))
+    size = method.build(make_task(stored_ratio=0.5))
     weights = {id(block.mlp.up_proj.weight) for block in size.model.layers}
     assert len(weights) < len(size.model.layers) < 6
-    task = make_task()
-    compute = method.build(task, Limits(result={"flops_ratio": 0.5}))
+    compute = method.build(make_task(flops_ratio=0.5))
     assert len({id(block.mlp.up_proj.weight) for block in compute.model.layers}) == len(compute.model.layers) == 3
 
 
 def test_what_it_can_not_do_it_says() -> None:
-    task = make_task()
-    assert "without one" in str(FoldGPT().supports(task, Limits()))
-    assert "still" in str(FoldGPT().supports(task, Limits(result={"stored_ratio": 0.05})))
+    assert "without one" in str(FoldGPT().supports(make_task()))
+    assert "still" in str(FoldGPT().supports(make_task(stored_ratio=0.05)))
     with pytest.raises(OverBudget):
-        FoldGPT().build(task, Limits(result={"stored_ratio": 0.05}))
+        FoldGPT().build(make_task(stored_ratio=0.05))

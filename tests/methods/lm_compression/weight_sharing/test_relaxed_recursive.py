@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from bench.contract import Limits, OverBudget
+from bench.contract import OverBudget
 from methods.lm_compression.layer_dropping._sublayers import blocks
 from methods.lm_compression.weight_sharing._looped import (
     AdaptedLinear,
@@ -25,6 +25,7 @@ from methods.lm_compression.weight_sharing._looped import (
 from methods.lm_compression.weight_sharing.relaxed_recursive import RelaxedRecursive
 from suites._language.toy import toy_model
 from suites.lm_compression.task import CausalLMTask
+from tests.methods.lm_compression.compression_toys import limited
 
 ToyTask = Callable[..., CausalLMTask]
 IDS = torch.randint(0, 256, (2, 24), generator=torch.Generator().manual_seed(1))
@@ -121,8 +122,8 @@ def test_without_updates_the_blocks_are_run_in_a_loop(initialisation: str) -> No
 def test_looped_weights_are_stored_once_and_stay_shared_in_training(toy_task: ToyTask) -> None:
     task = toy_task("size-50")
     method = RelaxedRecursive(adapters=False, initialisation="stepwise", learning_rate=1e-3)
-    untrained = replace(method, training="none").build(task, task.limits)
-    candidate = method.build(task, task.limits)
+    untrained = replace(method, training="none").build(task)
+    candidate = method.build(task)
     per_block = sum(weight.numel() for weight in blocks(task.model)[0].parameters()) * 4
     for model in (untrained, candidate):
         assert written(task.model) - written(model) == pytest.approx(4 * per_block, rel=0.03)
@@ -142,7 +143,7 @@ def test_looped_weights_are_stored_once_and_stay_shared_in_training(toy_task: To
 def test_training_brings_its_loss_down(training: str, toy_task: ToyTask) -> None:
     task = toy_task("size-50")
     method = RelaxedRecursive(training=training, learning_rate=2e-3)
-    model = RelaxedRecursive(training="none").build(task, task.limits)
+    model = RelaxedRecursive(training="none").build(task)
     losses = method._train(model, task)
     assert sum(losses[-2:]) < sum(losses[:2])
 
@@ -151,8 +152,8 @@ def test_training_brings_its_loss_down(training: str, toy_task: ToyTask) -> None
 def test_limits_are_met_by_most_blocks_and_the_highest_rank(point: str, unique: int, toy_task: ToyTask) -> None:
     task = toy_task(point)
     method = RelaxedRecursive(training="none")
-    assert method.supports(task, task.limits) is None
-    candidate = method.build(task, task.limits)
+    assert method.supports(task) is None
+    candidate = method.build(task)
     layers = [layer for layer in candidate.modules() if isinstance(layer, AdaptedLinear)]
     assert len(layers) == 6 * 7
     assert len({layer.shared.weight.data_ptr() for layer in layers}) == 7 * unique  # type: ignore[union-attr,operator]
@@ -166,13 +167,13 @@ def test_what_looping_cannot_do_is_said(toy_task: ToyTask) -> None:
     method = RelaxedRecursive()
     for point, words in (("compute-75", "bytes"), ("unlimited", "bytes")):
         task = toy_task(point)
-        assert words in str(method.supports(task, task.limits))
+        assert words in str(method.supports(task))
     task = toy_task("size-50")
-    impossible = Limits(result={"stored_ratio": 0.1})
-    assert "one looped block" in str(method.supports(task, impossible))
+    impossible = limited(task, stored_ratio=0.1)
+    assert "one looped block" in str(method.supports(impossible))
     with pytest.raises(OverBudget):
-        method.build(task, impossible)
-    assert "flops_ratio" in str(method.supports(task, Limits(result={"stored_ratio": 0.5, "flops_ratio": 0.5})))
+        method.build(impossible)
+    assert "flops_ratio" in str(method.supports(limited(task, stored_ratio=0.5, flops_ratio=0.5)))
 
 
 def test_blocks_that_are_not_alike_cannot_be_looped() -> None:
@@ -186,7 +187,7 @@ def test_blocks_that_are_not_alike_cannot_be_looped() -> None:
 
 def test_every_depth_has_its_own_cache(toy_task: ToyTask) -> None:
     task = toy_task("size-50")
-    candidate: Any = RelaxedRecursive(training="none").build(task, task.limits)
+    candidate: Any = RelaxedRecursive(training="none").build(task)
     first = candidate(input_ids=IDS[:, :10], use_cache=True)
     assert len(first.past_key_values.layers) == 6
     rest = candidate(input_ids=IDS[:, 10:], past_key_values=first.past_key_values, use_cache=True).logits

@@ -50,10 +50,10 @@ def test_the_shared_header_is_read_once_and_the_rest_without_padding(toy: tuple[
     ours = EffbenchLM(*toy, max_length=WINDOW)
     header = TEXT[:90]
     made = requests("generate_until", [(text, {"max_gen_toks": 4}) for text in prompts(header)])
-    ours.scorer.forwarded = 0
+    ours.answers.scorer.forwarded = 0
     ours.generate_until(made, disable_tqdm=True)
     read = len(header.encode()) + sum(len(text.encode()) for text in prompts())
-    assert read <= ours.scorer.forwarded <= read + 3 * len(made) + 20
+    assert read <= ours.answers.scorer.forwarded <= read + 3 * len(made) + 20
 
 
 def test_a_text_that_has_met_its_stop_leaves_the_batch(toy: tuple[Any, Any], requests: Requests) -> None:
@@ -62,11 +62,11 @@ def test_a_text_that_has_met_its_stop_leaves_the_batch(toy: tuple[Any, Any], req
     first = {text[0] for text in expected(*toy, requests("generate_until", free))}
     spent = []
     for stops in ([], sorted(first)):
-        ours.scorer.forwarded = 0
+        ours.answers.scorer.forwarded = 0
         ours.generate_until(
             requests("generate_until", [(text, {"until": stops, "max_gen_toks": 30}) for text in prompts()]), True
         )
-        spent.append(ours.scorer.forwarded)
+        spent.append(ours.answers.scorer.forwarded)
     assert spent[0] - spent[1] >= 29 * len(free) - 5
 
 

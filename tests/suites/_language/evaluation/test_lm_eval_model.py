@@ -78,9 +78,9 @@ def test_a_folder_with_the_arguments_of_hf(folder: str, requests: Any) -> None:
         f"tokenizer={folder},revision=main,logits_cache=False,add_bos_token=False,prefix_token_id=7",
         {"batch_size": 4, "max_batch_size": None, "device": "cpu"},
     )
-    assert ours.model.dtype == torch.float64
-    assert ours.model.config._attn_implementation == "eager"
-    assert (ours.max_length, ours.prefix_token_id, ours.scorer.batch_rows) == (64, 7, 4)
+    assert ours.answers.model.dtype == torch.float64
+    assert ours.answers.model.config._attn_implementation == "eager"
+    assert (ours.max_length, ours.prefix_token_id, ours.answers.scorer.batch_rows) == (64, 7, 4)
     theirs = HFLM(folder, dtype="float64", device="cpu", max_length=64, prefix_token_id=7, add_bos_token=False)
     made = requests("loglikelihood", [("", "ab"), ("a stone", " here"), ("a stone", " there")])
     for found, expected in zip(ours.loglikelihood(made, True), theirs.loglikelihood(made, True), strict=True):
@@ -92,7 +92,7 @@ def test_a_folder_with_the_arguments_of_hf(folder: str, requests: Any) -> None:
     ("batch_size", "most", "rows"), [(1, None, None), ("auto", None, None), ("auto:4", 16, 16), ("8", None, 8)]
 )
 def test_batch_size_bounds_the_rows(toy: tuple[Any, Any], batch_size: Any, most: Any, rows: Any) -> None:
-    assert EffbenchLM(*toy, batch_size=batch_size, max_batch_size=most).scorer.batch_rows == rows
+    assert EffbenchLM(*toy, batch_size=batch_size, max_batch_size=most).answers.scorer.batch_rows == rows
 
 
 @pytest.mark.parametrize("option", ["softmax_dtype=float32", "mixed_precision_dtype=bfloat16", "truncation=True"])

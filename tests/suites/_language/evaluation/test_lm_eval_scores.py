@@ -5,15 +5,15 @@ import math
 import os
 import socket
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from lm_eval.models.huggingface import HFLM
 
-from suites._language.evaluation import evaluate
+from suites._language.evaluation.evaluator import EffbenchLM
 from suites._language.evaluation.files import task_folder
 from suites._language.evaluation.scores import from_samples, scores
+from suites._language.served import ServedLM
 
 NAMES = ["word_perplexity", "byte_perplexity", "cloze_accuracy", "names_accuracy", "next_sentence_accuracy"]
 
@@ -35,7 +35,7 @@ def test_scores_are_those_of_lm_eval(
 
     monkeypatch.setattr(socket.socket, "connect", no_network)
     environment = dict(os.environ)
-    found = evaluate(model, SimpleNamespace(scale="tiny", tokenizer=tokenizer))
+    found = scores(EffbenchLM(ServedLM(model, model, tokenizer, "cpu"), tokenizer), "tiny")
     assert capfd.readouterr() == ("", "")
     assert dict(os.environ) == environment
     assert [score.name for score in found] == NAMES
