@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from bench.cli.common import Commands
 
 COMMANDS = (
-    "list", "show", "new", "check", "run", "records", "selfcheck", "site", "report", "nightly", "verify", "audit",
+    "list", "show", "new", "check", "tune", "build", "run", "records", "selfcheck", "site", "report", "nightly", "verify", "audit",
 )  # fmt: skip
 """Modules of this package; each adds its command by `add`."""
 
@@ -36,10 +36,12 @@ def _refusals() -> tuple[type[Exception], ...]:
     from bench.registry.names import AmbiguousName, UnknownName
     from bench.run.cluster import ClusterUnusable
     from bench.run.sandbox import NoSandbox
+    from bench.run.shipped import NotShipped
+    from bench.run.tune import NothingToTune
     from bench.submit import Refused
 
     return (
-        UnknownName, AmbiguousName, Refused, NoSuchDevice, ResultsNotWritable, MissingAsset, NoSandbox, ClusterUnusable,
+        UnknownName, AmbiguousName, Refused, NothingToTune, NotShipped, NoSuchDevice, ResultsNotWritable, MissingAsset, NoSandbox, ClusterUnusable,
     )  # fmt: skip
 
 

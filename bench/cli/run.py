@@ -174,7 +174,7 @@ def _run_confined(
 
     confinement = confinement_of(tree, required=arguments.submission is not None, tell=tell)
     check_device(arguments.device)
-    plan = [planned(registry, job, arguments.results) for job in jobs]
+    plan = [planned(registry, job, arguments.results.resolve()) for job in jobs]
     check_assets(confinement, [each.order for each in plan])
     with confinement.executor(gpu=arguments.device.startswith("cuda")) as executor:
         return run_planned(plan, arguments.results, executor=executor, root=tree, **_options(arguments))

@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from pathlib import Path
 
 from bench.cli.common import MOST_THREADS, Commands, add_json, add_results, opened, print_json, tell, whole
 
@@ -14,9 +15,12 @@ def add(commands: Commands) -> None:
         "Run one record again and say for every figure whether it is reproduced: what is counted must be equal, scores "
         "are compared item by item, times by their intervals and on the same hardware only. Exits with 0 (reproduced), "
         "1 (not reproduced) or 3 (nothing could be compared).",
-        "  effbench verify 6c16e01ed807\n  effbench verify 6c16e01ed807 --threads 1 --json",
+        "  effbench verify 6c16e01ed807\n  effbench verify 6c16e01ed807 --threads 1 --json\n"
+        "  effbench verify smaller           what `effbench build` made, judged as it is",
     )  # fmt: skip
-    parser.add_argument("record", metavar="RECORD_ID", help="its id, or how it begins")
+    parser.add_argument(
+        "record", metavar="RECORD_ID|DIR", help="its id, or how it begins; or a folder with an artefact"
+    )
     parser.add_argument("--device", help="cpu or cuda (default: as it was)")
     parser.add_argument("--threads", type=whole(1, MOST_THREADS), help="processor threads (default: as it was)")
     add_json(parser)
@@ -27,11 +31,14 @@ def run(arguments: argparse.Namespace) -> None:
     from bench.nightly.audit import markdown_of
     from bench.nightly.verify import NotVerifiable, find_record, verify
     from bench.record import store
+    from bench.run import shipped
 
     records, _ = store.read_all(arguments.results)
-    record = find_record(records, arguments.record)
+    artefact = Path(arguments.record) if Path(arguments.record).is_dir() else None
+    record = find_record(records, arguments.record) if artefact is None else shipped.read(artefact)
+    where = {"device": arguments.device, "threads": arguments.threads, "artefact": artefact}
     try:
-        done = verify(opened(), record, records, arguments.results, device=arguments.device, threads=arguments.threads)
+        done = verify(opened(), record, records, arguments.results, **where)
     except NotVerifiable as reason:
         tell(f"record {record.id} can't be run again: {reason}")
         sys.exit(2)

@@ -5,7 +5,7 @@ from bench.contract.card import Card, Claim
 from bench.contract.exam import ExamRead, only_the_judge
 from bench.contract.limits import Limits, OperatingPoint, OverBudget
 from bench.contract.method import Method
-from bench.contract.problem import Problem, Setting
+from bench.contract.problem import Problem, Setting, Tuning
 from bench.contract.score import Score, score_of_set
 from bench.contract.served import Served
 from bench.contract.supply import Meter, Supply
@@ -31,6 +31,7 @@ __all__ = [
     "Step",
     "Supply",
     "Task",
+    "Tuning",
     "Workload",
     "only_the_judge",
     "score_of_set",

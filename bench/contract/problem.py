@@ -1,10 +1,11 @@
 """What a problem implements: what the builder gets, what the judge holds, what is served. Budgets are in suite.toml."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, TypeVar
 
+from bench.contract.built import Built
 from bench.contract.limits import OperatingPoint
 from bench.contract.score import Score
 from bench.contract.served import Served
@@ -25,6 +26,15 @@ class Setting:
     point: OperatingPoint
     seed: int
     device: str = "cpu"
+
+
+@dataclass(frozen=True)
+class Tuning(Generic[TaskT]):
+    """What a learning rate is chosen by. task: it may give less to train on than the operating point's. loss: of what
+    was built on it, over data that methods may see and were not trained on here; never of the exam."""
+
+    task: TaskT
+    loss: Callable[[Built], float]
 
 
 class Problem(ABC, Generic[TaskT, ExamT]):
@@ -99,6 +109,10 @@ class Problem(ABC, Generic[TaskT, ExamT]):
     def counted(self, task: TaskT) -> Step | None:
         """A step whose executed operators are counted: `flops` per unit, `flops_ratio` to the baseline's. Its inputs
         must not hang on the draw of random numbers."""
+        return None
+
+    def tuning(self, setting: Setting) -> Tuning[TaskT] | None:
+        """For `effbench tune`; None where nothing is trained."""
         return None
 
     def task_at_hand(self, setting: Setting) -> TaskT:

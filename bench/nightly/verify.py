@@ -18,6 +18,7 @@ from bench.registry.fields import known_fields
 from bench.registry.key import settings_as_stored
 from bench.run.plan import Job, Selection, make_plan
 from bench.run.runner import Executor, check_ready, planned, run_one
+from bench.run.shipped import plan_again
 
 Outcome = Literal["reproduced", "not reproduced", "not comparable"]
 SAME = math.expm1(SENSITIVITY["quality"].smallest)
@@ -79,15 +80,18 @@ def verify(
     *,
     device: str | None = None,
     threads: int | None = None,
+    artefact: Path | None = None,
     executor: Executor | None = None,
 ) -> Verification:
     """Run the record's job again and compare. records: history, from which the noise between runs is estimated.
+    artefact: folder of what the run made; it is judged as it is then, and not built again.
 
     The new record is stored nowhere. Raises NotVerifiable, UnknownName, NoSuchDevice, MissingAsset.
     """
     job = job_of(registry, record, device, threads)
     check_ready(registry, [job])
-    again = run_one(planned(registry, job, results), results, timeout=None, executor=executor)
+    plan = planned(registry, job, results) if artefact is None else plan_again(registry, job, artefact)
+    again = run_one(plan, results, timeout=None, executor=executor)
     return Verification(record, again, compare(registry, record, again, records))
 
 

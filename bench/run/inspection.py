@@ -44,7 +44,7 @@ class Inspector:
     def look(self, step: Step, side: Side) -> None:
         """Raise RuleBroken if the result is not plain, or changes after the step has returned."""
         seen = self._seen[step.phase] = self._seen.get(step.phase, 0) + 1
-        place = int(self._rng.integers(seen))
+        place = seen - 1 if seen <= _KEPT else int(self._rng.integers(seen))
         if place >= _KEPT:
             return
         result = side.result()

@@ -4,6 +4,7 @@ A run, in order: what tasks start from is prepared; the baseline's artefact is t
 builder builds the candidate's; a server loads it, and is weighed, examined and timed beside the baseline's.
 """
 
+import shutil
 import socket
 import sys
 import traceback
@@ -13,6 +14,7 @@ from pathlib import Path
 from bench.contract import OverBudget
 from bench.measure.side import SideOutOfMemory
 from bench.record.schema import Build, Outcome, Samples
+from bench.run import artefact
 from bench.run.baselines import kept_baseline
 from bench.run.building import Building, build
 from bench.run.channel import Channel, Gone
@@ -75,6 +77,8 @@ class _Run:
             self._examine(served)
             if self.order.timed:
                 self._time(served, building)
+        if self.order.keep:
+            shutil.copyfile(building.folder / artefact.CANDIDATE, Path(self.order.keep, artefact.CANDIDATE))
 
     def _prepare(self) -> None:
         party = self.starter.start("prepare", self.folder / "prepare")
@@ -90,6 +94,8 @@ class _Run:
 
     def _build(self) -> Building | None:
         """None where the method says that it can't be run here."""
+        if self.order.made:
+            return Building(Path(self.order.made))
         reference = self.baseline.figures
         building = build(self.order, self.problem, self.starter, self.folder / "builder", reference)
         outcome = self.outcome

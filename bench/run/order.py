@@ -35,7 +35,8 @@ class Order:
     workloads that step what a candidate was trained on. workloads: the only ones that are timed; none means all.
     timing: see SuiteInfo. realised: see Card. baseline_key: of the baseline's artefact in the cache. data:
     distributions that hold what is out of a method's reach. protected: folders of records. folder: the run's, where
-    each party has its own."""
+    each party has its own. made: folder of an artefact that is judged as it is, in place of building one. keep: folder
+    that gets the artefact of a run that ends well."""
 
     suite: str
     problem: str
@@ -60,6 +61,8 @@ class Order:
     data: tuple[str, ...] = ()
     protected: tuple[str, ...] = ()
     folder: str = ""
+    made: str = ""
+    keep: str = ""
 
     @classmethod
     def of(cls, info: SuiteInfo, problem: ProblemInfo, method: Made, baseline: Made, **rest: Any) -> "Order":

@@ -200,7 +200,7 @@ def _run(each: Planned, results: Path, *, timeout: float | None, executor: Execu
         update={"device_after": device_facts(job.device), "isolation": executor.isolation},
     )
     if outcome.status == "ok":
-        problem = _nonsense(outcome, info.problem_of(job.point)) or implausible_time(
+        problem = _nonsense(outcome, info.problem_of(job.point), each.order) or implausible_time(
             outcome.timings, results, job.device, job.threads
         )
         if problem is not None:
@@ -226,9 +226,9 @@ def _run(each: Planned, results: Path, *, timeout: float | None, executor: Execu
     )
 
 
-def _nonsense(outcome: Outcome, problem: ProblemInfo) -> str | None:
+def _nonsense(outcome: Outcome, problem: ProblemInfo, order: Order) -> str | None:
     """What of an outcome of status ok can't be, or None."""
-    if outcome.build is None:
+    if outcome.build is None and not order.made:
         return "nothing was built"
     if problem.primary.name not in outcome.quality:
         return f"the score that ranks, {problem.primary.name}, is missing"

@@ -61,7 +61,7 @@ class Weighed(Mapping[str, float]):
             return self._flops
         if name in self._read_off:
             return self._read_off[name]
-        return self._of_the_rig.get(name)
+        return self._of_the_rig.get(name, self.built.figures.get(name))
 
     @cached_property
     def _stored_bytes(self) -> float:

@@ -9,7 +9,7 @@ from suites.lm_compression.task import CausalLMTask
 
 LEARNING_RATE = 3e-3
 """The best of 1e-3, 3e-3 and 1e-2, by the loss over other training text after whole recoveries of what `flap` leaves at
-three quarters of the FLOPs. Run by hand, before methods/learning_rates.py took methods of this suite."""
+three quarters of the FLOPs. Run by hand, before `effbench tune` took methods of this suite."""
 
 
 def merge(model: Any) -> Any:

@@ -33,7 +33,7 @@ def rates_for(task: FineTuningTask, method: Rated) -> Sequence[float]:
 
     A training at the embedded scale has 45 steps. A short trial then favours rates that are too high: LoRA's best of
     five steps, 1e-2, leaves more loss than 3e-3 after all of them. So `rate` is chosen once, by whole trainings with
-    a seed of their own: methods/learning_rates.py, whose file says for which methods it was.
+    a seed of their own: `effbench tune`; rates.json says for which methods it was.
     """
     return method.rates if task.scale == "full" else (method.rate,)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.contract import MissingAsset, Problem, Score, Setting, Step, Supply, Workload
+from bench.contract import MissingAsset, Problem, Score, Setting, Step, Supply, Tuning, Workload
 from suites._language import text
 from suites._language.base import load_model, load_tokenizer, prepare_base
 from suites._language.base import missing as base_missing
@@ -95,6 +95,11 @@ class Compress(Problem[CausalLMTask, Exam]):
 
     def workloads(self, exam: Exam) -> Sequence[Workload]:
         return Speaking(len(exam.tokenizer), exam.dtype).workloads(**self._lengths(exam.scale))
+
+    def tuning(self, setting: Setting) -> Tuning[CausalLMTask]:
+        from suites.lm_compression.tuning import tuning
+
+        return tuning(self, setting)
 
     def _lengths(self, scale: str) -> Mapping[str, Any]:
         lengths: Mapping[str, Any] = self.settings["lengths"][scale]

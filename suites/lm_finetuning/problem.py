@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 
-from bench.contract import MissingAsset, Problem, Score, Setting, Step, Supply, Workload
+from bench.contract import Built, MissingAsset, Problem, Score, Setting, Step, Supply, Tuning, Workload
 from bench.contract.cache import made_once
 from bench.contract.supply import AtHand, Meter
 from suites._language import text
@@ -19,12 +19,14 @@ from suites._language.base import load_model, load_tokenizer, prepare_base
 from suites._language.base import missing as base_missing
 from suites._language.evaluation.doubts import RULE, doubt
 from suites._training import tally
+from suites._training.loop import validation_loss
 from suites._training.rig import Rig
 from suites.lm_finetuning import answers
 from suites.lm_finetuning import examples as data
 from suites.lm_finetuning.batches import Batch, Row, encoded, padding, side_by_side
 from suites.lm_finetuning.exam import Exam
 from suites.lm_finetuning.examples import TASKS, examples
+from suites.lm_finetuning.learning import AnswerLearner
 from suites.lm_finetuning.reading import check_apart
 from suites.lm_finetuning.served import ServedPatch
 from suites.lm_finetuning.supplies import Examples, Listing
@@ -89,6 +91,16 @@ class FineTuning(Problem[TaskT, ExamT]):
 
     def spent(self, task: TaskT) -> Mapping[str, float]:
         return tally.spent()
+
+    def tuning(self, setting: Setting) -> Tuning[TaskT]:
+        """By the loss over the validation examples."""
+        task = self.task_at_hand(setting)
+
+        def loss(built: Built) -> float:
+            served = self.serve(built.candidate, task)
+            return validation_loss(AnswerLearner(served.model), task.validation())
+
+        return Tuning(task, loss)
 
     # --- for servers ---
 

@@ -4,19 +4,26 @@ import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from statistics import fmean
 from typing import Any
 
-from bench.contract import Score, Setting, Supply
+import torch
+
+from bench.contract import Built, Score, Setting, Supply, Tuning
 from suites._language.base import load_tokenizer
 from suites.lm_finetuning import answers, prepared
-from suites.lm_finetuning.batches import Row, encoded
+from suites.lm_finetuning.batches import Batch, Row, encoded, padding, side_by_side
 from suites.lm_finetuning.exam import Exam
 from suites.lm_finetuning.examples import TASKS, Example
 from suites.lm_finetuning.faults import fault
 from suites.lm_finetuning.preferences import Preferences, joined
 from suites.lm_finetuning.problem import FineTuning, training_examples, training_rows, training_supplies
+from suites.lm_finetuning.reading import answer_logits
 from suites.lm_finetuning.supplies import Texts
 from suites.lm_finetuning.task import BATCH, SEARCHED, LearningTask
+
+JUDGED = 64
+"""Faults, and as many other examples, that a learning rate is judged by."""
 
 WRONG = "wrong answers"
 """Whose task a wrong answer is: none's."""
@@ -88,6 +95,23 @@ class Repair(FineTuning[RepairTask, Exam]):
     def task(self, setting: Setting) -> RepairTask:
         return RepairTask(**self.shared(setting))
 
+    def tuning(self, setting: Setting) -> Tuning[RepairTask]:
+        """By the share of wrong answers in the training split, over faults and the rest alike. The loss over the
+        validation examples says little: hardly one in eight is a fault, and preferences are learned without lowering
+        it."""
+        task = self.task_at_hand(setting)
+        right, _, faults = _examples(setting)
+        rng, broken = random.Random(5), [number for number, _ in faults]
+        judged = rng.sample(broken, min(JUDGED, len(broken)))
+        others = sorted(set(range(len(right))) - set(broken))
+        judged += rng.sample(others, min(JUDGED, len(others)))
+        batches = [side_by_side([right[number]], padding(task.tokenizer), setting.device) for number in judged]
+
+        def loss(built: Built) -> float:
+            return wrong_answers(self.serve(built.candidate, task).model, batches)
+
+        return Tuning(task, loss)
+
     def exam(self, setting: Setting) -> Exam:
         return Exam(**self.asked(setting))
 
@@ -99,6 +123,12 @@ class Repair(FineTuning[RepairTask, Exam]):
         sound = [example for example in exam.every if not fault(example)]
         found = [Score("repaired", answers.right(lm, faulty)), Score("undamaged", answers.right(lm, sound))]
         return [*super().evaluate(served, exam), *found]
+
+
+@torch.no_grad()
+def wrong_answers(model: Any, batches: Sequence[Batch]) -> float:
+    """Share of batches (of one example) whose answer is not right to the last token."""
+    return fmean(bool((answer_logits(model, batch).argmax(-1) != batch.wanted).any()) for batch in batches)
 
 
 def _examples(setting: Setting) -> tuple[list[Row], list[Row], list[tuple[int, int]]]:

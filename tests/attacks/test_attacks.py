@@ -166,6 +166,7 @@ def let_loose(
     with log.open("wb") as output, subprocess.Popen(
         [*command, "-c", LET_LOOSE.format(attack), json.dumps(asdict(host))],
         env=variables | {"TMPDIR": host.temporary}, stdout=output, stderr=subprocess.STDOUT, start_new_session=True,
+        cwd=host.temporary,
     ) as process:  # fmt: skip
         watch = None if held_to is None else Watch(process.pid, held_to)
         deadline = time.monotonic() + (LIMIT_SECONDS if watch is None else SHORT_SECONDS)

@@ -2,12 +2,12 @@
 
 import pytest
 
-from bench.contract.registry import load
+from bench.registry import open_registry
 from bench.submit.checks import SUITE_CHECKS, finished
 from bench.submit.checks.check import Check
 from bench.submit.subject import SuiteSubject
 
-REGISTRY = load()
+REGISTRY = open_registry()
 CHECKS = [check for check in SUITE_CHECKS if check is not finished.SUITE_CHECK]
 
 

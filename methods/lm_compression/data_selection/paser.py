@@ -39,7 +39,7 @@ class PASER(Method[CausalLMTask]):
     pool, length: training tokens that are chosen from, and tokens in a sample. epochs: passes over what is chosen. With
         the recovery budget of 32768 tokens that is a sixth of the pool, as the paper takes 4 to 20 %.
     count: clusters. stride: divergences are taken at every stride-th position. phrases: concepts of a sample.
-    rank, alpha: of LoRA. learning_rate: the best at compute-75 (methods/learning_rates.json); "full", which sees no
+    rank, alpha: of LoRA. learning_rate: the best at compute-75 (rates.json); "full", which sees no
         window twice, has its own.
     """
 

@@ -31,7 +31,7 @@ class WeLore(Method[CausalLMTask]):
     tune: what is trained: "low-rank" factors (the method), "nothing", "all" linear layers of the compressed blocks,
         or a "lora" on all of them, merged afterwards.
     learning_rate: the public code takes 5e-5 for 10000 steps of 4096 tokens; the recovery budget is 64 steps of 512.
-        The best at size-75 (methods/learning_rates.json), also where all linear layers are trained.
+        The best at size-75 (rates.json), also where all linear layers are trained.
     """
 
     card = Card(

@@ -34,7 +34,7 @@ class FoldGPT(Method[CausalLMTask]):
         removal alone, because sharing saves none. group: most blocks in a group.
     gate_tokens, length: calibration tokens that gates are learned on, in windows of so many, one at a step.
     penalty, gate_rate: weight of the compute penalty, and learning rate of the gates.
-    recovery: whether the fine-tuning is done. learning_rate: its, the best at size-75 (methods/learning_rates.json).
+    recovery: whether the fine-tuning is done. learning_rate: its, the best at size-75 (rates.json).
     tail: weight of the tail-layer distillation, whose distance is relative to the dense output's square.
     """
 

@@ -46,7 +46,7 @@ class RelaxedRecursive(Method[CausalLMTask]):
         its forward pass too) or "none".
     learning_rate: of the one pass over the recovery budget; the paper trains on billions of tokens. Of 1e-4, 2e-4 and
         5e-4 the one with the least loss over other training text; without updates, of 2e-4, 5e-4, 1e-3 and 2e-3. Run
-        by hand, before methods/learning_rates.py took methods of this suite.
+        by hand, before `effbench tune` took methods of this suite.
     """
 
     card = Card(

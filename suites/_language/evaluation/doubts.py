@@ -33,7 +33,7 @@ class Kept:
 
     def keep(self, context: Sequence[int], continuation: Sequence[int], said: Sequence[float]) -> None:
         self.seen += 1
-        place = int(self.rng.integers(self.seen))
+        place = self.seen - 1 if self.seen <= self.most else int(self.rng.integers(self.seen))
         if place < self.most:
             self.answers[place : place + 1] = [(context, continuation, said)]
 
@@ -44,7 +44,8 @@ def doubt(kept: Kept, served: Any, dtype: str) -> str | None:
     window = served.window()
     for context, continuation, said in kept.answers:
         place = int(kept.rng.integers(len(continuation)))
-        before = [*context, *continuation[:place]][-window:]
+        read = [*context, *continuation][-(window + 1) :]  # as in scoring.py, where both are longer than the window
+        before = read[: len(read) - len(continuation) + place]
         logits = np.asarray(served.follows(before), dtype=np.float64)
         if not np.isfinite(logits).all():
             if math.isfinite(said[place]):

@@ -20,6 +20,9 @@ from suites._language.evaluation.generation import Generator, Prompt, TextOf, st
 from suites._language.evaluation.loading import load
 from suites._language.evaluation.scoring import Scorer
 
+ROUNDING = 1e-3
+"""Nats by which a log-probability may lie above 0."""
+
 PART = 4096
 """Pairs that are asked for at a time, so that a bar moves and no message grows without bound."""
 
@@ -150,7 +153,7 @@ class EffbenchLM(TemplateLM):
                 for index, (scores, hit) in zip(
                     part, self.answers.score([pairs[i] for i in part], greedy), strict=True
                 ):
-                    found[index] = float(sum(scores)), bool(hit)
+                    found[index] = _believed(scores, len(pairs[index][1])), bool(hit)
                     if self.kept is not None:
                         self.kept.keep(*pairs[index], scores)
                 bar.update(len(part))
@@ -210,6 +213,13 @@ class EffbenchLM(TemplateLM):
     def get_model_info(self) -> dict[str, Any]:
         """What lm-eval writes beside its results."""
         return self.answers.about() if isinstance(self.answers, _Here) else {}
+
+
+def _believed(scores: Sequence[float], tokens: int) -> float:
+    """The sum of as many log-probabilities as there are tokens; not-a-number is one that went astray."""
+    if len(scores) != tokens or max(scores) > ROUNDING:
+        raise ValueError(f"an answer of {list(scores)[:9]} is no log-probabilities of {tokens} tokens")
+    return float(sum(scores))
 
 
 class _Here:

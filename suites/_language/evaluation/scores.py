@@ -84,9 +84,21 @@ def _quiet(offline: bool) -> Iterator[None]:
     os.environ.update(settings)
     logging.disable(logging.WARNING)
     try:
-        with contextlib.redirect_stderr(io.StringIO()):
+        with contextlib.redirect_stderr(io.StringIO()), _without_asking_pip():
             yield
     finally:
         logging.disable(level)
         for name, value in before.items():
             os.environ.pop(name, None) if value is None else os.environ.__setitem__(name, value)
+
+
+@contextlib.contextmanager
+def _without_asking_pip() -> Iterator[None]:
+    """lm-eval asks pip what is installed whenever it evaluates: it takes a second or two, and nobody reads it."""
+    from lm_eval import evaluator
+
+    asks, evaluator.add_env_info = evaluator.add_env_info, lambda results: None
+    try:
+        yield
+    finally:
+        evaluator.add_env_info = asks

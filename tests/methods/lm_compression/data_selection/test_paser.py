@@ -1,5 +1,6 @@
 """Clusters, shares, filter and budget are what they should be, on planted cases; the whole runs on the toy."""
 
+import math
 from collections import Counter
 from typing import Any
 
@@ -13,6 +14,7 @@ from methods._techniques.manifold import clusters, diffusion_map
 from methods.lm_compression.data_selection._concepts import ConceptGraph, concepts
 from methods.lm_compression.data_selection.paser import PASER, allocate, degradation, instruction_score, select
 from methods.lm_compression.layer_dropping._sublayers import drop, whole_block
+from methods.lm_compression.layer_dropping.attention_drop import AttentionDrop
 from suites._language.toy import toy_model, toy_tokenizer
 from suites.lm_compression.task import CausalLMTask
 from tests.methods.lm_compression.compression_toys import drawn, task_around
@@ -162,6 +164,38 @@ def test_it_heals_on_exactly_the_budget(variant: str, monkeypatch: Any) -> None:
     monkeypatch.undo()
     again = method.build(make_task(stored_ratio=0.75))
     assert all(torch.equal(a, b) for a, b in zip(candidate.parameters(), again.parameters(), strict=True))
+
+
+@pytest.mark.parametrize("variant", ["default", "instruction-score"])
+def test_it_heals_on_the_samples_that_it_selects(variant: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of the pool that are most promising, worked out again from the scores."""
+    from methods.lm_compression.data_selection import paser as module
+
+    method = PASER(**PASER.variants[variant], length=32, count=3)
+    trained: list[torch.Tensor] = []
+    original = module.next_token_loss
+    monkeypatch.setattr(module, "next_token_loss", lambda model, ids: trained.append(ids) or original(model, ids))
+    method.build(make_task(stored_ratio=0.75))
+    task = make_task(stored_ratio=0.75)
+    pool = torch.cat(list(task.training(2048 // 32, 32)))
+    if variant == "instruction-score":
+        scores = torch.stack([instruction_score(task.model, sample) for sample in pool])
+        expected = pool[scores.topk(len(pool) // 3).indices]
+    else:
+        pruned = AttentionDrop(kind="block").build(task)
+        seen = [degradation(task.model, pruned, sample, method.stride) for sample in pool]
+        losses = [loss for _, loss in seen]
+        labels = clusters(torch.stack([embedding for embedding, _ in seen]), 3).tolist()
+        chosen = select(
+            [loss / math.log(32) for loss in losses],
+            losses,
+            labels,
+            len(pool) // 3,
+            lambda index: concepts(task.tokenizer.decode(pool[index].tolist()), method.phrases),
+        )
+        assert sorted(chosen) != list(range(len(pool) // 3))
+        expected = pool[chosen]
+    assert {tuple(row) for row in torch.cat(trained).tolist()} == {tuple(row) for row in expected.tolist()}
 
 
 def test_what_pruning_can_not_meet_it_says() -> None:

@@ -246,6 +246,21 @@ def test_without_a_limit_it_skips_the_share_of_the_paper(method: Any) -> None:
     assert candidate.effbench_exact_path == "plain"
 
 
+@pytest.mark.parametrize(("method", "kind"), list(zip(METHODS, (Saturation, Chance, Tossed), strict=True)))
+def test_what_decides_is_the_policy_of_the_method(method: Any, kind: type) -> None:
+    """With the threshold, or the chance, that meets the limit."""
+    candidate = method.build(make_task(seed=3, flops_ratio=0.85))
+    policies = {id(block.policy): block.policy for block in candidate.model.layers if isinstance(block, SkippingBlock)}
+    (policy,) = policies.values()
+    assert type(policy) is kind
+    assert policy.region == Region.between(6, method.cold, method.warm_up)
+    if isinstance(policy, Saturation):
+        assert policy.skip == method.skip
+    if kind is Saturation:
+        seen = cosines(toy_model(), text_of(make_task())[:512].view(8, 64), policy.region)
+        assert seen.min() < policy.threshold < seen.max()
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_what_it_can_not_do_it_says(method: Any) -> None:
     task = make_task()

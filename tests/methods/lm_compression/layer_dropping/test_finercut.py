@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from methods._techniques.distances import DISTANCES, jensen_shannon, mean_distance
+from methods.lm_compression._texts import beginnings
 from methods.lm_compression.layer_dropping import finercut
 from methods.lm_compression.layer_dropping._sublayers import Sublayer, drop, sublayers
 from methods.lm_compression.layer_dropping.finercut import FinerCut, greedy_order
@@ -109,3 +110,13 @@ def test_kl_weighs_by_the_dense_model():
     p = 1 / (1 + math.exp(-2))
     expected = p * math.log(2 * p) + (1 - p) * math.log(2 * (1 - p))
     assert mean_distance("kl", dense, cut) == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("metric", ["js", "norm"])
+def test_what_is_dropped_is_the_beginning_of_the_greedy_order(metric, make_task):
+    task = make_task(random_model(blocks=6), flops_ratio=0.6)
+    method = FinerCut(metric=metric, samples=2, length=16, stride=1)
+    order = list(greedy_order(task.model, beginnings(task, 2, 16), metric))
+    kept = method.build(task).state_dict().keys()
+    dropped = next(n for n in range(len(order)) if drop(task.model, order[:n]).state_dict().keys() == kept)
+    assert dropped >= 3

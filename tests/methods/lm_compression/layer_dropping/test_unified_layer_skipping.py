@@ -3,6 +3,7 @@
 from itertools import pairwise
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -53,8 +54,11 @@ def test_impossible_counts_are_errors(kept):
 @pytest.mark.parametrize("spacing", ["stride", "even"])
 def test_the_largest_count_within_the_limit_is_kept(spacing, make_task):
     task = make_task(random_model(blocks=7), flops_ratio=0.62)
-    kept = len(UnifiedLayerSkipping(spacing=spacing).build(task).model.layers)
+    layers = UnifiedLayerSkipping(spacing=spacing).build(task).model.layers
+    kept = len(layers)
     assert 2 < kept < 7
+    dense = [task.model.model.layers[index] for index in sorted(kept_blocks(7, kept, spacing))]
+    assert all(torch.equal(a.mlp.up_proj.weight, b.mlp.up_proj.weight) for a, b in zip(layers, dense, strict=True))
     one_more = [s for i in range(7 - kept - 1) for s in whole_block(i)]
     assert not task.limits.met_by(task.weigh(drop(task.model, one_more)))
 

@@ -1,13 +1,14 @@
 """Truncated SVD, blind and with regard to the inputs."""
 
 from collections.abc import Callable
+from typing import Literal
 
 import pytest
 import torch
 
 from bench.contract import OverBudget
 from methods._techniques.factored import FactoredLinear, truncated
-from methods._techniques.hessian import output_error
+from methods._techniques.hessian import Hessian, output_error
 from methods.lm_compression._calibration import calibration_batch
 from methods.lm_compression.low_rank._limits import parameters, uniform_ranks
 from methods.lm_compression.low_rank.activation_aware_svd import ActivationAwareSVD, Magnitudes, nearest_output
@@ -77,6 +78,29 @@ def test_cache_and_generation_go_on(toy_task: ToyTask) -> None:
     rest = candidate(IDS[:, 10:], past_key_values=first.past_key_values, use_cache=True).logits
     torch.testing.assert_close(torch.cat([first.logits, rest], 1), whole, atol=1e-4, rtol=1e-4)
     assert candidate.generate(IDS[:1, :5], max_new_tokens=3, do_sample=False).shape == (1, 8)
+
+
+def test_the_factors_are_the_truncated_decomposition(toy_task: ToyTask) -> None:
+    task = toy_task("size-50")
+    candidate = SVD().build(task)
+    for name, rank in ranks_of(candidate).items():
+        thin, expected = candidate.get_submodule(name), truncated(task.model.get_submodule(name), rank)
+        torch.testing.assert_close(thin.up.weight @ thin.down.weight, expected.up.weight @ expected.down.weight)
+
+
+@pytest.mark.parametrize(("scaling", "seen"), [("whitening", Hessian), ("diagonal", Magnitudes)])
+def test_the_first_layer_is_fitted_by_the_scaling_that_is_asked_for(
+    scaling: Literal["whitening", "diagonal"], seen: type[Hessian | Magnitudes], toy_task: ToyTask
+) -> None:
+    task = toy_task("size-50")
+    candidate = ActivationAwareSVD(scaling, samples=4, length=64).build(task)
+    inputs, block = seen(), task.model.model.layers[0]
+    with torch.no_grad():
+        inputs.see(block.input_layernorm(task.model.model.embed_tokens(calibration_batch(toy_task("size-50"), 4, 64))))
+    thin = candidate.model.layers[0].self_attn.q_proj
+    expected = nearest_output(block.self_attn.q_proj, inputs.matrix, thin.rank)
+    found, wanted = (part.up.weight @ part.down.weight for part in (thin, expected))
+    torch.testing.assert_close(found, wanted, rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.parametrize("shape", [(10, 16), (16, 10), (12, 12)])

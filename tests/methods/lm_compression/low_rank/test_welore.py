@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from methods._techniques.factored import FactoredLinear
+from methods._techniques.factored import FactoredLinear, truncated
 from methods.lm_compression.low_rank._limits import hollowed
 from methods.lm_compression.low_rank._threshold import low_ranks, normalised, ranks_by_threshold, spectra
 from methods.lm_compression.low_rank.welore import WeLore
@@ -53,6 +53,9 @@ def test_limits_are_met_by_the_lowest_threshold(point: str, toy_task: ToyTask) -
     assert task.limits.met_by(figures)
     ranks = {name: m.rank for name, m in candidate.named_modules() if isinstance(m, FactoredLinear)}
     assert len(set(ranks.values())) > 3  # ranks differ, or nothing was tried
+    for name, rank in ranks.items():
+        thin, expected = candidate.get_submodule(name), truncated(task.model.get_submodule(name), rank)
+        torch.testing.assert_close(thin.up.weight @ thin.down.weight, expected.up.weight @ expected.down.weight)
     # One value less dropped, anywhere, would have been enough only if the limit were not met then.
     of = spectra(task.model)
     lowest = min(of[name][rank - 1].item() for name, rank in ranks.items())  # the least value that stays, anywhere

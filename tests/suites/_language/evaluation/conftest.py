@@ -1,4 +1,4 @@
-"""The small random Llama and its tokenizer, shared by the tests of the evaluation."""
+"""What the tests of the evaluation share."""
 
 import logging
 from collections.abc import Callable
@@ -8,18 +8,11 @@ import pytest
 import torch
 from lm_eval.api.instance import Instance
 
-from suites._language.base import load_base
-
 
 @pytest.fixture(scope="session", autouse=True)
 def _quiet() -> None:
     logging.getLogger("lm_eval").setLevel(logging.ERROR)
     torch.set_num_threads(1)
-
-
-@pytest.fixture(scope="session")
-def toy() -> tuple[Any, Any]:
-    return load_base("tiny", "random-llama", "cpu")
 
 
 @pytest.fixture(scope="session")
