@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from bench.cli.common import Commands
 
 COMMANDS = (
-    "list", "show", "new", "check", "tune", "build", "run", "records", "selfcheck", "site", "report", "nightly", "verify", "audit",
+    "list", "show", "new", "check", "tune", "build", "run", "records", "selfcheck", "site", "report", "nightly",
+    "verify", "audit",
 )  # fmt: skip
 """Modules of this package; each adds its command by `add`."""
 
@@ -41,7 +42,8 @@ def _refusals() -> tuple[type[Exception], ...]:
     from bench.submit import Refused
 
     return (
-        UnknownName, AmbiguousName, Refused, NothingToTune, NotShipped, NoSuchDevice, ResultsNotWritable, MissingAsset, NoSandbox, ClusterUnusable,
+        UnknownName, AmbiguousName, Refused, NothingToTune, NotShipped, NoSuchDevice, ResultsNotWritable,
+        MissingAsset, NoSandbox, ClusterUnusable,
     )  # fmt: skip
 
 

@@ -11,8 +11,8 @@ from bench.cli.selection import methods_by_suite
 def add(commands: Commands) -> None:
     parser = commands.add(
         "build", run,
-        "Build a method at an operating point, judge it, and keep what was built: an artefact with a README and the line "
-        "that loads it. Nothing is kept of a build that passes a limit or breaks a rule.",
+        "Build a method at an operating point, judge it, and keep what was built: an artefact with a README and the "
+        "line that loads it. Nothing is kept of a build that passes a limit or breaks a rule.",
         "  effbench build attention-drop:mlp@size-75 --output smaller\n"
         "  effbench build lm-finetuning/lora@tokens --seed 1 --output adapted\n"
         "  effbench verify smaller",

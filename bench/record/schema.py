@@ -91,7 +91,7 @@ class Energy(_Strict):
 
 class Build(_Strict):
     """What it took to build: seconds by the clock and of all processors, peak memory above the level before (bytes) of
-    the whole process tree, supplies drawn. Records from before builders were processes of their own have the clock alone.
+    the whole process tree, supplies drawn. Records made before builders were processes have the clock alone.
     """
 
     seconds: float

@@ -89,6 +89,15 @@ class _Reader:
     def _value(self, node: ast.expr) -> Any:
         if isinstance(node, ast.Constant):
             return node.value
+        if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
+            return -self._value(node.operand)
+        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
+            return self._value(node.left) + self._value(node.right)
+        if isinstance(node, ast.Name) and node.id in self.constants:
+            return self._value(self.constants[node.id])
+        return self._gathered(node)
+
+    def _gathered(self, node: ast.expr) -> Any:
         if isinstance(node, ast.Tuple | ast.List):
             items = [self._value(each) for each in node.elts]
             return tuple(items) if isinstance(node, ast.Tuple) else items
@@ -97,12 +106,6 @@ class _Reader:
                 self._value(key): self._value(value)
                 for key, value in zip(node.keys, node.values, strict=True) if key is not None
             }  # fmt: skip
-        if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
-            return -self._value(node.operand)
-        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
-            return self._value(node.left) + self._value(node.right)
-        if isinstance(node, ast.Name) and node.id in self.constants:
-            return self._value(self.constants[node.id])
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in _CALLS and not node.args:
             given = {word.arg: self._value(word.value) for word in node.keywords if word.arg}
             return _CALLS[node.func.id](**given)

@@ -96,7 +96,7 @@ class Registry:
         raise UnknownName(f"method of suite {suite}{belongs}", slug, mine)
 
     def find(self, name: str) -> Listed:
-        """The method of a slug, or of "suite/slug". Raises UnknownName, and AmbiguousName where several suites have it."""
+        """The method of a slug, or of "suite/slug". Raises UnknownName, and AmbiguousName where suites share it."""
         suite, _, slug = name.rpartition("/")
         if suite:
             return self.method(suite, slug)
@@ -248,7 +248,7 @@ class _Finder:
         first = self.methods.setdefault((listed.suite, listed.slug), listed)
         if first is not listed:
             self.faults.append(
-                f"{listed.place}: the slug {listed.slug!r} of suite {listed.suite} is {first.place}'s; rename one of them"
+                f"{listed.place}: the slug {listed.slug!r} of suite {listed.suite} is {first.place}'s; rename one"
             )
 
     def read_plugin(self, module: str) -> None:
@@ -292,7 +292,8 @@ class _Finder:
         info = self.suites[listed.suite]
         for problem in listed.card.problems:
             if problem not in info.problems:
-                return f"the card of {listed.slug} is for the problem {problem!r}; {listed.suite} has {', '.join(info.problems)}"
+                has = f"{listed.suite} has {', '.join(info.problems)}"
+                return f"the card of {listed.slug} is for the problem {problem!r}; {has}"
         for point in listed.at_point:
             if point not in info.points:
                 return (

@@ -1,7 +1,7 @@
 """Gives records the key that today's code makes of them, after the rule of what a key holds was mended.
 
-`python -m bench.registry.rekey FRESH.json [RESULTS]`. FRESH.json: the ids of the records that were not stale by the rule
-before; only these get a key, and of their lines nothing else is touched.
+`python -m bench.registry.rekey FRESH.json [RESULTS]`. FRESH.json: the ids of the records that were not stale by
+the rule before; only these get a key, and of their lines nothing else is touched.
 """
 
 import json

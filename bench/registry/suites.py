@@ -56,7 +56,7 @@ class ProblemInfo:
 class SuiteInfo:
     """A suite. package: dotted, of its folder. bases: base models (or other starting points) by scale, the first of
     each is the default. libraries: distributions whose versions can change a result; data: those that hold the data.
-    preload: modules that are dear to import, which the warm process does once. extra: of pyproject.toml, with all of them.
+    preload: modules that are dear to import, which the warm process does once. extra: of pyproject.toml, with them all.
 
     timing: scale -> {"seconds": measuring time per workload, "half_width": of the ratio's interval,
         "seeds": how many of a stochastic method's seeds are timed (default all)}.

@@ -104,7 +104,8 @@ def check_at_once(
     hide nothing then, however short the steps are."""  # fmt: skip
     typical = {phase: float(np.median(series.candidate)) for phase, series in times.items() if series.candidate}
     for _ in range(_REPLAY_TRIES):
-        steps, stamped = [], 0.0
+        steps: list[Step] = []
+        stamped = 0.0
         while stamped < _AT_ONCE_SECONDS and len(steps) < _AT_ONCE_STEPS:
             for step in workload.trial(np.random.default_rng(int(rng.integers(2**62)))):
                 steps.append(step)

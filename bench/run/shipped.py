@@ -101,7 +101,7 @@ def _readme(registry: Registry, record: Record, folder: Path) -> str:
             f"point `{record.point}`, scale {record.scale}, seed {record.seed}.",
             "",
             "It is written in PyTorch's format, with pickled classes: loading it runs code of effbench "
-            f"(commit {record.environment.commit or 'unknown'}), so load it with that checkout, and only if you trust it.",
+            f"(commit {record.environment.commit or 'unknown'}), so load it with that checkout, and if you trust it.",
             "",
             "```python",
             "from bench.run.shipped import load",
