@@ -48,7 +48,7 @@ def add_where(parser: argparse.ArgumentParser) -> None:
     """Device and threads of runs."""
     parser.add_argument("--device", default="cpu", help="cpu (default) or cuda")
     parser.add_argument(
-        "--threads", type=whole(1, MOST_THREADS), help="processor threads of each run (default: all cores)"
+        "--threads", type=whole(1, MOST_THREADS), default=1, help="processor threads of each run (default: 1)"
     )
 
 

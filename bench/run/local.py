@@ -148,6 +148,7 @@ def variables_of(threads: int, *, offline: bool) -> dict[str, str]:
         "PYTHONHASHSEED": "0",
         "PYTHONUNBUFFERED": "1",
         "PYTHONPATH": path,
+        "JE_ARROW_MALLOC_CONF": "background_thread:false",  # pyarrow's thread, which nothing could be forked beside
         "TORCHINDUCTOR_COMPILE_THREADS": "1",  # no pool of compiling processes beside what is measured
     }
     return variables | ({"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"} if offline else {})

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from bench import measure
 from bench.contract import SCALES
-from bench.record.environment import hardware_class, library_versions, usable_cores
+from bench.record.environment import hardware_class, library_versions
 from bench.record.schema import Record
 from bench.registry import Registry, UnknownName
 from bench.registry.key import Run, key_of
@@ -49,7 +49,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Selection:
-    """What is to be run of a suite. Empty selections mean all; no threads, all cores; without seeds a method that
+    """What is to be run of a suite. Empty selections mean all; without seeds a method that
     declares itself stochastic gets as many as the suite says, the others seed 0; without timed no speed is measured,
     with workloads that of these alone. methods: slugs, slug:variant, slug@point or slug:variant@point."""
 
@@ -60,7 +60,7 @@ class Selection:
     scale: str = "embedded"
     base: str | None = None
     device: str = "cpu"
-    threads: int | None = None
+    threads: int = 1
     timed: bool = True
     workloads: Sequence[str] = ()
 
@@ -103,7 +103,7 @@ def make_plan(registry: Registry, wanted: Selection) -> list[Job]:
                     base=base,
                     seed=seed,
                     device=wanted.device,
-                    threads=wanted.threads or usable_cores(),
+                    threads=wanted.threads,
                     timed=wanted.timed and index < info.timing[wanted.scale].get("seeds", info.seeds),
                     workloads=tuple(wanted.workloads),
                 )

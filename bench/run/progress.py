@@ -23,11 +23,12 @@ class Progress:
     def start(self, todo: Sequence[Job], skipped: int, history: Sequence[Record]) -> None:
         self._left = list(todo)
         self.side_by_side = 1
-        self._spent: dict[str, list[float]] = {}
+        self._known: dict[str, list[float]] = {}
+        self._took: list[tuple[str, float]] = []
         alike = {(job.suite, job.scale) for job in todo}
         for record in history:
             if (record.suite, record.scale) in alike and record.status == "ok":
-                self._spent.setdefault(record.method, []).append(record.seconds)
+                self._known.setdefault(record.method, []).append(record.seconds)
         if skipped:
             self.console.print(f"{skipped} of {len(todo) + skipped} runs are already recorded; --again repeats them")
         self.console.print(f"{len(todo)} runs to do, {self._estimate()}")
@@ -54,7 +55,7 @@ class Progress:
         if record is None:
             self._bar.advance(self._task)
             return
-        self._spent.setdefault(job.method, []).append(record.seconds)
+        self._took.append((job.method, record.seconds))
         reason = f" ({record.reason})" if record.reason else ""
         done = f"{job.label}: {record.status}{reason}, {record.seconds:.0f} s"
         self.say(f"{done}; {len(self._left)} left, {self._estimate()}")
@@ -68,12 +69,15 @@ class Progress:
         self._bar.stop()
 
     def _estimate(self) -> str:
-        """From the median time of earlier runs of the same method, else of all."""
-        everything = [seconds for values in self._spent.values() for seconds in values]
-        if not everything:
+        """From the median time of earlier runs of the same method, else of all, and from how much longer than that the
+        runs of now have taken: the machine may be another, or busy."""
+        known = {method: statistics.median(seconds) for method, seconds in self._known.items()}
+        usual = statistics.median(known.values() or [seconds for _, seconds in self._took] or [0.0])
+        if not usual:
             return "no estimate yet"
-        seconds = sum(statistics.median(self._spent.get(job.method, everything)) for job in self._left)
-        seconds /= self.side_by_side
+        expected = sum(known.get(method, usual) for method, _ in self._took)
+        slower = sum(seconds for _, seconds in self._took) / expected if self._took else 1.0
+        seconds = slower * sum(known.get(job.method, usual) for job in self._left) / self.side_by_side
         return f"about {seconds / 60:.0f} min left" if seconds >= 90 else f"about {seconds:.0f} s left"
 
 

@@ -32,14 +32,18 @@ def ship(registry: Registry, job: Job, folder: Path, executor: Executor | None =
     folder.mkdir(parents=True, exist_ok=True)
     plan = planned(registry, replace(job, timed=False))
     order = replace(plan.order, keep=str(folder.resolve()))
-    record = run_one(replace(plan, order=order), folder, timeout=None, executor=executor)
-    if record.status != "ok":
-        shutil.rmtree(folder)
+    whole = False
+    try:
+        record = run_one(replace(plan, order=order), folder, timeout=None, executor=executor)
+        if record.status == "ok":
+            (folder / RECORD).write_text(record.model_dump_json(indent=1) + "\n")
+            (folder / DIGEST).write_text(digest(folder) + "\n")
+            (folder / README).write_text(_readme(registry, record, folder))
+            whole = True
         return record
-    (folder / RECORD).write_text(record.model_dump_json(indent=1) + "\n")
-    (folder / DIGEST).write_text(digest(folder) + "\n")
-    (folder / README).write_text(_readme(registry, record, folder))
-    return record
+    finally:
+        if not whole:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def load(folder: Path | str, device: str = "cpu") -> Served[Any]:
@@ -106,8 +110,8 @@ def _readme(registry: Registry, record: Record, folder: Path) -> str:
             "```python",
             "from bench.run.shipped import load",
             "",
-            f'served = load("{folder.name}")  # answers as it was judged',
-            "served.candidate               # what the method built",
+            f'served = load("{folder.name}")  # the path of this folder; answers as it was judged',
+            "served.candidate  # what the method built",
             "```",
             "",
             f"`effbench verify {folder.name}` judges it again. As it was judged:",

@@ -12,6 +12,7 @@ import ctypes
 import gc
 import importlib
 import json
+import logging
 import os
 import selectors
 import shutil
@@ -220,7 +221,11 @@ def _prctl(option: int, value: int) -> None:
 
 
 def _load(modules: Sequence[str]) -> None:
-    """Import them. One that starts a thread can't be forked from: this program then begins anew without it."""
+    """Import them. One that starts a thread can't be forked from: this program then begins anew without it.
+
+    Warnings are left out: what libraries miss of one another is of no use to who runs a method.
+    """
+    logging.disable(logging.WARNING)
     for name in modules:
         with suppress(ImportError):  # whoever needs it says so, with what to do
             importlib.import_module(name)
@@ -228,6 +233,7 @@ def _load(modules: Sequence[str]) -> None:
             print(f"[effbench] {name} starts a thread when it is imported: each run imports it itself", file=sys.stderr)
             others = [each for each in modules if each != name]
             os.execv(sys.executable, [sys.executable, "-P", "-m", "bench.run.warm", sys.argv[1], *others])
+    logging.disable(logging.NOTSET)
 
 
 def main() -> None:

@@ -46,9 +46,10 @@ def go_behind_the_fence(
     """From now on this process can't read the exam nor what other parties write, nor write a record, and the judge
     hears of it if it tries. writable, readable: beside its own folder. models: whether base models can be read."""
     folder = Path.cwd()
+    hidden = out_of_reach(order, models=models)
+    os.environ["EFFBENCH_CACHE"] = str(cache_root())  # which is found by the home folder, where nobody has named it
     for name in ("HOME", "TRITON_CACHE_DIR", "TORCHINDUCTOR_CACHE_DIR", "MPLCONFIGDIR"):
         os.environ[name] = str(folder)
-    hidden = out_of_reach(order, models=models)
     enclose(Fence((folder, *writable), tuple(hidden), tuple(readable), network=order.scale == "full"))
     bear_witness(channel, hidden, [folder, *writable, *readable], [Path(each) for each in order.protected])
     close_exam()

@@ -1,17 +1,25 @@
-"""The tiny scale: a Llama with random weights, a byte tokenizer and made-up text. Nothing is read from disk."""
+"""The tiny scale: a Llama with random weights, a byte tokenizer and made-up text. Nothing is read from disk.
+
+Models are imported where they are made: whoever only asks whether a run's data are there waits for no library.
+"""
 
 import random
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+if TYPE_CHECKING:
+    from transformers import GPT2LMHeadModel, LlamaForCausalLM, PreTrainedTokenizerFast
 
 BOS, EOS = "<s>", "</s>"
 
 
-def toy_tokenizer() -> PreTrainedTokenizerFast:
+def toy_tokenizer() -> "PreTrainedTokenizerFast":
     """One token per byte of UTF-8 (ids 0-255), then bos 256 and eos 257. Nothing is added on encoding."""
+    from transformers import PreTrainedTokenizerFast
+
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     tokenizer = Tokenizer(models.BPE(vocab={char: i for i, char in enumerate(alphabet)}, merges=[]))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -21,12 +29,14 @@ def toy_tokenizer() -> PreTrainedTokenizerFast:
     )
 
 
-def toy_model(seed: int = 0) -> LlamaForCausalLM:
+def toy_model(seed: int = 0) -> "LlamaForCausalLM":
     """LlamaForCausalLM, float32, 6 blocks of width 64 with grouped queries and tied embeddings, as SmolLM2 has them.
 
     The weights are five times as large as the usual start: with the usual ones the logits are all but equal, and no
     cut of the model could be told from another.
     """
+    from transformers import LlamaConfig, LlamaForCausalLM
+
     config = LlamaConfig(
         vocab_size=258,
         hidden_size=64,
@@ -47,11 +57,13 @@ def toy_model(seed: int = 0) -> LlamaForCausalLM:
         return LlamaForCausalLM(config).float().eval()
 
 
-def toy_gpt2(seed: int = 0) -> GPT2LMHeadModel:
+def toy_gpt2(seed: int = 0) -> "GPT2LMHeadModel":
     """GPT2LMHeadModel, float32, 6 blocks of width 64 with tied embeddings: a base with LayerNorm.
 
     Scales, shifts and biases are random too, as no training has given them a value.
     """
+    from transformers import GPT2Config, GPT2LMHeadModel
+
     config = GPT2Config(
         vocab_size=258,
         n_positions=2048,

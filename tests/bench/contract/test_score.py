@@ -51,8 +51,8 @@ def test_what_can_not_be_told_is_refused() -> None:
 
 # --- whether intervals hold what they say -----------------------------------------------------------------------------
 #
-# Each simulation draws exams from a population in which the statistic is known, of two models that are equally good,
-# and counts how often an interval that a page shows holds the truth: of the first one's statistic, and of the difference.
+# Each simulation draws exams from a population in which the statistic is known, of two models that are as good,
+# and counts how often an interval that a page shows holds the truth: of one statistic, and of the difference.
 
 Two = tuple[Callable[[Ints], float], Callable[[Ints], float]]
 

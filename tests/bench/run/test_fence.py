@@ -138,3 +138,37 @@ def test_nobody_else_is_signalled(root: Path) -> None:
         )
         assert other.poll() is None
         other.kill()
+
+
+@pytest.mark.skipif(not landlock(), reason="the kernel has no Landlock")
+def test_the_cache_of_the_home_folder_is_hidden_also_after_the_home_folder_has_changed(tmp_path: Path) -> None:
+    code = """
+        import os, socket, sys
+        from pathlib import Path
+        from types import SimpleNamespace
+        from bench.contract.cache import cache_root
+        from bench.run import within
+        from bench.run.channel import Channel
+        home = Path.home()
+        order = SimpleNamespace(folder=str(home / "run"), data=(), scale="tiny", protected=())
+        ours, judges = socket.socketpair()
+        within.go_behind_the_fence(order, Channel(ours), models=True)
+        assert cache_root() == home / ".cache" / "effbench"
+        assert (cache_root() / "models" / "base").read_text() == "weights"
+        try:
+            (cache_root() / "data" / "exam").read_text()
+        except PermissionError:
+            sys.exit(7)
+        """
+    for name in ("models/base", "data/exam"):
+        path = tmp_path / "home" / ".cache" / "effbench" / name
+        path.parent.mkdir(parents=True)
+        path.write_text("weights")
+    (tmp_path / "party").mkdir()
+    environment = {name: value for name, value in os.environ.items() if name != "EFFBENCH_CACHE"}
+    environment |= {"HOME": str(tmp_path / "home"), "PYTHONPATH": str(Path(__file__).resolve().parents[3])}
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)], cwd=tmp_path / "party", env=environment, capture_output=True,
+        text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 7, done.stderr
