@@ -1,9 +1,11 @@
 """Records on disk: results/<hardware>/<suite>/<method>.jsonl, one record a line, only ever appended to."""
 
+import fcntl
 import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
 from typing import NamedTuple
 
@@ -51,17 +53,37 @@ def record_path(root: Path, record: Record) -> Path:
 
 
 def append(root: Path, record: Record) -> Path:
-    """Add a record durably (it is on the disk when this returns). A line cut short by a crash is left behind, ended."""
+    """Add a record durably (it is on the disk when this returns). A line cut short by a crash is left behind, ended.
+
+    Raises ResultsNotWritable, with the file as it was, where the disk takes no more.
+    """
     path = record_path(root, record)
-    path.parent.mkdir(parents=True, exist_ok=True)
     line = record.model_dump_json().encode() + b"\n"
-    with path.open("ab") as file:
-        if file.tell() and _last_byte(path) != b"\n":
-            line = b"\n" + line
-        file.write(line)
-        file.flush()
-        os.fsync(file.fileno())
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("ab", buffering=0) as file:
+            fcntl.flock(file, fcntl.LOCK_EX)  # so that what is taken back is ours
+            before = file.seek(0, os.SEEK_END)
+            if before and _last_byte(path) != b"\n":
+                line = b"\n" + line
+            try:
+                _write(file, line)
+            except OSError:
+                file.truncate(before)
+                raise
+    except OSError as error:
+        raise ResultsNotWritable(
+            f"{path} can't be written ({error.strerror}), so the record of {record.method} at {record.point} is not kept; "
+            "make room, and the same command runs what is missing"
+        ) from error
     return path
+
+
+def _write(file: FileIO, line: bytes) -> None:
+    written = 0
+    while written < len(line):
+        written += file.write(line[written:])
+    os.fsync(file.fileno())
 
 
 def read_all(root: Path) -> tuple[list[Record], list[BrokenRecord]]:
@@ -136,11 +158,16 @@ def check_writable(root: Path) -> None:
         raise ResultsNotWritable(
             f"results folder {root} can't be written ({error.strerror}); choose another with --results DIR"
         ) from error
-    free = shutil.disk_usage(root).free
+    check_room(root, "results folder", "choose another with --results DIR")
+
+
+def check_room(folder: Path, what: str, otherwise: str) -> None:
+    """Raise ResultsNotWritable if the disk of a folder is nearly full. otherwise: what helps, beside making room."""
+    free = shutil.disk_usage(folder).free
     if free < FREE_BYTES_NEEDED:
         raise ResultsNotWritable(
-            f"results folder {root} has {free // 2**20} MiB free, {FREE_BYTES_NEEDED // 2**20} MiB are needed; "
-            "free some space or choose another with --results DIR"
+            f"{what} {folder} has {free // 2**20} MiB free, {FREE_BYTES_NEEDED // 2**20} MiB are needed; "
+            f"free some space or {otherwise}"
         )
 
 

@@ -1,6 +1,7 @@
 """From plan to records: run what is outstanding; each record is stored as soon as it is there."""
 
 import sys
+import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
@@ -196,6 +197,8 @@ def _run(each: Planned, results: Path, *, timeout: float | None, executor: Execu
     started, clock = datetime.now(UTC), time.monotonic()
     outcome, log = executor.execute(each.order, timeout or info.timeout[job.scale], info.preload)
     seconds = time.monotonic() - clock
+    if outcome.status != "ok":  # for want of room, it may be, that others have taken
+        store.check_room(Path(tempfile.gettempdir()), "temporary folder", "choose another with TMPDIR")
     environment = environment.model_copy(
         update={"device_after": device_facts(job.device), "isolation": executor.isolation},
     )

@@ -1,5 +1,6 @@
 """Records on disk: append-only, and one broken line never hides another."""
 
+import resource
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -97,3 +98,18 @@ def test_what_contradicts_itself_is_broken(record: Record, tmp_path: Path) -> No
     assert [(each.path, each.line) for each in broken] == [(path, 2), (path, 3)]
     assert "time zone" in broken[0].reason
     assert "1 weights for 2 samples" in broken[1].reason
+
+
+def test_a_disk_that_is_full_tears_no_line_and_costs_no_record(record: Record, tmp_path: Path) -> None:
+    path = store.append(tmp_path, record)
+    before = path.read_bytes()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) * 3 // 2, limits[1]))  # the second line fits in part
+    try:
+        with pytest.raises(store.ResultsNotWritable, match="make room, and the same command runs what is missing"):
+            store.append(tmp_path, record)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert path.read_bytes() == before
+    store.append(tmp_path, record)
+    assert path.read_bytes() == before * 2

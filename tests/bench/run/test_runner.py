@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -277,6 +278,33 @@ def test_command_says_bad_input_in_one_line(toy_registry: Registry, tmp_path: Pa
     )  # fmt: skip
     assert done.returncode == 2
     assert done.stderr.strip().splitlines()[-1] == "effbench: unknown suite 'toi'; did you mean 'toy'?"
+
+
+def test_a_disk_that_fills_up_stops_the_plan_and_tears_nothing(
+    toy_registry: Registry, run: Callable[..., list[Record]], tmp_path: Path
+) -> None:
+    (first,) = run("toy-large", point="unlimited")
+    (path,) = tmp_path.glob("*/*/*.jsonl")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + 100, limits[1]))  # for the runner alone
+    try:
+        with pytest.raises(store.ResultsNotWritable, match="make room"):
+            run("toy-large", point="unlimited", again=True)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert store.read_all(tmp_path) == ([first], [])
+    (again,) = run("toy-large", point="unlimited", again=True)
+    assert [record.id for record in store.read_all(tmp_path)[0]] == [first.id, again.id]
+
+
+def test_a_temporary_folder_without_room_is_no_fault_of_the_method(
+    run: Callable[..., list[Record]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "FREE_BYTES_NEEDED", 2**62)
+    monkeypatch.setattr(store, "check_writable", lambda root: None)
+    with pytest.raises(store.ResultsNotWritable, match="TMPDIR"):
+        run("toy-raise")
+    assert store.read_all(tmp_path) == ([], [])
 
 
 def test_records_json_has_the_promised_fields(run: Callable[..., list[Record]], tmp_path: Path) -> None:

@@ -1,0 +1,23 @@
+"""The tiny scale: images that no package is needed for. A class is a pattern of coarse squares, under noise."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from suites._vision.photographs import Split
+
+CLASSES, SIZE = 10, 16
+COUNTS: dict[Split, int] = {"train": 200, "test": 80}
+
+_SQUARES = 4
+_NOISE = 40.0
+_SEEDS: dict[Split, int] = {"train": 1, "test": 2}
+
+
+def toy_images(split: Split) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """(n, 3, 16, 16) and (n,), each class equally often."""
+    patterns = np.random.default_rng(0).uniform(40, 215, (CLASSES, 3, _SQUARES, _SQUARES))
+    rng = np.random.default_rng(_SEEDS[split])
+    labels = rng.permutation(np.arange(COUNTS[split]) % CLASSES)
+    coarse = patterns[labels].repeat(SIZE // _SQUARES, axis=2).repeat(SIZE // _SQUARES, axis=3)
+    noisy = coarse + rng.normal(0, _NOISE, coarse.shape)
+    return np.clip(np.rint(noisy), 0, 255).astype(np.uint8), labels.astype(np.int64)
