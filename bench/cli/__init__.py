@@ -5,7 +5,7 @@ import importlib
 import sys
 from collections.abc import Sequence
 
-from bench.cli.common import Commands
+from bench.cli.common import Commands, NoRecords
 
 COMMANDS = (
     "list", "show", "new", "check", "tune", "build", "run", "records", "selfcheck", "site", "report", "nightly",
@@ -43,7 +43,7 @@ def _refusals() -> tuple[type[Exception], ...]:
 
     return (
         UnknownName, AmbiguousName, Refused, NothingToTune, NotShipped, NoSuchDevice, ResultsNotWritable,
-        MissingAsset, NoSandbox, ClusterUnusable,
+        MissingAsset, NoRecords, NoSandbox, ClusterUnusable,
     )  # fmt: skip
 
 

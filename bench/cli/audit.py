@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from bench.cli.common import Commands, add_json, add_results, opened, print_json, whole, write
+from bench.cli.common import Commands, add_json, add_results, opened, print_json, read_records, whole, write
 
 
 def add(commands: Commands) -> None:
@@ -25,9 +25,12 @@ def add(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     from bench.nightly.audit import as_json, as_markdown, audit, passes
-    from bench.record import store
+    from bench.registry.names import UnknownName
 
-    records, _ = store.read_all(arguments.results)
+    records = read_records(arguments.results)
+    known = {record.hardware for record in records}
+    if arguments.hardware is not None and arguments.hardware not in known:
+        raise UnknownName("hardware class", arguments.hardware, known)
     done, refused = audit(
         opened(), records, arguments.results, count=arguments.count, seed=arguments.seed,
         hardware=arguments.hardware, tell=lambda line: print(line, file=sys.stderr, flush=True),

@@ -8,14 +8,21 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bench.registry import Registry, open_registry
+
+if TYPE_CHECKING:
+    from bench.record.schema import Record
 
 ROOT = Path(__file__).resolve().parents[2]
 INTERRUPTED = 130
 LONGEST_RUN = 7 * 24 * 3600
 MOST_THREADS = 1024
+
+
+class NoRecords(LookupError):
+    """A folder holds none; the message says which, and what to do."""
 
 
 @dataclass(frozen=True)
@@ -103,6 +110,18 @@ def opened(root: Path = ROOT) -> Registry:
     for fault in registry.faults:
         tell(fault)
     return registry
+
+
+def read_records(results: Path) -> list["Record"]:
+    """All of a folder; lines that are none are told, and take no other along. Raises NoRecords."""
+    from bench.record import store
+
+    records, broken = store.read_all(results)
+    for problem in broken:
+        tell(f"broken record {problem}")
+    if not records:
+        raise NoRecords(f"there are no records in {results}; name another folder with --results DIR")
+    return records
 
 
 def tell(line: str) -> None:

@@ -38,6 +38,7 @@ def add(commands: Commands) -> None:
 def run(arguments: argparse.Namespace) -> None:
     from bench.nightly.night import run_night
     from bench.nightly.summary import summary
+    from bench.record.schema import FAILURES
     from bench.run.plan import Selection, make_plan
 
     registry = opened()
@@ -60,4 +61,4 @@ def run(arguments: argparse.Namespace) -> None:
         tell(f"stopped; every finished record is in {arguments.results}")
         sys.exit(INTERRUPTED)
     write(summary(night), arguments.summary)
-    sys.exit(1 if night.regressions else 0)
+    sys.exit(1 if night.regressions or any(record.status in FAILURES for record in night.records) else 0)

@@ -2,7 +2,7 @@
 
 import argparse
 
-from bench.cli.common import Commands, add_json, add_results, columns, print_json, tell
+from bench.cli.common import Commands, add_json, add_results, columns, print_json, read_records
 
 FILTERS = ("suite", "method", "point", "scale", "hardware", "status")
 FIELDS = (
@@ -26,21 +26,19 @@ def add(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     from bench.analyse.summary import costs, quality
-    from bench.record import store
     from bench.record.schema import Record
+    from bench.registry.names import UnknownName
     from bench.run.progress import one_line
 
     if arguments.schema:
         print_json(Record.model_json_schema())
         return
-    records, broken = store.read_all(arguments.results)
-    for problem in broken:
-        tell(f"broken record {problem}")
-    records = [
-        record
-        for record in records
-        if all(getattr(arguments, name) in (None, getattr(record, name)) for name in FILTERS)
-    ]
+    records = read_records(arguments.results)
+    for name in FILTERS:
+        wanted, known = getattr(arguments, name), {str(getattr(record, name)) for record in records}
+        if wanted is not None and str(wanted) not in known:
+            raise UnknownName(f"{name} among the records", str(wanted), known)
+        records = [record for record in records if wanted in (None, getattr(record, name))]
     if arguments.json:
         print_json(
             [

@@ -10,7 +10,8 @@ def add(commands: Commands) -> None:
     parser = commands.add(
         "report", run,
         "Say in Markdown, for a pull request, what the new records change: against the base, the baseline and the "
-        "controls, whether the frontier moved, what failed; and which methods the change touches that have none.",
+        "controls, whether the frontier moved, what failed, which can't be believed and why; and which methods the "
+        "change touches that have none.",
         "  effbench report --base origin/main\n"
         "  effbench report --base HEAD~1 --results build/results --output build/report.md",
     )  # fmt: skip
@@ -23,6 +24,7 @@ def run(arguments: argparse.Namespace) -> None:
     from bench.publish.report import make_report
     from bench.publish.revision import UnknownRevision, records_at
     from bench.record import store
+    from bench.record.git import history
     from bench.submit import Refused
     from bench.submit.changes import changes, touched_methods
 
@@ -35,4 +37,5 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.results.resolve() != committed.resolve():  # a folder of its own adds to what is committed
         now = [*base, *now]
     touched = touched_methods(registry, changes(ROOT, arguments.base))
-    write(make_report(base, now, [str(problem) for problem in broken], registry, touched), arguments.output)
+    lines = [str(problem) for problem in broken]
+    write(make_report(base, now, lines, registry, touched, history(ROOT)), arguments.output)

@@ -88,6 +88,7 @@ def _add_elsewhere(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
+    from bench.record.schema import FAILURES
     from bench.submit import Refused
 
     stop_like_ctrl_c()
@@ -106,7 +107,10 @@ def run(arguments: argparse.Namespace) -> None:
     except KeyboardInterrupt:
         tell(f"stopped; every finished record is in {arguments.results}, the same command continues where it stopped")
         sys.exit(INTERRUPTED)
-    print(f"{len(records)} new records in {arguments.results}")
+    failed = sum(record.status in FAILURES for record in records)
+    print(f"{len(records)} new records in {arguments.results}{(failed and f', {failed} of runs that failed') or ''}")
+    if failed:
+        sys.exit(1)
 
 
 def _plan(registry: Registry, arguments: argparse.Namespace, tree: Path) -> list["Job"]:

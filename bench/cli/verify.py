@@ -4,7 +4,17 @@ import argparse
 import sys
 from pathlib import Path
 
-from bench.cli.common import MOST_THREADS, Commands, add_json, add_results, opened, print_json, tell, whole
+from bench.cli.common import (
+    MOST_THREADS,
+    Commands,
+    add_json,
+    add_results,
+    opened,
+    print_json,
+    read_records,
+    tell,
+    whole,
+)
 
 EXIT_CODES = {"reproduced": 0, "not reproduced": 1, "not comparable": 3}
 
@@ -33,8 +43,8 @@ def run(arguments: argparse.Namespace) -> None:
     from bench.record import store
     from bench.run import shipped
 
-    records, _ = store.read_all(arguments.results)
     artefact = Path(arguments.record) if Path(arguments.record).is_dir() else None
+    records = read_records(arguments.results) if artefact is None else store.read_all(arguments.results)[0]
     record = find_record(records, arguments.record) if artefact is None else shipped.read(artefact)
     where = {"device": arguments.device, "threads": arguments.threads, "artefact": artefact}
     try:

@@ -86,7 +86,9 @@ def run_night(
     """
     check_ready(registry, jobs)
     store.check_writable(results)
-    known, _ = store.read_all(results)
+    known, broken = store.read_all(results)
+    for line in broken:
+        tell(f"broken record {line}")
     watch, started = _Watch(registry, known), clock()
     night = Night(watched=watch.watched, left=agenda(registry, jobs, known, root))
 

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
+from bench.analyse.believed import Refused, refused, same
 from bench.analyse.compare import MARGIN, Improvement, change_from_baseline, improvement
 from bench.analyse.controls import unbeaten
 from bench.analyse.frontier import pareto
@@ -18,6 +19,8 @@ from bench.registry.metrics import Metric
 
 MOST = 60_000
 """Characters; a comment on the usual forges may have 65 536."""
+MOST_TO_MEND = 20
+"""Lines of each kind."""
 
 
 @dataclass(frozen=True)
@@ -47,19 +50,22 @@ def make_report(
     broken: Sequence[str],
     registry: Registry,
     touched: Mapping[str, Sequence[str]],
+    history: Collection[str] | None = None,
 ) -> str:
     """Markdown of what is new in `now` against `base`. broken: lines that could not be read, as text. touched: slugs of
-    the methods whose runs are others now than at the base, by suite."""
-    known, present = {record.id for record in base}, {record.id for record in now}
-    new = [record for record in now if record.id not in known]
-    gone = [record for record in base if record.id not in present]
-    boards = _boards(base, now, new, registry)
+    the methods whose runs are others now than at the base, by suite. history: commits that the code comes from, None
+    where they are not known."""
+    added = _added(base, now)
+    wrong = refused(added, base, registry, history)
+    out = {id(each.record) for each in wrong}
+    new = [record for record in added if id(record) not in out]
+    boards = _boards(base, [record for record in now if id(record) not in out], new, registry)
     failed = [record for record in new if record.status != "ok"]
     moves = [line for each in boards for line in _moves(each)]
     parts = [f"# {_headline(new, failed, moves)}"]
-    if gone or broken:
-        lines = [f"- {len(gone)} records of the base are gone: records are only ever added"] if gone else []
-        parts += ["## To be mended", "\n".join(lines + [f"- broken: {escaped(line)}" for line in broken[:20]])]
+    to_mend = _to_mend(len({record.id for record in base} - {record.id for record in now}), broken, wrong)
+    if to_mend:
+        parts += ["## To be mended", "\n".join(to_mend)]
     if moves:
         parts += ["## The frontier moved", "\n".join(f"- {line}" for line in moves)]
     for each in boards:
@@ -74,6 +80,24 @@ def make_report(
     if failed:
         parts += ["## Not ok", _failures(failed)]
     return _cut(parts)
+
+
+def _added(base: Sequence[Record], now: Sequence[Record]) -> list[Record]:
+    """What was not there as it is now, whatever it calls itself."""
+    known = {record.id: record for record in base}
+    return [record for record in now if record.id not in known or not same(record, known[record.id])]
+
+
+def _to_mend(gone: int, broken: Sequence[str], wrong: Sequence[Refused]) -> list[str]:
+    """gone: how many records of the base are not there any more."""
+    lines = [f"- {gone} records of the base are gone: records are only ever added"] if gone else []
+    lines += [f"- broken: {escaped(line)}" for line in broken[:MOST_TO_MEND]]
+    lines += [
+        f"- refused: {escaped(f'{_name(each.record)}, seed {each.record.seed}')}: {escaped(each.reason)}"
+        for each in wrong[:MOST_TO_MEND]
+    ]
+    left = max(0, len(broken) - MOST_TO_MEND) + max(0, len(wrong) - MOST_TO_MEND)
+    return [*lines, f"- and {left} more"] if left else lines
 
 
 def _headline(new: Sequence[Record], failed: Sequence[Record], moves: Sequence[str]) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psutil
 
-from bench.record.cgroup import affinity
+from bench.record.cgroup import affinity, cpu_quota
 from bench.record.device import cpu_info, device_facts
 from bench.record.git import git
 from bench.record.schema import Environment
@@ -53,8 +53,11 @@ def hardware_class(device: str, threads: int) -> str:
 
 
 def cpu_model() -> str:
-    """The processor's name as the system gives it."""
-    return _first_processor().get("model name") or platform.processor() or platform.machine()
+    """The processor's name as the system gives it; of ARM's, which have none, the numbers of maker and part."""
+    first = _first_processor()
+    if "model name" not in first and "CPU part" in first:
+        return f"{platform.machine()} {first.get('CPU implementer', '')} {first['CPU part']}"
+    return first.get("model name") or platform.processor() or platform.machine()
 
 
 def _class_suffix() -> str:
@@ -76,8 +79,10 @@ def _first_processor() -> dict[str, str]:
 
 
 def usable_cores() -> int:
-    """Cores that this process may run on."""
-    return len(affinity())
+    """Cores that this process may run on; where a container has a quota of processor time, no more than that."""
+    quota = cpu_quota()
+    allowed = len(affinity())
+    return allowed if quota is None else max(1, min(allowed, int(quota)))
 
 
 def library_versions(libraries: Iterable[str] = ()) -> dict[str, str]:
@@ -94,14 +99,27 @@ def _version(name: str) -> str | None:
 
 
 def commit(root: Path) -> tuple[str | None, bool | None]:
-    """(commit, dirty) of the checkout at root; (None, None) outside of one. Files under results/ and build/ don't count
-    as dirt: a run writes them."""
-    try:
-        head = git(root, "rev-parse", "HEAD").decode().strip()
-        changes = git(root, "status", "--porcelain", "--", ".", ":(exclude)results", ":(exclude)build")
-    except (OSError, subprocess.CalledProcessError):
+    """(commit, dirty) of the checkout at root; (None, None) where that is none, also where it lies in another's. Files
+    under results/ and build/ don't count as dirt: a run writes them."""
+    if no_commit(root) is not None:
         return None, None
-    return head, bool(changes)
+    head = git(root, "rev-parse", "HEAD").decode().strip()
+    return head, bool(git(root, "status", "--porcelain", "--", ".", ":(exclude)results", ":(exclude)build"))
+
+
+def no_commit(root: Path) -> str | None:
+    """Why no commit can be told of the checkout at root, or None if one can."""
+    try:
+        top = git(root, "rev-parse", "--show-toplevel").decode().rstrip("\n")
+        git(root, "rev-parse", "HEAD")
+    except OSError as error:
+        return f"git can't be run ({error.strerror})"
+    except subprocess.CalledProcessError as error:
+        said = error.stderr.decode(errors="replace").strip().splitlines()
+        return f"git says: {said[0] if said else 'nothing'}"
+    if Path(top).resolve() != root.resolve():
+        return f"{root} is no checkout of its own; it lies in that of {top}"
+    return None
 
 
 def collect(device: str, root: Path, threads: int, libraries: Iterable[str] = ()) -> Environment:

@@ -16,3 +16,11 @@ def git_or_none(root: Path, *arguments: str) -> bytes | None:
         return git(root, *arguments)
     except (OSError, subprocess.SubprocessError):
         return None
+
+
+def history(root: Path) -> frozenset[str] | None:
+    """Every commit that the work tree at root comes from; None where that is not known: outside of git, or where the
+    checkout holds only a part of it."""
+    shallow = git_or_none(root, "rev-parse", "--is-shallow-repository")
+    listed = git_or_none(root, "rev-list", "HEAD") if shallow == b"false\n" else None
+    return None if listed is None else frozenset(listed.decode().split())

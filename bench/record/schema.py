@@ -9,6 +9,8 @@ SCHEMA_VERSION = 1
 """The value of Record.schema_version that this code writes and reads."""
 
 Status = Literal["ok", "over_budget", "failed", "timeout", "out_of_memory", "unsupported"]
+FAILURES: tuple[Status, ...] = ("failed", "timeout", "out_of_memory")
+"""Ends that are no answer to what was asked. Over a limit, or not made for it, is one."""
 
 Isolation = Literal["none", "bubblewrap"]
 

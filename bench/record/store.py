@@ -73,8 +73,8 @@ def append(root: Path, record: Record) -> Path:
                 raise
     except OSError as error:
         raise ResultsNotWritable(
-            f"{path} can't be written ({error.strerror}), so the record of {record.method} at {record.point} is not kept; "
-            "make room, and the same command runs what is missing"
+            f"{path} can't be written ({error.strerror}), so the record of {record.method} at {record.point} is not "
+            "kept; make room, and the same command runs what is missing"
         ) from error
     return path
 
@@ -100,13 +100,15 @@ def read_all(root: Path) -> tuple[list[Record], list[BrokenRecord]]:
     return records, broken
 
 
+def read_method(root: Path, suite: str, method: str) -> Iterator[Record]:
+    """The records of one method, on any hardware. Reads its files alone."""
+    for path in sorted(root.glob(f"*/{suite}/{method}.jsonl")):
+        yield from (found for _, found in read_lines(path) if isinstance(found, Record))
+
+
 def is_answered(root: Path, suite: str, method: str, key: str) -> bool:
-    """Whether there is a record with this key now. Reads the files of one method alone."""
-    return any(
-        isinstance(found, Record) and found.key == key and not found.disturbed
-        for path in root.glob(f"*/{suite}/{method}.jsonl")
-        for _, found in read_lines(path)
-    )
+    """Whether there is a record with this key now."""
+    return any(record.key == key and not record.disturbed for record in read_method(root, suite, method))
 
 
 def files(root: Path) -> list[Path]:

@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from bench.contract import OverBudget
+from bench.measure.ratios import ratio_of
 from bench.measure.side import SideOutOfMemory
 from bench.record.schema import Build, Outcome, Samples
 from bench.run import artefact
@@ -25,7 +26,6 @@ from bench.run.remote import ServerFailed
 from bench.run.rules import TRAINED_OTHERWISE, RuleBroken
 from bench.run.servers import Served, Stopped, serving
 from bench.run.timing import Bench
-from bench.run.weigh import ratio_of
 from bench.run.within import say
 
 

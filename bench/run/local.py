@@ -45,6 +45,7 @@ class LocalExecutor:
     watch: Watch | None = None
     temporary: Path | None = None
     isolation: Isolation = "none"
+    processor_seconds: float = 0.0
     _warm: Warm | None = None
     _kind: tuple[object, ...] = ()
 
@@ -66,15 +67,18 @@ class LocalExecutor:
         folder = self._folder()
         log = _Log()
         judge: Party | None = None
+        spent: _Spent | None = None
         try:
             judge = warm.starter(log.end).start("judge", folder)
-            outcome = self._wait(judge, order, timeout, warm, log)
+            spent = _Spent(judge.keeper if warm.process is None else warm.process.pid)
+            outcome = self._wait(judge, order, timeout, spent, log)
         except NotStarted as error:
             outcome = Outcome(status="failed", reason=str(error), disturbed=True)
         finally:
             if judge is not None:
                 judge.kill()
                 judge.ended()
+            self.processor_seconds = 0.0 if spent is None else spent.seconds
             shutil.rmtree(folder, ignore_errors=True)
             log.close()
         stage = log.stage()
@@ -98,11 +102,10 @@ class LocalExecutor:
             return Path("/tmp", Path(folder).name)
         return Path(folder)
 
-    def _wait(self, judge: Party, order: Order, timeout: float, warm: Warm, log: "_Log") -> Outcome:
+    def _wait(self, judge: Party, order: Order, timeout: float, spent: "_Spent", log: "_Log") -> Outcome:
         """The judge's word, or why it has to be ended."""
-        root = warm.process.pid if warm.process is not None else judge.keeper
-        exceeded = self.watch(root) if self.watch is not None else lambda: None
-        start, began = time.monotonic(), usage(root).processor_seconds
+        exceeded = self.watch(spent.root) if self.watch is not None else lambda: None
+        start = time.monotonic()
         try:
             judge.channel.send(order.plain())
             with selectors.DefaultSelector() as selector:
@@ -110,7 +113,7 @@ class LocalExecutor:
                 while not selector.select(_TICK):
                     wall = time.monotonic() - start
                     if wall >= timeout:
-                        return _timed_out(timeout, usage(root).processor_seconds - began, order.threads, wall)
+                        return _timed_out(timeout, spent.seconds, order.threads, wall)
                     if (stopped := exceeded() or log.excess()) is not None:
                         return stopped
             return Outcome.model_validate_json(judge.channel.receive())
@@ -123,6 +126,17 @@ class LocalExecutor:
             first = error.errors()[0]
             where = ".".join(map(str, first["loc"]))
             return Outcome(status="failed", reason=f"an outcome that is none: {where}: {first['msg']}")
+
+
+class _Spent:
+    """Processor seconds of a process and all below it, from now on."""
+
+    def __init__(self, root: int) -> None:
+        self.root, self._before = root, usage(root).processor_seconds
+
+    @property
+    def seconds(self) -> float:
+        return usage(self.root).processor_seconds - self._before
 
 
 def _timed_out(timeout: float, spent: float, threads: int, wall: float) -> Outcome:

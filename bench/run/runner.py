@@ -5,19 +5,21 @@ import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 from typing import Any, Protocol
 
+from bench.analyse.believed import against_baseline, against_problem
+from bench.analyse.problems import same_problem
 from bench.contract import MissingAsset
 from bench.record import store
 from bench.record.claims import claimed
 from bench.record.device import device_facts
-from bench.record.environment import check_device, collect, library_versions
+from bench.record.environment import check_device, collect, library_versions, no_commit
 from bench.record.schema import Isolation, Outcome, Record
-from bench.record.sense import contradictions
-from bench.registry import ProblemInfo, Registry, SuiteInfo
+from bench.registry import Registry, SuiteInfo
 from bench.registry.key import baseline_key
 from bench.run import artefact
 from bench.run.local import LocalExecutor
@@ -41,12 +43,14 @@ class Executor(Protocol):
 
 @dataclass(frozen=True)
 class Planned:
-    """A job with all that is needed to run it. key: of the record. order: for the parties."""
+    """A job with all that is needed to run it. key: of the record. order: for the parties. baseline_keys: of records of
+    the problem's baseline here, at any point with the same exam."""
 
     job: Job
     key: str
     info: SuiteInfo
     order: Order
+    baseline_keys: frozenset[str] = frozenset()
 
 
 def planned(registry: Registry, job: Job, *protected: Path) -> Planned:
@@ -77,7 +81,10 @@ def planned(registry: Registry, job: Job, *protected: Path) -> Planned:
         realised=method.card.speed_realised,
         protected=tuple(str(path) for path in (*protected, ROOT / "results")),
     )
-    return Planned(job, key(registry, job), info, order)
+    of_the_baseline = replace(job, method=problem.baseline, variant="default", seed=0)
+    alike = [name for name in info.points if same_problem(info, name, job.point)]
+    keys = frozenset(key(registry, replace(of_the_baseline, point=name)) for name in alike)
+    return Planned(job, key(registry, job), info, order, keys)
 
 
 def run_plan(registry: Registry, jobs: Sequence[Job], results: Path, **options: Any) -> list[Record]:
@@ -109,6 +116,8 @@ def run_planned(
     answered = set() if again else {record.key for record in known if not record.disturbed}
     todo = [each for each in plan if each.key not in answered]
     own = LocalExecutor() if executor is None else None
+    if todo and (reason := no_commit(root)) is not None:
+        print(f"the records will name no commit: {reason}", file=sys.stderr)
 
     def one_by_one(progress: Progress) -> Iterator[tuple[Job, Record | None]]:
         for each in todo:
@@ -132,7 +141,10 @@ def run_planned(
 def known_records(results: Path) -> list[Record]:
     """What is recorded already. Raises ResultsNotWritable if nothing can be added."""
     store.check_writable(results)
-    return store.read_all(results)[0]
+    records, broken = store.read_all(results)
+    for line in broken:
+        print(f"broken record {line}", file=sys.stderr)
+    return records
 
 
 def store_each(
@@ -203,7 +215,7 @@ def _run(each: Planned, results: Path, *, timeout: float | None, executor: Execu
         update={"device_after": device_facts(job.device), "isolation": executor.isolation},
     )
     if outcome.status == "ok":
-        problem = _nonsense(outcome, info.problem_of(job.point), each.order) or implausible_time(
+        problem = _nonsense(outcome, each, results) or implausible_time(
             outcome.timings, results, job.device, job.threads
         )
         if problem is not None:
@@ -229,10 +241,20 @@ def _run(each: Planned, results: Path, *, timeout: float | None, executor: Execu
     )
 
 
-def _nonsense(outcome: Outcome, problem: ProblemInfo, order: Order) -> str | None:
-    """What of an outcome of status ok can't be, or None."""
-    if outcome.build is None and not order.made:
-        return "nothing was built"
-    if problem.primary.name not in outcome.quality:
-        return f"the score that ranks, {problem.primary.name}, is missing"
-    return next(contradictions(outcome), None)
+def _nonsense(outcome: Outcome, each: Planned, results: Path) -> str | None:
+    """What of an outcome can't be, or None."""
+    problem = each.info.problem_of(each.job.point)
+    found = against_problem(outcome, problem, built=not each.order.made)
+    baseline = _baseline_record(each, problem.baseline, results)
+    return next(found if baseline is None else chain(found, against_baseline(outcome, baseline)), None)
+
+
+def _baseline_record(each: Planned, slug: str, results: Path) -> Record | None:
+    """The newest one with today's exam, on this machine."""
+    found = [
+        record
+        for root in {results.resolve(), ROOT / "results"}
+        for record in store.read_method(root, each.info.slug, slug)
+        if record.status == "ok" and record.key in each.baseline_keys
+    ]
+    return max(found, key=lambda record: record.started, default=None)

@@ -9,8 +9,9 @@ _TICK = os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
-def descendants(root: int, *, deep: bool = True) -> list[int]:
-    """Numbers of the processes below `root`, the nearest first; those that have ended and wait to be asked are none."""
+def descendants(root: int, *, deep: bool = True, ended: bool = False) -> list[int]:
+    """Numbers of the processes below `root`, the nearest first. ended: with those that have ended and wait to be asked
+    how."""
     found: list[int] = []
     todo = [root]
     while todo:
@@ -20,9 +21,9 @@ def descendants(root: int, *, deep: bool = True) -> list[int]:
             for thread in os.listdir(f"/proc/{pid}/task"):
                 with suppress(OSError):
                     children += map(int, Path(f"/proc/{pid}/task/{thread}/children").read_bytes().split())
-        alive = [child for child in children if _state(child) not in ("Z", "X", None)]
-        found += alive
-        todo += alive if deep else []
+        counted = [child for child in children if ended or _state(child) not in ("Z", "X", None)]
+        found += counted
+        todo += counted if deep else []
     return found
 
 
@@ -46,11 +47,11 @@ class Usage:
 def usage(root: int) -> Usage:
     """What the tree uses now; zeros where it is gone."""
     ticks = pages = tasks = 0
-    for pid in [root, *descendants(root)]:
+    for pid in [root, *descendants(root, ended=True)]:
         fields = _fields(pid)
         if fields is not None:
             ticks += sum(map(int, fields[11:15]))
-            tasks += int(fields[17])
+            tasks += int(fields[17]) if fields[0] != "Z" else 0
             pages += int(fields[21])
     return Usage(ticks / _TICK, pages * _PAGE, tasks)
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from bench.contract import Built, Problem, Task
 from bench.measure.flops import count_operators
+from bench.measure.ratios import ratio_of
 from bench.run.artefact import weight
 
 ELEMENTWISE = "elementwise_flops"
@@ -84,16 +85,6 @@ class Weighed(Mapping[str, float]):
         if self.built.rig is None:
             return {}
         return dict(self.scale.problem.serve_rig(self.built.rig, self.scale.task).figures())
-
-
-def ratio_of(name: str, absolute: Callable[[str], float | None], reference: Mapping[str, float]) -> float | None:
-    """Of "X_ratio": X, or X_bytes, over the baseline's; None for another name, or where one of them is not known."""
-    if not name.endswith("_ratio"):
-        return None
-    for whole in (name.removesuffix("_ratio"), f"{name.removesuffix('_ratio')}_bytes"):
-        if reference.get(whole) and (found := absolute(whole)) is not None:
-            return found / reference[whole]
-    return None
 
 
 def flops_of_step(problem: Problem[Any, Any], task: Task, served: Any, reference: Mapping[str, float]) -> float | None:

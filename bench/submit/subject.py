@@ -1,6 +1,6 @@
 """What a check looks at: a method, a suite, or the changes of a submission."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -16,15 +16,15 @@ ROOT = Path(__file__).resolve().parents[2]
 class MethodSubject:
     """A registered method. `runner` runs it at tiny scale; each run is done once, whichever check asks for it.
 
-    thorough: whether every variant is tried at every operating point, and timed; otherwise the first variant alone is,
-    until it has ended well at one of them. together: methods that are checked in the same session, so that what takes
-    long to start looks at all of them at once.
+    quick: the only run that is looked at; without it every variant is tried at every operating point, and timed at one.
+    together: methods that are checked in the same session, so that what takes long to start looks at all of them at
+    once.
     """
 
     registry: Registry
     listed: Listed
     runner: TrialRunner
-    thorough: bool = True
+    quick: Job | None = None
     together: tuple[Listed, ...] = ()
     _trials: dict[Job, Trial] = field(default_factory=dict)
 
@@ -60,6 +60,8 @@ class MethodSubject:
 
         On the suite's first base; if the method says of all of them that it can't be run there, on the next one.
         """
+        if self.quick is not None:
+            return [self.quick]
         plans = [self._plan(base) for base in self.info.bases["tiny"]]
         for jobs in plans:
             if any(self.trial(job).outcome.status != "unsupported" for job in jobs):
@@ -80,41 +82,33 @@ class MethodSubject:
     @property
     def variants(self) -> list[str]:
         """Those that are tried."""
-        return list(self.listed.variants) if self.thorough else [next(iter(self.listed.variants))]
-
-    @cached_property
-    def tried(self) -> list[Job]:
-        """The jobs that are run, in order."""
-        if not self.thorough:
-            for number, job in enumerate(self.jobs, start=1):
-                if self.trial(job).outcome.status == "ok":
-                    return self.jobs[:number]
-        return self.jobs
+        return list(self.listed.variants) if self.quick is None else [self.quick.variant]
 
     @cached_property
     def first_ok(self) -> dict[str, Job]:
         """For each variant that ends well anywhere, the first operating point at which it does."""
         first: dict[str, Job] = {}
-        for job in self.tried:
+        for job in self.jobs:
             if job.variant not in first and self.trial(job).outcome.status == "ok":
                 first[job.variant] = job
         return first
 
     def timed_jobs(self) -> list[Job]:
         """The first operating point at which each variant ends well, with its workloads timed."""
-        return [replace(job, timed=True) for job in self.first_ok.values()]
+        return [replace(job, timed=True) for job in self.first_ok.values()] if self.quick is None else []
 
     def trials(self) -> list[tuple[Job, Trial]]:
         """Every job that is tried, then those that are timed, with what came of them."""
-        return [(job, self.trial(job)) for job in [*self.tried, *self.timed_jobs()]]
+        return [(job, self.trial(job)) for job in [*self.jobs, *self.timed_jobs()]]
 
 
 @dataclass(frozen=True)
 class SuiteSubject:
-    """A registered suite."""
+    """A registered suite. `runner` runs its baselines at tiny scale."""
 
     registry: Registry
     slug: str
+    runner: TrialRunner
 
     @property
     def info(self) -> SuiteInfo:
@@ -123,6 +117,16 @@ class SuiteSubject:
     @property
     def folder(self) -> Path:
         return ROOT / self.info.folder
+
+    def baseline_jobs(self) -> Iterator[Job]:
+        """The baseline of each problem at the first of its operating points that it is asked at, at tiny scale, not
+        timed."""
+        for name, problem in self.info.problems.items():
+            points = [point.name for point in self.info.points.values() if point.problem == name]
+            wanted = Selection(
+                self.slug, [problem.baseline], points[:1], (0,), "tiny", threads=1, timed=False
+            )
+            yield from make_plan(self.registry, wanted)[:1]
 
     @property
     def files(self) -> list[Path]:

@@ -11,15 +11,20 @@ from bench.run.plan import Job
 from bench.run.runner import planned
 from bench.submit.no_network import MARK
 
+_PATIENCE = 5
+"""So many times a run's time by the clock: what a trial may take is told by its processor seconds, so that a busy
+machine fails nobody."""
 _NO_NETWORK = "bench.submit.refuse_network"
 _TRIED = re.compile(rf"^{re.escape(MARK)}(.*)$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
 class Trial:
-    """What came of a run. connections: what it tried to reach over the network; the attempts were refused."""
+    """What came of a run. processor_seconds: of all its processes. connections: what it tried to reach over the
+    network; the attempts were refused."""
 
     outcome: Outcome
+    processor_seconds: float = 0.0
     connections: tuple[str, ...] = ()
 
 
@@ -43,5 +48,5 @@ class Trials:
         """Run a job. Whatever happens to its processes is an outcome."""
         each = planned(self.registry, job)
         modules = (*each.info.preload, _NO_NETWORK)
-        outcome, log = self.executor.execute(each.order, each.info.timeout[job.scale], modules)
-        return Trial(outcome, tuple(dict.fromkeys(_TRIED.findall(log))))
+        outcome, log = self.executor.execute(each.order, _PATIENCE * each.info.timeout[job.scale], modules)
+        return Trial(outcome, self.executor.processor_seconds, tuple(dict.fromkeys(_TRIED.findall(log))))

@@ -8,6 +8,9 @@ free make up for it: all that they need of H is the Cholesky factor of its inver
 import torch
 from torch import Tensor
 
+_TRIES = 16
+"""Tenfold dampings: beyond them H is the smaller part."""
+
 
 class Hessian:
     """Weighted mean of x x^T over the tokens seen: `matrix` is float32 (size, size), on the device of what is seen."""
@@ -43,18 +46,25 @@ def inverse_factor(hessian: Tensor, damping: float) -> Tensor:
     Row j of U is what the step of column j needs: U[j, j]^2 is the inverse Hessian's [j, j] once the columns before j
     are fixed, and U[j, j:] / U[j, j] says how the columns from j on move for a unit of error in column j. An input that
     was always zero moves nothing. Where rounding leaves H indefinite, damping is raised tenfold until it is not.
+
+    Raises FloatingPointError for a Hessian that is not finite, or that no damping makes positive definite.
     """
+    broken = int((~hessian.isfinite()).sum())
+    if broken:
+        raise FloatingPointError(f"{broken} of {hessian.numel()} second moments of a layer's inputs are not finite")
     damped = hessian.double().clone()
     diagonal = damped.diagonal()
     dead = diagonal == 0
     mean = float(diagonal.mean()) or 1.0
     diagonal[dead] = mean
-    while True:
+    for _ in range(_TRIES):
         diagonal += damping * mean
         factor, failed = torch.linalg.cholesky_ex(damped)
         if not failed:
             break
         damping = 10 * damping or 1e-8
+    else:
+        raise FloatingPointError("the second moments are not those of any inputs: no damping makes them positive")
     return torch.linalg.cholesky(torch.cholesky_inverse(factor), upper=True)
 
 

@@ -57,10 +57,22 @@ class BlockOverText:
     def observe(self, linears: Sequence[nn.Module], see: Sequence[Callable[[Tensor], None]]) -> Tensor:
         """Run the block, and hand the input of each of these layers, (batch, length, in), to the function beside it.
 
-        Returns the outputs of the block."""
+        Returns the outputs of the block. Raises FloatingPointError, with the layer's name, for an input that is not
+        finite: nothing can be fitted to it.
+        """
+        names = {module: name for name, module in self.block.named_modules()}
 
         def hook(function: Callable[[Tensor], None]) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
-            return lambda module, inputs: function(inputs[0])
+            def look(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+                finite = inputs[0].isfinite()
+                if not finite.all():
+                    raise FloatingPointError(
+                        f"block {self.index}: {int((~finite).sum())} of {finite.numel()} inputs of {names[module]} are "
+                        "not finite; the model overflows on this text, or what was changed before the block broke it"
+                    )
+                function(inputs[0])
+
+            return look
 
         with ExitStack() as stack:
             for linear, function in zip(linears, see, strict=True):

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from PIL import __version__ as pillow_version
 
+from bench.contract import only_the_judge
 from bench.contract.cache import made_once
 from suites._vision import packages, photographs
 from suites._vision.fonts import fonts, needed
@@ -70,6 +71,8 @@ def glyphs(name: Name, split: Split) -> Glyphs:
 
 def draw(name: Name, split: Split, count: int, seed: int) -> Glyphs:
     """`count` images, each class as often as another but for one. Raises MissingAsset."""
+    if split == "test":
+        only_the_judge("characters in fonts and on photographs of the test split")
     rng = np.random.default_rng([seed, _SEEDS[split]])
     pictures, families = photographs.photographs(split), fonts(split)
     labels = rng.permutation(np.arange(count) % len(CHARACTERS[name]))

@@ -10,10 +10,10 @@ import pytest
 
 from bench import cli
 from bench.cli.selection import methods_by_suite
-from bench.registry import UnknownName
+from bench.registry import Registry, UnknownName
 from bench.registry.names import AmbiguousName
 from bench.submit.changes import changes
-from tests.bench.small_checkout import ALPHA, make_checkout, registry_of, replace
+from tests.bench.small_checkout import ALPHA, make_checkout, move, registry_of, replace
 
 
 def output(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
@@ -139,6 +139,19 @@ def test_changed_runs_what_is_touched_and_the_baseline_beside_it(
         "--method, or --changed\n"  # fmt: skip
 
 
+def test_report_names_what_the_change_touches_by_content(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = make_checkout(tmp_path)
+    monkeypatch.setattr("bench.cli.report.ROOT", root)
+    monkeypatch.setattr("bench.cli.report.opened", lambda: registry_of(root))
+    arguments = ("report", "--base", "main", "--results", str(tmp_path / "results"))
+    move(root)
+    assert output(capsys, *arguments) == "# No new records\n"
+    replace("x + 1", "x + 2", "methods/_techniques/tool.py")(root)
+    assert output(capsys, *arguments).endswith("## Touched, and not measured again\n\n- demo: dense\n")
+
+
 def refusal(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     """What is said of bad input, which ends with 2."""
     with pytest.raises(SystemExit) as stopped:
@@ -178,3 +191,33 @@ def test_help_teaches_by_example(command: str, capsys: pytest.CaptureFixture[str
         cli.main([command, "--help"])
     assert stopped.value.code == 0
     assert f"effbench {command}" in capsys.readouterr().out.split("examples:")[1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("audit", "--hardware", "cpu-amd-epic-1t"), "did you mean 'cpu-amd-epyc-1t'?"),
+        (("records", "--suite", "operator-date"), "did you mean 'operator-data'?"),
+        (("records", "--results", "nowhere"), "there are no records in nowhere"),
+        (("audit", "--results", "nowhere"), "there are no records in nowhere"),
+    ],
+)
+def test_what_matches_nothing_is_told(
+    capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], said: str
+) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        cli.main(arguments)
+    assert stopped.value.code == 2
+    assert said in capsys.readouterr().err
+
+
+def test_a_run_that_failed_is_an_exit_code(
+    toy_registry: Registry, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    others = ["--scale", "tiny", "--untimed", "--results", str(tmp_path)]
+    cli.main(["run", "--method", "toy-large@unlimited", *others])
+    assert "1 new records" in capsys.readouterr().out
+    with pytest.raises(SystemExit) as stopped:
+        cli.main(["run", "--method", "toy-raise@unlimited", "--method", "toy-half@unlimited", *others])
+    assert stopped.value.code == 1
+    assert ", 1 of runs that failed" in capsys.readouterr().out

@@ -6,7 +6,7 @@ What would cross the border still goes through the format of its messages, so th
 import io
 import pickle
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from bench.contract import Built, Meter, OverBudget, Problem, Score, Served, Setting, Step, Supply, Task
 from bench.contract.supply import AtHand
+from bench.measure.ratios import ratio_of
 from bench.measure.side import SideHere
 from bench.registry import Registry
 from bench.run import artefact
@@ -25,9 +26,9 @@ from bench.run.figures import figures_of
 from bench.run.order import Order
 from bench.run.plan import Job
 from bench.run.runner import planned
-from bench.run.weigh import Scale, ratio_of
+from bench.run.weigh import Scale
 
-ENGINE = {field.name for field in fields(Task)}
+ENGINE = {each.name for each in fields(Task)}
 """Of a task: set by the engine, for the run."""
 
 
@@ -70,17 +71,25 @@ class SideAcross(SideHere):
 
 
 @dataclass
+class Kept:
+    """What all methods share, made once for all. references: figures of baselines, by their keys. data: the supplies of
+    a problem, by its place and seed: reading, cutting and encoding them takes longer than most methods do."""
+
+    references: dict[str, Mapping[str, float]] = field(default_factory=dict)
+    data: dict[tuple[Any, ...], Mapping[str, Supply]] = field(default_factory=dict)
+
+
+@dataclass
 class Place:
-    """A configuration of a method and where it runs. folder: for artefacts. references: figures of baselines, which
-    are built once for all."""
+    """A configuration of a method and where it runs. folder: for artefacts."""
 
     order: Order
     folder: Path
-    references: dict[str, Mapping[str, float]]
+    kept: Kept
 
     @classmethod
-    def of(cls, registry: Registry, job: Job, folder: Path, references: dict[str, Mapping[str, float]]) -> "Place":
-        return cls(planned(registry, job).order, folder, references)
+    def of(cls, registry: Registry, job: Job, folder: Path, kept: Kept) -> "Place":
+        return cls(planned(registry, job).order, folder, kept)
 
     @property
     def label(self) -> str:
@@ -93,12 +102,13 @@ class Place:
     @cached_property
     def reference(self) -> Mapping[str, float]:
         """Figures of the baseline, as the judge keeps them."""
-        if self.order.baseline_key not in self.references:
+        references = self.kept.references
+        if self.order.baseline_key not in references:
             setting = self.order.baseline_setting
             task = self.task(setting, {})
             built = built_by(self.order.baseline.method().build(task))
-            self.references[self.order.baseline_key] = self.shipped(built, setting, "baseline").figures(None)
-        return self.references[self.order.baseline_key]
+            references[self.order.baseline_key] = self.shipped(built, setting, "baseline").figures(None)
+        return references[self.order.baseline_key]
 
     def task(self, setting: Setting | None = None, reference: Mapping[str, float] | None = None) -> Task:
         """The builder's, a new one at each call: with supplies under a meter, and the judge's scale."""
@@ -108,12 +118,16 @@ class Place:
         task: Task = self.problem.task(setting)
         meter = Meter(setting.point.limits)
         task.limits, task.left = setting.point.limits, meter.left
-        task.supplies = {name: SupplyAcross(each, meter) for name, each in self.problem.supplies(setting).items()}
+        task.supplies = {name: SupplyAcross(each, meter) for name, each in self.supplies(setting).items()}
         task.weigh = Scale(self.problem, task, reference).weigh
         return task
 
-    def supplies(self) -> Mapping[str, Supply]:
-        return self.problem.supplies(self.order.setting)
+    def supplies(self, setting: Setting) -> Mapping[str, Supply]:
+        order = self.order
+        where = (order.suite, order.problem, order.point.name, setting.base, setting.seed)
+        if where not in self.kept.data:
+            self.kept.data[where] = self.problem.supplies(setting)
+        return self.kept.data[where]
 
     def shipped(self, built: Built, setting: Setting, name: str = "candidate") -> "Shipped":
         """The candidate, and its rig, written to disk and read again by whoever serves them."""

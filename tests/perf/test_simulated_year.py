@@ -36,13 +36,13 @@ import pytest
 from numpy.typing import NDArray
 
 from bench.analyse.regressions import Noise, Run, State, between_runs, follow, step, timed
-from bench.contract.registry import load
 from bench.measure.statistics import MIN_PAIRS, ratio_interval
 from bench.nightly.night import MOST_RUNS
 from bench.nightly.series import runs_of
 from bench.publish.markdown import table
 from bench.record import store
 from bench.record.schema import Record, Samples
+from bench.registry import open_registry
 
 RESULTS = Path(__file__).resolve().parents[2] / "results"
 REPEATED = Path(__file__).with_name("repeated_runs.json")
@@ -276,10 +276,10 @@ def quality_found_first_night() -> tuple[int, int]:
 
     Each has ten equal nights, as repeated runs are; then 1 % is planted into the score's own samples.
     """
-    infos = {slug: suite.info for slug, suite in load().suites.items()}
+    infos = open_registry().suites
     found, planted = 0, 0
     for record in store.read_all(RESULTS)[0]:
-        primary = infos[record.suite].primary
+        primary = infos[record.suite].problem_of(record.point).primary
         if record.status != "ok":
             continue
         worse = _one_percent(record.quality[primary.name], primary.better)

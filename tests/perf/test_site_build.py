@@ -103,7 +103,7 @@ def weights(output: Path) -> dict[str, dict[str, float]]:
         "board": ("suites/*/*/*/*/*.html", ON_BOARD, _board_scripts),
         "pairs": ("suites/*/*/*/*/*/pairs.html", (), _nothing),
         "record": ("suites/*/*/*/*/*/*/*.html", (), _nothing),
-        "method": ("methods/*.html", (), _nothing),
+        "method": ("methods/*/*.html", (), _nothing),
         "history": ("history*.html", (), _nothing),
         "compare": ("compare.html", ON_COMPARE, _nothing),
         "data": ("data.html", (), _nothing),

@@ -91,6 +91,38 @@ def test_records_that_are_gone_and_lines_that_are_broken_are_told_first() -> Non
     assert "a.jsonl" in text.replace("\N{WORD JOINER}", "")
 
 
+def test_a_record_that_makes_no_sense_is_refused_and_counts_nowhere() -> None:
+    odd = make_record("beta", losses=losses(0.1), build=None, **TIMES)
+    text = report(odd, make_record("gamma", losses=losses(1.2), **TIMES))
+    assert text.startswith("# 1 new record of 1 method")
+    assert "- refused: beta at half, seed 0: nothing was built, and the status is ok" in text
+    assert "**beta**" not in text
+    assert report(odd).startswith("# No new records\n\n## To be mended")
+
+
+def test_a_record_under_the_id_of_another_is_refused() -> None:
+    text = report(make_record("beta", losses=losses(0.1), id=BASE[0].id, **TIMES))
+    assert "taken by a record of dense at half" in text
+    assert text.startswith("# No new records")
+    worse = BASE[0].model_copy(update={"figures": {"stored_ratio": 0.1}})
+    assert "is taken" in make_report(BASE, [worse, *BASE[1:]], [], registry(), {})
+
+
+def test_a_commit_that_nobody_knows_is_refused() -> None:
+    new = make_record("beta", losses=losses(1.2), **TIMES)
+    commit = new.environment.commit or ""
+    assert "refused" not in make_report(BASE, [*BASE, new], [], registry(), {}, frozenset({commit}))
+    text = make_report(BASE, [*BASE, new], [], registry(), {}, frozenset({"0" * 40}))
+    assert "is not in the history of this code" in text
+
+
+def test_what_is_to_be_mended_is_cut_where_it_is_long() -> None:
+    odd = [make_record(f"m{i}", losses=losses(1.0), build=None) for i in range(50)]
+    text = make_report(BASE, [*BASE, *odd], ["a.jsonl:3: not JSON"] * 30, registry(), {})
+    assert text.count("- refused: ") == text.count("- broken: ") == 20
+    assert "- and 40 more" in text
+
+
 def test_what_is_touched_and_not_measured_again_is_told() -> None:
     new = make_record("beta", losses=losses(1.2), **TIMES)
     text = report(new, touched={"demo": ["alpha", "beta"], "other": ["gamma_x"]})

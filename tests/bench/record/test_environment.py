@@ -2,6 +2,7 @@
 """Facts of made-up machines, limits of made-up containers, and of the real one what must hold anywhere."""
 
 import os
+import subprocess
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,7 +12,7 @@ import torch
 
 from bench.record import cgroup
 from bench.record.device import cpu_facts, cpu_info, device_facts, gpu_facts, other_processes
-from bench.record.environment import collect, hardware_class
+from bench.record.environment import collect, commit, hardware_class, no_commit, usable_cores
 from bench.record.nvml import Gpu, own_bytes
 
 CORE = min(os.sched_getaffinity(0))
@@ -213,3 +214,41 @@ def test_a_real_gpu_tells_what_moves_its_times(cuda: str) -> None:
     facts = device_facts(cuda)
     assert facts.keys() >= {"gpu_driver", "gpu_sm_mhz", "gpu_power_limit_watts", "gpu_clock_reasons", "affinity"}
     assert int(facts["gpu_sm_mhz"]) > 100
+
+
+def test_processors_without_a_name_are_told_by_maker_and_part(proc: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bench.record.environment._first_processor", lambda: cpu_info(proc))
+    monkeypatch.setattr("platform.machine", lambda: "aarch64")
+    found = []
+    for maker, part in (("0x41", "0xd0c"), ("0x41", "0xd4f"), ("0x41", "0xd08"), ("0xc0", "0xac3")):
+        write(proc / "cpuinfo", f"processor\t: 0\nBogoMIPS\t: 50.00\nCPU implementer\t: {maker}\nCPU part\t: {part}\n")
+        found.append(hardware_class("cpu", 4))
+    assert found[0] == "cpu-aarch64-0x41-0xd0c-4t"
+    assert len(set(found)) == 4
+
+
+def test_a_quota_of_the_container_is_so_many_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bench.record.environment.affinity", lambda: list(range(8)))
+    for quota, cores in ((None, 8), (2.5, 2), (0.5, 1), (16.0, 8)):
+        monkeypatch.setattr("bench.record.environment.cpu_quota", lambda quota=quota: quota)
+        assert usable_cores() == cores
+
+
+def test_only_a_checkout_of_its_own_has_a_commit(tmp_path: Path) -> None:
+    assert commit(tmp_path) == (None, None)
+    assert "git says: fatal: not a git repository" in str(no_commit(tmp_path))
+    for words in (
+        "init -q", "config user.name x", "config user.email x", "commit -q --allow-empty -m first",
+    ):  # fmt: skip
+        subprocess.run(["git", "-C", str(tmp_path), *words.split()], check=True)
+    (tmp_path / "inside").mkdir()
+    head, dirty = commit(tmp_path)
+    assert (len(str(head)), dirty, no_commit(tmp_path)) == (40, False, None)
+    assert commit(tmp_path / "inside") == (None, None)
+    assert f"it lies in that of {tmp_path}" in str(no_commit(tmp_path / "inside"))
+
+
+def test_git_s_refusal_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+    assert "dubious ownership" in str(no_commit(tmp_path))

@@ -1,12 +1,17 @@
 """What a submission may change, told from git; each check finds what it is there for."""
 
+import shutil
 import subprocess
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from email.message import Message
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from bench.record import store
+from bench.record.schema import Record
 from bench.submit.changes import Changes, NoBase, changes
 from bench.submit.checks import SUBMISSION_CHECKS
 from bench.submit.dependencies import allowed, licence, name_of
@@ -15,15 +20,15 @@ ROOT = Path(__file__).resolve().parents[3]
 PYPROJECT = '[project]\nname = "x"\ndependencies = ["torch>=2"]\n\n[tool.ruff]\nline-length = 120\n'
 
 
-def git(folder: Path, *arguments: str) -> None:
+def git(folder: Path, *arguments: str) -> str:
     identity = ["-c", "user.name=A", "-c", "user.email=a@example.org"]
-    subprocess.run(["git", *identity, *arguments], cwd=folder, check=True, capture_output=True)
+    done = subprocess.run(["git", *identity, *arguments], cwd=folder, check=True, capture_output=True, text=True)
+    return done.stdout.strip()
 
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """On the branch `idea`, which left `main` after one commit; there is no change yet."""
-    record = sorted((ROOT / "results").glob("*/*/*.jsonl"))[0]
+    """On the branch `idea`, which left `main` after a commit of code and one of its record; there is no change yet."""
     files = {
         "pyproject.toml": PYPROJECT,
         "bench/cli.py": "",
@@ -31,13 +36,19 @@ def checkout(tmp_path: Path) -> Path:
         "suites/old/suite.toml": "",
         "suites/README.md": "",
         "tests/conformance/test_methods.py": "",
-        f"results/{record.parts[-3]}/{record.parts[-2]}/{record.name}": record.read_text().splitlines()[0] + "\n",
         ".gitignore": "build/\n",
     }
     git(tmp_path, "init", "-q", "-b", "main")
     write(tmp_path, files)
     git(tmp_path, "add", "-A")
     git(tmp_path, "commit", "-q", "-m", "base")
+    file = sorted((ROOT / "results").glob("*/*/*.jsonl"))[0]
+    record = Record.model_validate_json(file.read_text().splitlines()[0])
+    commit = git(tmp_path, "rev-parse", "HEAD")
+    environment = record.environment.model_copy(update={"commit": commit, "dirty": False})
+    store.append(tmp_path / "results", record.model_copy(update={"environment": environment}))
+    git(tmp_path, "add", "-A")
+    git(tmp_path, "commit", "-q", "-m", "a record")
     git(tmp_path, "switch", "-q", "-c", "idea")
     return tmp_path
 
@@ -159,6 +170,30 @@ def test_a_record_of_uncommitted_code_is_found(checkout: Path) -> None:
     line = file.read_text()
     file.write_text(line + line.replace('"dirty":false', '"dirty":true'))
     assert "uncommitted" in problems("results", changes(checkout))[0]
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"id": "1" * 16}, ""),
+        ({"seed": 7}, "is taken"),
+        ({"id": "1" * 16, "status": "failed", "reason": " "}, "without a reason"),
+        ({"id": "1" * 16, "build": None}, "nothing was built"),
+        ({"id": "1" * 16, "environment": {"commit": "0" * 40}}, "not in the history"),
+        ({"id": "1" * 16, "started": datetime(2100, 1, 1, tzinfo=UTC)}, "in the future"),
+    ],
+)
+def test_a_record_that_makes_no_sense_is_found(changed: dict[str, Any], said: str, checkout: Path) -> None:
+    for name in ("suites", "methods"):
+        shutil.copytree(ROOT / name, checkout / name, dirs_exist_ok=True)
+    file = record_file(checkout)
+    record = Record.model_validate_json(file.read_text())
+    if "environment" in changed:
+        changed = changed | {"environment": record.environment.model_copy(update=changed["environment"])}
+    store.append(checkout / "results", record.model_copy(update=changed))
+    found = problems("results", changes(checkout))
+    assert len(found) == bool(said)
+    assert said in "".join(found)
 
 
 def test_licences_of_added_dependencies_alone_are_looked_at(checkout: Path) -> None:

@@ -76,3 +76,18 @@ def test_output_errors_are_the_mean_squares_of_what_the_outputs_miss() -> None:
     torch.testing.assert_close(
         output_error(change, hessian.matrix).float(), (x @ change.T).square().mean(0), rtol=1e-4, atol=1e-4
     )
+
+
+@pytest.mark.parametrize("broken", [float("nan"), float("inf")])
+@pytest.mark.timeout(20)
+def test_what_is_not_finite_is_told_at_once(broken: float) -> None:
+    with pytest.raises(FloatingPointError, match="1 of 1 second moments"):
+        inverse_factor(torch.full((1, 1), broken), 0.01)
+    with pytest.raises(FloatingPointError, match="1 of 9"):
+        inverse_factor(torch.eye(3).index_put((torch.tensor(0), torch.tensor(1)), torch.tensor(broken)), 0.01)
+
+
+@pytest.mark.timeout(20)
+def test_what_no_damping_mends_is_told_too() -> None:
+    with pytest.raises(FloatingPointError, match="not those of any inputs"):
+        inverse_factor(-torch.eye(3), 0.01)

@@ -71,3 +71,25 @@ def test_singular_values_train_and_are_merged_and_shipped() -> None:
     a, b = (tuned.shipped[f"base_model.model.{name}.lora_{part}.default.weight"] for part in "AB")
     added = tuned.model.get_submodule(name).weight - task.model.get_submodule(name).weight
     assert torch.allclose(added, 2.0 * (b * s) @ a, atol=1e-5)
+
+
+@pytest.mark.parametrize("truncate", ["inputs", "every-layer"])
+def test_what_is_built_learns_beside_what_truncation_leaves(truncate: Any) -> None:
+    task = toy_task(tokens=300)
+    method = KaSA(rank=4, truncate=truncate, rate=3e-3)
+    tuned = make(method, task)
+    for name in decoder_linears(task.model):
+        a, b = (tuned.shipped[f"base_model.model.{name}.lora_{part}.default.weight"] for part in "AB")
+        s = tuned.shipped[f"base_model.model.{name}.lora_diag.default"]
+        weight = task.model.get_submodule(name).weight
+        left = leading(weight, method.kept(*weight.shape, 4))
+        assert torch.allclose(tuned.model.get_submodule(name).weight, left + 2.0 * (b * s) @ a, atol=1e-4)
+
+
+def test_what_is_built_is_held_by_the_penalty() -> None:
+    """On s, which its own square draws to zero."""
+    sizes = []
+    for beta in (0.0, 1000.0):
+        shipped = make(KaSA(rank=4, beta=beta, gamma=0.0, rate=3e-3), toy_task(tokens=600)).shipped
+        sizes.append(sum(float(s.abs().sum()) for name, s in shipped.items() if "lora_diag" in name))
+    assert sizes[1] < 0.99 * sizes[0]

@@ -10,7 +10,7 @@ from methods.lm_finetuning.adaptation.smora import Balanced, RankMixture, SMoRA
 from suites._language.adapters import decoder_linears
 from suites._training.learner import Moment
 from suites.lm_finetuning.batches import Batch
-from tests.methods.lm_finetuning.finetuning_toys import toy_task
+from tests.methods.lm_finetuning.finetuning_toys import make, toy_task
 
 
 def mixture(rank: int = 8, active: int = 2, **fields: int) -> tuple[RankMixture, Tensor]:
@@ -125,3 +125,13 @@ def test_a_smaller_mixture_keeps_the_share_that_is_active() -> None:
 def test_one_expert_is_no_mixture() -> None:
     task = toy_task(result={"shipped_ratio": 0.006})
     assert "rank 2" in str(SMoRA().supports(task))
+
+
+def test_what_is_built_routes_each_token_to_some_ranks_and_has_been_balanced() -> None:
+    task = toy_task(tokens=600)
+    tuned = make(SMoRA(rank=8, active=2, rate=3e-3), task)
+    layers = [tuned.model.get_submodule(name) for name in decoder_linears(task.model)]
+    assert all(isinstance(layer, RankMixture) for layer in layers)
+    assert {(layer.taken, len(layer.a)) for layer in layers} == {(2, 8)}
+    assert all(layer.bias.any() for layer in layers)
+    assert all(layer.b.any(1).sum() > 2 for layer in layers)  # other tokens have taught other ranks

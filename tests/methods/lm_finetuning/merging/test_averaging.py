@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from methods.lm_finetuning.merging._adapters import weighted_sum
+from methods.lm_finetuning.merging.single_task_loras import SingleTaskLoRAs
 from methods.lm_finetuning.merging.task_arithmetic import TaskArithmetic
 from methods.lm_finetuning.merging.weight_averaging import WeightAveraging, mean_factors
 from suites.lm_finetuning.lora import LoRA, merged, updates
@@ -68,3 +69,21 @@ def test_it_is_for_merging_alone_and_the_base_stays(
     make(method, task)
     assert torch.equal(weights(task.model), before)
     assert method.card.problems == ("merge",)
+
+
+def test_averaging_of_factors_ships_their_means(merge_task: MakeTask) -> None:
+    task = merge_task()
+    found = make(WeightAveraging(factors=True), task)
+    mean = mean_factors(list(task.loras.values()))
+    assert torch.equal(weights(found.model), weights(merged(task.model, updates(mean))))
+    assert not torch.allclose(weights(found.model), weights(make(WeightAveraging(), task).model), atol=1e-2)
+
+
+def test_single_task_loras_answer_each_task_by_its_own(merge_task: MakeTask) -> None:
+    task = merge_task()
+    patch = SingleTaskLoRAs().build(task)
+    assert patch.patches.keys() == task.loras.keys()
+    for name, lora in task.loras.items():
+        own = patch.patches[name].applied(task.model)
+        assert torch.equal(weights(own), weights(merged(task.model, updates(lora))))
+    assert len(patch.tensors) == 3 * 2 * len(lora.a)

@@ -92,3 +92,13 @@ def test_it_is_built_the_same_again_and_for_its_problem_alone(merge_task: MakeTa
     assert all(torch.equal(first.shipped[name], again.shipped[name]) for name in first.shipped)
     assert LoRALego().supports(task) is None
     assert LoRALego.card.problems == ("merge",)
+
+
+@pytest.mark.parametrize("settings", LoRALego.variants.values(), ids=LoRALego.variants)
+def test_what_is_built_is_the_merged_lora(merge_task: MakeTask, settings: dict[str, Any]) -> None:
+    task = merge_task()
+    method = LoRALego(**settings)
+    found, wanted = make(method, task).shipped, method.merge(list(task.loras.values()), task.seed).tensors
+    assert found.keys() == wanted.keys()
+    assert all(torch.equal(found[name], tensor) for name, tensor in wanted.items())
+    assert found[next(iter(found))].shape[0] == min(method.rank or 4, 12)  # of twelve units

@@ -290,3 +290,39 @@ def test_answers_alone_are_learned() -> None:
     batch = task.preferences(rejected=False, general=False, batch=4)[0]
     taught = [task.tokenizer.decode(row[row != IGNORED]) for row in batch.labels]
     assert all(answer.startswith(" {") and WRONG not in answer for answer in taught)
+
+
+def test_what_dpo_builds_was_taught_by_preferences() -> None:
+    tuned = make(DPO(rate=1e-3), task_of())
+    assert tuned.losses[0] == pytest.approx(math.log(2), abs=1e-5)
+    assert tuned.losses[-1] < tuned.losses[0]
+
+
+def test_what_domain_adaptive_training_builds_has_moved_everywhere() -> None:
+    task = task_of()
+    tuned = make(DomainAdaptiveTraining(rate=1e-3), task)
+    assert moved_blocks(task, tuned.model) == [-1, 0, 1, 2, 3, 4, 5]
+    assert tuned.losses[-1] < tuned.losses[0]
+
+
+@pytest.mark.parametrize(
+    ("settings", "blocks"), [({}, range(1, 6)), ({"dynamic": False}, [1]), ({"share": 1.0}, [6])], ids=str
+)
+def test_what_irepair_builds_has_moved_in_its_slices_alone(settings: dict[str, Any], blocks: Sequence[int]) -> None:
+    task = task_of()
+    tuned = make(IRepair(rate=1e-3, **settings), task)
+    moved = moved_blocks(task, tuned.model)
+    assert -1 not in moved
+    assert len(moved) in blocks
+    assert tuned.losses[-1] < tuned.losses[0]
+
+
+def test_what_irepair_builds_was_held_by_the_divergence() -> None:
+    gone = []
+    for weight in (1e-6, 20.0):
+        task = task_of(3000, most_tokens=3000)
+        tuned = make(IRepair(rate=1e-4, kl_weight=weight, share=1.0, batch=4), task)
+        general = task.preferences(rejected=False, general=True, batch=4, use="search")[0].general
+        with torch.no_grad():
+            gone.append(float(kl_divergence(tuned.model, task.model, general)))
+    assert gone[1] < 0.5 * gone[0]

@@ -16,7 +16,7 @@ from suites._training.learner import Moment
 from suites._training.trainer import Trainer
 from suites.lm_finetuning.batches import collate
 from suites.lm_finetuning.examples import TASKS, Example, examples
-from suites.lm_finetuning.lora import merged, updates
+from suites.lm_finetuning.lora import LoRA, merged, updates
 from suites.lm_finetuning.prepared import Source, without_blocks
 from tests.methods.lm_finetuning.finetuning_toys import drawn, make, random_lora, toy_task
 
@@ -253,3 +253,12 @@ def test_the_control_learns_from_the_real_examples() -> None:
 def test_it_is_for_transfers_alone(method: Any) -> None:
     assert method.supports(task_of()) is None
     assert method.card.problems == ("transfer",)
+
+
+def test_what_is_built_has_learned_the_teacher_s_probabilities() -> None:
+    """Where the teacher is the base itself there is nothing to learn."""
+    task = task_of()
+    adapter = task.source.adapter
+    task.source = Source(task.model, LoRA(adapter.a, adapter.b, 0.0), task.source.seeds)
+    assert make(small(), task).losses[0] == pytest.approx(0, abs=1e-5)
+    assert make(small(), task_of()).losses[0] > 0.01

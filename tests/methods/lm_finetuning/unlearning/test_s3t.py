@@ -180,3 +180,17 @@ def test_a_service_forgets_elsewhere_what_it_would_have_forgotten_here() -> None
     for index in (service.partition[0][0][0], service.partition[1][0][0]):  # the second asks for training
         assert service.delete(index) == other.delete(index)
         assert torch.equal(answers(service), answers(other))
+
+
+def test_what_is_built_is_voters_of_orders_that_were_all_learned() -> None:
+    task = task_of()
+    built = S3T(orders=2, rate=RATE).build(task)
+    service = built.candidate
+    assert [len(slices) for slices in service.partition] == [4, 4]
+    assert service.alive == [[4, 4], [4, 4]]
+    assert service.voters.votes == [service.parts(shard, 0, 4) for shard in range(2)]
+    learned = sum(len(slice_) for shard in service.partition for slice_ in shard)
+    assert sum(built.scores[0].samples) > 0
+    assert len(built.scores[0].samples) >= 2 * learned / S3T().batch
+    assert service.delete(service.partition[0][0][0])  # without training
+    assert service.voters.votes[0] == service.parts(0, 1, 2)

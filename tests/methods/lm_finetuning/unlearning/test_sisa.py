@@ -159,3 +159,15 @@ def test_a_service_forgets_elsewhere_what_it_would_have_forgotten_here() -> None
         other.delete(index)
         assert torch.equal(answers(service), answers(other))
         assert index not in other.rows
+
+
+def test_what_is_built_is_two_voters_each_of_its_shard() -> None:
+    task = task_of()
+    service = SISA(rate=RATE).build(task).candidate
+    assert [len(slices) for slices in service.partition] == [4, 4]
+    assert service.voters.votes == [("shard0",), ("shard1",)]
+    alone = [service.voters.state(name) for name in ("shard0", "shard1")]
+    assert all(any(weight.any() for weight in state[1::2]) for state in alone)
+    assert not service.delete(service.partition[0][3][0])
+    assert all(torch.equal(*pair) for pair in zip(service.voters.state("shard1"), alone[1], strict=True))
+    assert not all(torch.equal(*pair) for pair in zip(service.voters.state("shard0"), alone[0], strict=True))

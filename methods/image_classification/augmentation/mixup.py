@@ -1,0 +1,44 @@
+"""Control: MixUp (Zhang et al), by torchvision."""
+
+from dataclasses import dataclass
+
+from torch import nn
+from torchvision.transforms import v2
+
+from bench.contract import Built, Card, Method
+from methods.image_classification._training import fit
+from methods.image_classification.augmentation._mixing import MixingLearner
+from methods.image_classification.baseline.resnet import NARROWEST, plain_resnet
+from suites._vision.models import resnet
+from suites.image_classification.task import ClassificationTask
+
+
+@dataclass(frozen=True)
+class MixUp(Method[ClassificationTask]):
+    """Each image is a weighted mean of two, and so are their labels; else the plain ResNet.
+
+    alpha: of the Beta distribution that the share is drawn from. width, rate, weight_decay: as of the plain ResNet.
+    """
+
+    card = Card(
+        slug="mixup",
+        title="MixUp",
+        paper="Control: Zhang et al., 2017. mixup: Beyond Empirical Risk Minimization",
+        url="https://arxiv.org/abs/1710.09412",
+        control=True,
+        stochastic=True,
+        notes="The paper's ImageNet value of alpha.",
+    )
+
+    alpha: float = 0.2
+    width: int = 28
+    rate: float = 3e-3
+    weight_decay: float = 0.05
+
+    def supports(self, task: ClassificationTask) -> str | None:
+        return task.still_over(resnet(task.classes, NARROWEST), f"{NARROWEST} channels") if task.limits.result else None
+
+    def build(self, task: ClassificationTask) -> Built:
+        mix = v2.MixUp(alpha=self.alpha, num_classes=task.classes)
+        model = plain_resnet(task, self.width)
+        return fit(task, lambda: MixingLearner(model(), mix, self.weight_decay), self.rate)

@@ -1,0 +1,33 @@
+"""Control that knows nothing: every image gets the shares of the classes in the training labels."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from bench.contract import Card, Method
+from suites.image_classification.task import ClassificationTask
+
+
+class Constant(nn.Module):
+    """The same logits (classes,) for every image."""
+
+    def __init__(self, logits: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("logits", logits)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        logits: Tensor = self.logits
+        return logits.expand(len(inputs), -1)
+
+
+@dataclass(frozen=True)
+class Majority(Method[ClassificationTask]):
+    """The logarithms of the classes' shares, whatever the image."""
+
+    card = Card(slug="majority", title="Most frequent class", paper="Control: the labels alone", control=True)
+
+    def build(self, task: ClassificationTask) -> nn.Module:
+        counts = np.bincount(task.labels, minlength=task.classes) + 1
+        return Constant(torch.from_numpy(np.log(counts / counts.sum())).float().to(task.device))
