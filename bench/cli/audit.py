@@ -2,9 +2,8 @@
 
 import argparse
 import sys
-from pathlib import Path
 
-from bench.cli.common import Commands, add_json, add_results, opened, print_json, read_records, whole, write
+from bench.cli.common import Commands, add_json, add_results, new_file, opened, print_json, read_records, whole, write
 
 
 def add(commands: Commands) -> None:
@@ -18,7 +17,7 @@ def add(commands: Commands) -> None:
     parser.add_argument("--count", type=whole(1, 100_000), default=5, help="records to draw (default: 5)")
     parser.add_argument("--seed", type=int, default=0, help="of the draw: the same draws the same")
     parser.add_argument("--hardware", help="only records of this hardware class (default: all)")
-    parser.add_argument("--output", type=Path, metavar="FILE", help="where the Markdown goes (default: printed)")
+    parser.add_argument("--output", type=new_file, metavar="FILE", help="where the Markdown goes (default: printed)")
     add_json(parser, "machine-readable, printed")
     add_results(parser)
 

@@ -2,9 +2,8 @@
 
 import argparse
 import sys
-from pathlib import Path
 
-from bench.cli.common import Commands, add_where, opened, stop_like_ctrl_c, tell
+from bench.cli.common import Commands, add_where, folder, opened, stop_like_ctrl_c, tell
 from bench.cli.selection import methods_by_suite
 
 
@@ -18,7 +17,7 @@ def add(commands: Commands) -> None:
         "  effbench verify smaller",
     )  # fmt: skip
     parser.add_argument("what", metavar="[SUITE/]SLUG[:VARIANT]@POINT")
-    parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="a new folder, or an empty one")
+    parser.add_argument("--output", type=folder, required=True, metavar="DIR", help="a new folder, or an empty one")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--scale", default="embedded", help="tiny, embedded (default) or full")
     parser.add_argument("--base", help="base model; at full scale any hub id")

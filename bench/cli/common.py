@@ -48,7 +48,7 @@ def add_json(parser: argparse.ArgumentParser, summary: str = "machine-readable")
 
 
 def add_results(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--results", type=Path, default=ROOT / "results", metavar="DIR", help="records folder")
+    parser.add_argument("--results", type=folder, default=ROOT / "results", metavar="DIR", help="records folder")
 
 
 def add_where(parser: argparse.ArgumentParser) -> None:
@@ -66,6 +66,23 @@ def add_methods(parser: argparse.ArgumentParser) -> None:
         "--method", action="append", default=[], metavar="[SUITE/]SLUG[:VARIANT][@POINT]",
         help="repeat for more (default: all)",
     )  # fmt: skip
+
+
+def folder(text: str) -> Path:
+    """The type of an option that names a folder, which need not be there yet."""
+    path = Path(text)
+    if any(each.exists() and not each.is_dir() for each in (path, *path.parents)):
+        raise argparse.ArgumentTypeError(f"{text} is no folder, or lies in what is none")
+    return path
+
+
+def new_file(text: str) -> Path:
+    """The type of an option that names a file to be written."""
+    path = Path(text)
+    if path.is_dir():
+        raise argparse.ArgumentTypeError(f"{text} is a folder; name a file in it")
+    folder(str(path.parent))
+    return path
 
 
 def whole(low: int, high: int) -> Callable[[str], int]:

@@ -2,7 +2,6 @@
 
 import argparse
 import sys
-from pathlib import Path
 
 from bench.cli.common import (
     INTERRUPTED,
@@ -11,6 +10,7 @@ from bench.cli.common import (
     add_results,
     add_where,
     duration,
+    new_file,
     opened,
     stop_like_ctrl_c,
     tell,
@@ -31,7 +31,7 @@ def add(commands: Commands) -> None:
     parser.add_argument("--time", type=duration, default=7200.0, metavar="2h", help="limit: 90s, 45m, 2h (default)")
     parser.add_argument("--scale", default="embedded", help="tiny, embedded (default) or full")
     add_where(parser)
-    parser.add_argument("--summary", type=Path, metavar="FILE", help="where the Markdown goes (default: printed)")
+    parser.add_argument("--summary", type=new_file, metavar="FILE", help="where the Markdown goes (default: printed)")
     add_results(parser)
 
 

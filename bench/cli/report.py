@@ -1,9 +1,8 @@
 """`effbench report`"""
 
 import argparse
-from pathlib import Path
 
-from bench.cli.common import ROOT, Commands, add_results, opened, write
+from bench.cli.common import ROOT, Commands, add_results, new_file, opened, write
 
 
 def add(commands: Commands) -> None:
@@ -16,7 +15,7 @@ def add(commands: Commands) -> None:
         "  effbench report --base HEAD~1 --results build/results --output build/report.md",
     )  # fmt: skip
     parser.add_argument("--base", required=True, metavar="REV", help="commit, branch or tag to compare with")
-    parser.add_argument("--output", type=Path, metavar="FILE", help="where the Markdown goes (default: printed)")
+    parser.add_argument("--output", type=new_file, metavar="FILE", help="where the Markdown goes (default: printed)")
     add_results(parser)
 
 

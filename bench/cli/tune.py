@@ -2,9 +2,8 @@
 
 import argparse
 from functools import partial
-from pathlib import Path
 
-from bench.cli.common import ROOT, Commands, number, opened, tell
+from bench.cli.common import ROOT, Commands, new_file, number, opened, tell
 from bench.cli.selection import methods_by_suite
 
 LARGEST_RATE = 1e3
@@ -26,7 +25,7 @@ def add(commands: Commands) -> None:
     parser.add_argument(
         "--rate", type=number(0, LARGEST_RATE), action="append", default=[], help="this alone; repeat for more"
     )
-    parser.add_argument("--output", type=Path, metavar="FILE", help="in place of methods/SUITE/rates.json")
+    parser.add_argument("--output", type=new_file, metavar="FILE", help="in place of methods/SUITE/rates.json")
 
 
 def run(arguments: argparse.Namespace) -> None:

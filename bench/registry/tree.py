@@ -1,7 +1,7 @@
 """Where the source of a module lies: in a checkout, in an installed package, or in a commit. Nothing is imported."""
 
 import subprocess
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.machinery import PathFinder
@@ -114,16 +114,6 @@ class CommitTree:
             head, _, rest = rest.partition(b"\n")
             size = int(head.split()[2])
             self.blobs[blob], rest = rest[:size], rest[size + 1 :]
-
-
-def modules_below(paths: Iterable[PurePosixPath], package: str) -> list[str]:
-    """Dotted names of the modules among these paths that lie below a package, in order; none that begins with `_`."""
-    found = []
-    for path in sorted(paths):
-        inside = path.suffix == ".py" and path.parts[0] == package and not path.name.startswith("_")
-        if inside and not any(part.startswith("_") for part in path.parts):
-            found.append(".".join(path.with_suffix("").parts))
-    return found
 
 
 def _in_folder(name: str, exists: Callable[[PurePosixPath], bool], above: PurePosixPath) -> Source | None:

@@ -124,12 +124,12 @@ def _findings(
     if changes is not None:
         for submission_check in SUBMISSION_CHECKS:
             yield _find("submission", submission_check, changes)
-    for name, listed in subjects:
-        if listed is None:
-            for suite_check in SUITE_CHECKS:
-                yield _find(name, suite_check, SuiteSubject(registry, name))
     together = tuple(listed for _, listed in subjects if listed is not None)
     with Trials(registry) as runner:
+        for name, listed in subjects:
+            if listed is None:
+                for suite_check in SUITE_CHECKS:
+                    yield _find(name, suite_check, SuiteSubject(registry, name, runner))
         for name, listed in subjects:
             if listed is not None:
                 subject = MethodSubject(registry, listed, runner, together=together)

@@ -1,12 +1,13 @@
 """The same training for every method that trains a classifier, and the same search for the largest model."""
 
 from collections.abc import Callable, Iterable, Mapping
+from statistics import fmean
 from typing import Any
 
 import torch
 from torch import nn
 
-from bench.contract import Built, Score
+from bench.contract import Built
 from suites._training.loop import Curve, train
 from suites._training.schedules import Schedule, by_parts
 from suites._training.trainer import Trainer
@@ -57,9 +58,8 @@ def built(
     task: ClassificationTask, candidate: nn.Module, trainer: Trainer[ImageBatch], curve: Curve, rate: float
 ) -> Built:
     """A classifier, what it was trained on, and how that went."""
-    scores = [Score("training_loss", curve.losses)] if curve.losses else []
-    scores += [Score("learning_curve", curve.validation)] if curve.validation else []
-    return Built(candidate, rig=trainer, scores=scores, figures={"learning_rate": rate, **_reached(curve, task.level)})
+    figures = {"learning_rate": rate, "learning_curve": fmean(curve.validation), **_reached(curve, task.level)}
+    return Built(candidate, rig=trainer, figures=figures)
 
 
 def _reached(curve: Curve, level: float) -> Mapping[str, float]:

@@ -54,7 +54,7 @@ def missing(name: str) -> str | None:
         return hub.missing(name)
     if name == "mnist-5k":
         return mnist.missing()
-    return glyphs.missing() if name.startswith("glyph") else None
+    return glyphs.missing() if name in glyphs.CHARACTERS else None
 
 
 @cache
@@ -62,8 +62,8 @@ def labelled(name: str, split: Split) -> Labelled:
     """Raises MissingAsset."""
     if name == TOY:
         return Labelled(*toy.toy_images(split))
-    if name == "glyph-36" or name == "glyph-62":
-        found = glyphs.glyphs("glyph-36" if name == "glyph-36" else "glyph-62", split)
+    if name in glyphs.CHARACTERS:
+        found = glyphs.glyphs(name, split)
         return Labelled(found.images, found.labels)
     if name == "mnist-5k":
         return Labelled(*mnist.digits(split))

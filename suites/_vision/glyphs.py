@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,8 +24,6 @@ from bench.contract.cache import made_once
 from suites._vision import packages, photographs
 from suites._vision.fonts import fonts, needed
 from suites._vision.photographs import Picture, Split, crop
-
-Name = Literal["glyph-36", "glyph-62"]
 
 CHARACTERS: dict[str, str] = {
     "glyph-36": string.digits + string.ascii_uppercase,
@@ -59,17 +56,17 @@ class Glyphs:
 
 def missing() -> str | None:
     """What is not installed, with the line that mends it."""
-    return packages.missing([*photographs.packages.PHOTOGRAPHS.items(), *needed()])
+    return packages.missing([*packages.PHOTOGRAPHS.items(), *needed()])
 
 
-def glyphs(name: Name, split: Split) -> Glyphs:
+def glyphs(name: str, split: Split) -> Glyphs:
     """The data set, from the cache; drawn where it is not there whole: a quarter of a minute. Raises MissingAsset."""
     kept = made_once("data", _cached_as(name, split), lambda folder: _write(folder, name, split))
     with np.load(kept / "glyphs.npz") as found:
         return Glyphs(found["images"], found["labels"], found["masks"])
 
 
-def draw(name: Name, split: Split, count: int, seed: int) -> Glyphs:
+def draw(name: str, split: Split, count: int, seed: int) -> Glyphs:
     """`count` images, each class as often as another but for one. Raises MissingAsset."""
     if split == "test":
         only_the_judge("characters in fonts and on photographs of the test split")
@@ -105,9 +102,7 @@ def _mask(rng: np.random.Generator, character: str, file: Path) -> NDArray[np.ui
     ImageDraw.Draw(canvas).text(
         ((_CANVAS - left - right) / 2, (_CANVAS - top - bottom) / 2), character, fill=255, font=font
     )
-    turned = canvas.transform(
-        canvas.size, Image.Transform.AFFINE, _placement(rng), resample=Image.Resampling.BILINEAR
-    )
+    turned = canvas.transform(canvas.size, Image.Transform.AFFINE, _placement(rng), resample=Image.Resampling.BILINEAR)
     return np.asarray(turned.resize((SIZE, SIZE), Image.Resampling.BOX))
 
 
@@ -137,12 +132,12 @@ def _font(file: Path, height: int) -> ImageFont.FreeTypeFont:
     return ImageFont.truetype(file, height, layout_engine=ImageFont.Layout.BASIC)
 
 
-def _write(folder: Path, name: Name, split: Split) -> None:
+def _write(folder: Path, name: str, split: Split) -> None:
     found = draw(name, split, COUNTS[split], 0)
     np.savez(folder / "glyphs.npz", images=found.images, labels=found.labels, masks=found.masks)
 
 
-def _cached_as(name: Name, split: Split) -> str:
+def _cached_as(name: str, split: Split) -> str:
     """Anything that changes a pixel gives another name."""
     parts = [str(VERSION), f"pillow {pillow_version}", f"numpy {np.__version__}", str(COUNTS[split])]
     parts += packages.installed_versions([*packages.PHOTOGRAPHS.values(), *(each for _, each in needed())])

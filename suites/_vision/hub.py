@@ -26,7 +26,10 @@ def missing(name: str) -> str | None:
     folder = os.path.join(constants.HF_HOME, "datasets", repository.replace("/", "___"))
     if repository in cached or os.path.isdir(folder):
         return None
-    return f"{repository} is not in the hub's cache, and HF_HUB_OFFLINE forbids to ask; run: hf download --repo-type dataset {repository}"
+    return (
+        f"{repository} is not in the hub's cache, and HF_HUB_OFFLINE forbids to ask the hub; on a machine that reaches "
+        f"it run: hf download --repo-type dataset {repository}, then copy the cache folder here"
+    )
 
 
 def cifar(name: str, split: Split) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:

@@ -1,4 +1,4 @@
-"""Packages that are read for the data they hold. None is imported: they are found where pip put them."""
+"""Packages that are read for the data they hold. They are found where pip put them, and none is imported."""
 
 import importlib.util
 from collections.abc import Iterable
@@ -15,6 +15,9 @@ EFFICIENTNET = {
     "efficientnet_lite_pytorch": "efficientnet-lite-pytorch==0.1.0",
 }
 
+LIBRARIES = {"timm": "timm==1.0.31", "torchvision": "torchvision==0.28.0"}
+"""What models and augmentations are made of; imported, but not needed to know that they are lacking."""
+
 
 def folder_of(name: str, requirement: str) -> Path:
     """The package's folder. Raises MissingAsset with the line that mends it."""
@@ -25,11 +28,11 @@ def folder_of(name: str, requirement: str) -> Path:
 
 
 def missing(packages: Iterable[tuple[str, str]]) -> str | None:
-    """What of these (folder, requirement) is not installed, with the line that mends it; None if all of it is. Cheap."""
+    """What of these (folder, requirement) is not installed, with the line that mends it; None if all is there."""
     lacking = [requirement for name, requirement in packages if importlib.util.find_spec(name) is None]
     if not lacking:
         return None
-    return f"{len(lacking)} of the packages that hold the suite's data or weights are not installed; {install(lacking)}"
+    return f"{', '.join(each.partition('==')[0] for each in lacking)} not installed; {install(lacking)}"
 
 
 def install(requirements: Iterable[str]) -> str:

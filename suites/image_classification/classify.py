@@ -9,7 +9,7 @@ from bench.contract import Built, MissingAsset, Problem, Score, Setting, Step, S
 from bench.contract.supply import AtHand, Meter
 from suites._training import tally
 from suites._training.trainer import Trainer
-from suites._vision import corruptions, scores, workloads
+from suites._vision import corruptions, packages, scores, workloads
 from suites._vision.data import SHAPES, Labelled, labelled
 from suites._vision.data import missing as data_missing
 from suites._vision.learning import ImageBatch
@@ -34,7 +34,7 @@ class Classify(Problem[ClassificationTask, Exam]):
     images, how many there are to train on."""
 
     def missing(self, scale: str, base: str) -> str | None:
-        return data_missing(base)
+        return packages.missing(packages.LIBRARIES.items()) or data_missing(base)
 
     def prepare(self, setting: Setting) -> None:
         if problem := self.missing(setting.scale, setting.base):

@@ -2,6 +2,7 @@
 
 import json
 import re
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -10,9 +11,11 @@ import pytest
 
 from bench import cli
 from bench.cli.selection import methods_by_suite
+from bench.record import store
 from bench.registry import Registry, UnknownName
 from bench.registry.names import AmbiguousName
 from bench.submit.changes import changes
+from tests.bench.analyse.record_factory import make_record
 from tests.bench.small_checkout import ALPHA, make_checkout, move, registry_of, replace
 
 
@@ -200,6 +203,11 @@ def test_help_teaches_by_example(command: str, capsys: pytest.CaptureFixture[str
         (("records", "--suite", "operator-date"), "did you mean 'operator-data'?"),
         (("records", "--results", "nowhere"), "there are no records in nowhere"),
         (("audit", "--results", "nowhere"), "there are no records in nowhere"),
+        (("site", "--output", "build/site", "--results", "nowhere"), "there is no folder"),
+        (("site", "--output", __file__), "is no folder"),
+        (("site", "--output", f"{__file__}/site"), "is no folder"),
+        (("report", "--base", "HEAD", "--output", "tests"), "name a file in it"),
+        (("records", "--results", __file__), "is no folder"),
     ],
 )
 def test_what_matches_nothing_is_told(
@@ -221,3 +229,35 @@ def test_a_run_that_failed_is_an_exit_code(
         cli.main(["run", "--method", "toy-raise@unlimited", "--method", "toy-half@unlimited", *others])
     assert stopped.value.code == 1
     assert ", 1 of runs that failed" in capsys.readouterr().out
+
+
+def test_a_port_that_is_taken_is_told(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bench.cli.site.opened", lambda: registry_of(make_checkout(tmp_path / "checkout")))
+    (tmp_path / "results").mkdir()
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(SystemExit) as stopped:
+            cli.main(
+                [
+                    "site",
+                    "--output",
+                    str(tmp_path / "site"),
+                    "--results",
+                    str(tmp_path / "results"),
+                    "--serve",
+                    str(port),
+                ]
+            )
+    assert stopped.value.code == 2
+    assert f"port {port} can't be had" in capsys.readouterr().err
+
+
+def test_a_folder_that_is_named_twice_counts_once(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bench.cli.site.opened", lambda: registry_of(make_checkout(tmp_path / "checkout")))
+    store.append(tmp_path / "results", make_record("alpha", losses=[1.0, 2.0]))
+    once = ["site", "--output", str(tmp_path / "site"), "--results", str(tmp_path / "results")]
+    assert output(capsys, *once, "--results", f"{tmp_path}/checkout/../results").startswith("1 records;")

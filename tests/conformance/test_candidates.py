@@ -13,13 +13,11 @@ from typing import Any
 import pytest
 
 from bench.contract import Built, Score, Task
-from bench.registry import Listed, open_registry
-from bench.run.plan import Job, Selection, make_plan
+from bench.registry import Listed
 from bench.run.seal import Seal
-from bench.submit.checks.budget import SHORTEST_REASON
-from tests.conformance.one_process import Place, Shipped, built_by, loaded, same, state, within
+from tests.conformance.one_process import Kept, Place, Shipped, built_by, loaded, same, state, within
+from tests.conformance.places import REGISTRY, supported
 
-REGISTRY = open_registry()
 METHODS = [
     pytest.param(listed, id=listed.full_name, marks=pytest.mark.xdist_group(listed.full_name))
     for _, listed in sorted(REGISTRY.methods.items())
@@ -79,17 +77,13 @@ def nothing_but_the_task() -> Iterator[None]:
     assert seal.broken() is None
 
 
-@pytest.fixture(scope="session")
-def references() -> dict[str, Any]:
-    """Figures of the baselines: see Place."""
-    return {}
-
-
 @pytest.fixture(scope="module", autouse=True)
 def libraries_out_of_the_way() -> Iterator[None]:
     """What is measured collects garbage a few times, and need not look at the libraries, once loaded, every time. Nor
-    need lm-eval ask pip what is installed whenever it scores: it takes a second, and nothing here reads it."""
+    need lm-eval ask pip what is installed whenever it scores: it takes a second, and nothing here reads it; nor what
+    memory steps took."""
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("bench.measure.memory._give_freed_heap_back", lambda: None)
         patch.setattr("lm_eval.evaluator.add_env_info", lambda results: None)
         gc.collect()
         gc.freeze()
@@ -97,36 +91,11 @@ def libraries_out_of_the_way() -> Iterator[None]:
         gc.unfreeze()
 
 
-def jobs(listed: Listed, base: str) -> list[Job]:
-    """Every variant at every point, the first variant first."""
-    wanted = Selection(listed.suite, [listed.slug], (), (0,), "tiny", base, threads=1, timed=False)
-    order = list(listed.variants)
-    return sorted(make_plan(REGISTRY, wanted), key=lambda job: order.index(job.variant))
-
-
-def supported(listed: Listed, folder: Path, references: dict[str, Any]) -> Iterator[Place]:
-    """Where the method can be run: on the first base on which it can be at all."""
-    for base in REGISTRY.suite(listed.suite).bases["tiny"]:
-        any_yet = False
-        for job in jobs(listed, base):
-            place = Place.of(REGISTRY, job, folder, references)
-            reason = place.order.method.method().supports(place.task())
-            if reason is None:
-                any_yet = True
-                yield place
-            else:
-                assert len(reason) >= SHORTEST_REASON, f"{job.label}: say in a sentence why not: {reason!r}"
-        if any_yet:
-            return
-
-
 @pytest.fixture(scope="module", params=METHODS)
-def trial(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, references: dict[str, Any]
-) -> Trial:
-    place = next(supported(request.param, tmp_path_factory.mktemp("artefacts"), references), None)
-    assert place is not None, "it supports no operating point"
-    return build(request.param, place)
+def trial(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, kept: Kept) -> Trial:
+    found = next(supported(request.param, tmp_path_factory.mktemp("artefacts"), kept), None)
+    assert found is not None, "it supports no operating point"
+    return build(request.param, found[1])
 
 
 # --- what a candidate must hold ---------------------------------------------------------------------------------------
@@ -195,8 +164,8 @@ def test_a_candidate(trial: Trial, held: Callable[[Trial], None]) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("listed", METHODS)
-def test_every_variant_at_every_point(listed: Listed, tmp_path: Path, references: dict[str, Any]) -> None:
-    for place in supported(listed, tmp_path, references):
+def test_every_variant_at_every_point(listed: Listed, tmp_path: Path, kept: Kept) -> None:
+    for _, place in supported(listed, tmp_path, kept):
         each = build(listed, place)
         for held in ALL:
             held(each)

@@ -2,22 +2,25 @@
 
 import ast
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from bench.registry import open_registry
-from bench.submit.checks import METHOD_CHECKS, finished
+from bench.run.plan import Job
+from bench.submit.checks import METHOD_CHECKS, budget, determinism, evaluation, finished, network, types
 from bench.submit.checks.check import Check, NotChecked
 from bench.submit.subject import MethodSubject
 from bench.submit.trials import Trials
+from tests.conformance.one_process import Kept
+from tests.conformance.places import REGISTRY, supported
 
-REGISTRY = open_registry()
-LISTED = {f"{listed.suite}/{listed.slug}": listed for _, listed in sorted(REGISTRY.methods.items())}
+LISTED = {listed.full_name: listed for _, listed in sorted(REGISTRY.methods.items())}
 CHECKS = [check for check in METHOD_CHECKS if check is not finished.METHOD_CHECK]
 """A method conforms from its first draft on; whether nothing is left of the template is a question to submissions."""
+RUN = (budget.CHECK, network.CHECK, evaluation.CHECK)
+"""Of one run: what another tells besides is in test_candidates.py, and among the slow ones."""
+READ = [check for check in CHECKS if check not in (*RUN, determinism.CHECK, types.CHECK)]
 TABLES = ("variants", "at_point")
-
-Subjects = dict[str, MethodSubject]
 
 
 @pytest.fixture(scope="module")
@@ -26,13 +29,8 @@ def trials() -> Iterator[Trials]:
         yield trials
 
 
-@pytest.fixture(scope="module")
-def subjects(trials: Trials) -> Subjects:
-    together = tuple(LISTED.values())
-    return {
-        name: MethodSubject(REGISTRY, listed, trials, thorough=False, together=together)
-        for name, listed in LISTED.items()
-    }
+def subject_of(name: str, trials: Trials, quick: Job | None = None) -> MethodSubject:
+    return MethodSubject(REGISTRY, LISTED[name], trials, quick, together=tuple(LISTED.values()))
 
 
 def test_everything_could_be_read() -> None:
@@ -47,16 +45,31 @@ def test_no_method_reads_a_table_of_settings(name: str) -> None:
         assert not [node.lineno for node in nodes if isinstance(node, ast.Attribute) and node.attr in TABLES], place
 
 
+@pytest.mark.parametrize("name", LISTED)
+@pytest.mark.parametrize("check", READ, ids=lambda check: check.name)
+def test_method(name: str, check: Check[MethodSubject], trials: Trials) -> None:
+    passes(check, subject_of(name, trials))
+
+
+@pytest.mark.xdist_group("types")  # all files are looked at in one go, so that who is first takes a while
+@pytest.mark.parametrize("name", LISTED)
+def test_method_is_typed(name: str, trials: Trials) -> None:
+    passes(types.CHECK, subject_of(name, trials))
+
+
 @pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in LISTED])
-@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.name)
-def test_method(name: str, check: Check[MethodSubject], subjects: Subjects) -> None:
-    passes(check, subjects[name])
+def test_method_is_run(name: str, trials: Trials, kept: Kept, tmp_path: Path) -> None:
+    """Its first variant, at the first operating point that it supports, by the parties of any run."""
+    job, _ = next(supported(LISTED[name], tmp_path, kept))
+    subject = subject_of(name, trials, job)
+    for check in RUN:
+        passes(check, subject)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", LISTED)
 def test_method_with_every_variant_at_every_point(name: str, trials: Trials) -> None:
-    subject = MethodSubject(REGISTRY, LISTED[name], trials)
+    subject = subject_of(name, trials)
     for check in CHECKS:
         passes(check, subject)
 

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-from torch import nn
 from torchvision.transforms import v2
 
 from bench.contract import Built, Card, Method

@@ -9,14 +9,16 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
+from bench.record.schema import Outcome
 from bench.registry import Listed, Registry
 from bench.registry.content import Contents
 from bench.registry.literals import NotLiteral, methods_written
 from bench.registry.tree import WorkTree
 from bench.run.local import LocalExecutor
+from bench.run.plan import Job
 from bench.submit.checks import METHOD_CHECKS, SUITE_CHECKS
 from bench.submit.subject import MethodSubject, SuiteSubject
-from bench.submit.trials import Trials
+from bench.submit.trials import Trial, Trials
 from tests.bench.small_checkout import make_checkout, registry_of
 from tests.conftest import TOY
 
@@ -214,13 +216,47 @@ def test_types_are_checked(method_of: MethodOf) -> None:
     assert any("first_half.py" in line and "Incompatible types" in line for line in found)
 
 
-def test_a_suite_without_readme_and_methods_is_told_both(toy_registry: Registry) -> None:
-    subject = SuiteSubject(toy_registry, "toy")
+def test_a_suite_without_readme_and_methods_is_told_both(toy_registry: Registry, executor: LocalExecutor) -> None:
+    subject = SuiteSubject(toy_registry, "toy", Trials(toy_registry, executor))
     found = {check.name: list(check.problems(subject)) for check in SUITE_CHECKS}
     assert "README.md is missing" in found["readme"][0]
     assert found["methods"] == ["no method but controls"]
     assert "no cost is primary" in found["info"][0]
     assert found["tiny"] == found["imports"] == []
+
+
+@pytest.mark.parametrize(
+    ("trial", "problem"),
+    [
+        (Trial(Outcome(status="ok"), 2.9), None),
+        (Trial(Outcome(status="ok"), 3.1), "toy-dense at quick, seed 0 takes 3.1 processor seconds; 3 at most"),
+        (Trial(Outcome(status="failed", reason="no data"), 0.1), "toy-dense at quick, seed 0: failed: no data"),
+    ],
+)
+def test_a_suite_is_held_to_seconds_at_tiny_scale(trial: Trial, problem: str | None, toy_registry: Registry) -> None:
+    [tiny] = [check for check in SUITE_CHECKS if check.name == "tiny"]
+    subject = SuiteSubject(toy_registry, "toy", lambda job: trial)
+    assert list(tiny.problems(subject)) == [problem] * (problem is not None)
+
+
+def test_what_is_made_once_is_not_held_against_a_suite(toy_registry: Registry) -> None:
+    seconds = iter([9.0, 0.5])
+    [tiny] = [check for check in SUITE_CHECKS if check.name == "tiny"]
+    subject = SuiteSubject(toy_registry, "toy", lambda job: Trial(Outcome(status="ok"), next(seconds)))
+    assert list(tiny.problems(subject)) == []
+
+
+def test_a_trial_tells_the_processor_seconds_of_all_its_processes(method_of: MethodOf) -> None:
+    busy = "__import__('subprocess').run([__import__('sys').executable, '-c', 'sum(range(60_000_000))'])"
+    seconds = []
+    for replacements in ([], [(CALIBRATE, busy)]):
+        subject = method_of(*replacements)
+        seconds.append(subject.runner(subject.jobs[0]).processor_seconds)
+    assert 0 < seconds[0] < seconds[1] - 0.3
+
+
+def no_run(job: Job) -> Trial:
+    raise AssertionError(f"{job.label} is not to be run")
 
 
 @pytest.mark.parametrize(
@@ -242,7 +278,7 @@ def test_what_a_suite_may_import(
     (root / "suites/demo/helper.py").write_text(f"{line}\n")
     monkeypatch.setattr("bench.submit.subject.ROOT", root)
     [check] = [check for check in SUITE_CHECKS if check.name == "imports"]
-    found = list(check.problems(SuiteSubject(registry_of(root), "demo")))
+    found = list(check.problems(SuiteSubject(registry_of(root), "demo", no_run)))
     assert [problem in each for each in found if problem] == [True] * (problem is not None)
     assert len(found) == (problem is not None)
 
@@ -254,13 +290,15 @@ def test_a_library_that_the_suite_requires_is_declared(tmp_path: Path, monkeypat
     toml.write_text(toml.read_text() + '[requires]\nlibraries = ["hypothesis"]\n')
     monkeypatch.setattr("bench.submit.subject.ROOT", root)
     [check] = [check for check in SUITE_CHECKS if check.name == "imports"]
-    assert list(check.problems(SuiteSubject(registry_of(root), "demo"))) == []
+    assert list(check.problems(SuiteSubject(registry_of(root), "demo", no_run))) == []
 
 
-def test_a_quick_look_tries_the_first_variant_until_it_has_ended_well(method_of: MethodOf) -> None:
+def test_a_quick_look_is_at_one_run(method_of: MethodOf) -> None:
     whole = method_of()
-    quick = MethodSubject(whole.registry, whole.listed, whole.runner, thorough=False)
-    assert {job.variant for job, _ in quick.trials()} == {"default"}
-    assert [trial.outcome.status for job, trial in quick.trials() if not job.timed].count("ok") == 1
+    job = whole.jobs[0]
+    quick = MethodSubject(whole.registry, whole.listed, whole.runner, quick=job)
+    assert [(each, trial.outcome.status) for each, trial in quick.trials()] == [(job, "ok")]
+    assert not job.timed
+    assert failures(quick) == {}
     assert {job.variant for job, _ in whole.trials()} == {"default", "third"}
-    assert len(whole.trials()) > len(quick.trials())
+    assert any(job.timed for job, _ in whole.trials())
