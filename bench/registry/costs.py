@@ -5,12 +5,11 @@ from collections.abc import Iterable, Iterator
 from bench.registry.metrics import Metric, WorkloadInfo
 
 
-def derived_costs(workloads: Iterable[WorkloadInfo], counted: str, baseline: str) -> dict[str, Metric]:
+def derived_costs(workloads: Iterable[WorkloadInfo], counted: str, baseline: str, stored: bool) -> dict[str, Metric]:
     """By name. counted: the unit of work that FLOPs are counted for ("token"); "" where they are not. baseline: what
-    ratios are to."""
+    ratios are to. stored: whether the artefact's bytes are those of all that serves."""
     found = [
-        Metric("stored_ratio", f"Stored bytes against {baseline}"),
-        Metric("stored_bytes", "Stored bytes", "B"),
+        *_bytes(baseline if stored else None),
         *_flops(counted, baseline),
         *(metric for workload in workloads for metric in _times(workload, baseline)),
         Metric("build.seconds", "Time to build", "s"),
@@ -20,6 +19,12 @@ def derived_costs(workloads: Iterable[WorkloadInfo], counted: str, baseline: str
         Metric("memory.weights", "Memory of the weights", "B"),
     ]
     return {metric.name: metric for metric in found}
+
+
+def _bytes(baseline: str | None) -> Iterator[Metric]:
+    if baseline is not None:
+        yield Metric("stored_ratio", f"Stored bytes against {baseline}")
+        yield Metric("stored_bytes", "Stored bytes", "B")
 
 
 def _flops(counted: str, baseline: str) -> Iterator[Metric]:

@@ -130,6 +130,7 @@ def _read(data: dict[str, Any], folder: PurePosixPath, package: str) -> SuiteInf
         {name: WorkloadInfo(name, **workload) for name, workload in data.pop("workloads", {}).items()},
         tuple(data.pop("primary_costs", ())),
         data.pop("counted", ""),
+        data.pop("stored", True),
     )
     problems = {name: _problem(name, problem, shared) for name, problem in data.pop("problems", {}).items()}
     if not problems:
@@ -166,6 +167,7 @@ class _Shared:
     workloads: Mapping[str, WorkloadInfo]
     primary_costs: tuple[str, ...]
     counted: str
+    stored: bool
 
 
 def _problem(name: str, data: dict[str, Any], shared: _Shared) -> ProblemInfo:
@@ -180,9 +182,9 @@ def _problem(name: str, data: dict[str, Any], shared: _Shared) -> ProblemInfo:
     if primary not in scores:
         raise BadSuite(f"problem {name}: exactly one of its scores has to be primary")
     baseline = data.get("baseline", shared.baseline)
-    costs = derived_costs(workloads.values(), data.get("counted", shared.counted), baseline) | chosen(
-        "costs", shared.costs
-    )
+    costs = derived_costs(
+        workloads.values(), data.get("counted", shared.counted), baseline, data.get("stored", shared.stored)
+    ) | chosen("costs", shared.costs)
     if doubled := sorted(costs.keys() & scores.keys()):
         raise BadSuite(f"problem {name}: {doubled[0]!r} is a score and a cost")
     leading = data.get("primary_costs", [each for each in shared.primary_costs if each in costs])

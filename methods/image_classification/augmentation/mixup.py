@@ -7,8 +7,7 @@ from torchvision.transforms import v2
 from bench.contract import Built, Card, Method
 from methods.image_classification._training import fit
 from methods.image_classification.augmentation._mixing import MixingLearner
-from methods.image_classification.baseline.resnet import NARROWEST, plain_resnet
-from suites._vision.models import resnet
+from methods.image_classification.baseline.resnet import plain_resnet, too_large
 from suites.image_classification.task import ClassificationTask
 
 
@@ -35,7 +34,7 @@ class MixUp(Method[ClassificationTask]):
     weight_decay: float = 0.05
 
     def supports(self, task: ClassificationTask) -> str | None:
-        return task.still_over(resnet(task.classes, NARROWEST), f"{NARROWEST} channels") if task.limits.result else None
+        return too_large(task)
 
     def build(self, task: ClassificationTask) -> Built:
         mix = v2.MixUp(alpha=self.alpha, num_classes=task.classes)

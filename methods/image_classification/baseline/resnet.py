@@ -36,7 +36,7 @@ class PlainResNet(Method[ClassificationTask]):
     weight_decay: float = 0.05
 
     def supports(self, task: ClassificationTask) -> str | None:
-        return task.still_over(resnet(task.classes, NARROWEST), f"{NARROWEST} channels") if task.limits.result else None
+        return too_large(task)
 
     def build(self, task: ClassificationTask) -> Built:
         model = plain_resnet(task, self.width)
@@ -48,3 +48,8 @@ def plain_resnet(task: ClassificationTask, width: int) -> Callable[[], nn.Module
     found = widest(task, lambda each: resnet(task.classes, each), range(NARROWEST, width + 1, STEP))
     assert found is not None
     return lambda: resnet(task.classes, found)
+
+
+def too_large(task: ClassificationTask) -> str | None:
+    """Why not even the narrowest meets the limits, or None."""
+    return task.still_over(resnet(task.classes, NARROWEST), f"{NARROWEST} channels")

@@ -33,8 +33,6 @@ class PlainViT(Method[ClassificationTask]):
     weight_decay: float = 0.05
 
     def supports(self, task: ClassificationTask) -> str | None:
-        if not task.limits.result:
-            return None
         return task.still_over(vit(task.classes, NARROWEST, task.size), f"tokens of {NARROWEST} numbers")
 
     def build(self, task: ClassificationTask) -> Built:

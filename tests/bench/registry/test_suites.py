@@ -82,6 +82,12 @@ def test_costs_that_every_suite_has_need_not_be_written() -> None:
     assert "image" in counted.costs["flops"].title
 
 
+def test_bytes_of_what_goes_beside_the_base_have_no_ratio_to_the_baseline() -> None:
+    assert "stored_ratio" in read(TEXT).problems["one"].costs
+    beside = read(TEXT.replace('version = "1"', 'version = "1"\nstored = false')).problems["one"]
+    assert not {"stored_ratio", "stored_bytes"} & set(beside.costs)
+
+
 def test_a_scale_may_have_more_of_what_a_point_allows() -> None:
     points = read(TEXT).points
     assert points["small"].at("tiny").limits == points["small"].limits

@@ -13,8 +13,9 @@ from bench.measure.flops import count_flops
 from bench.registry import open_registry
 from bench.registry.registry import load_problem
 from bench.run.artefact import weight
+from methods.lm_compression.quantisation.bct import BCT
 from suites._language.base import SMOLLM2, TOY
-from suites._language.evaluation.doubts import RULE
+from suites._language.evaluation.doubts import RULE, Kept, doubt
 from suites._language.served import ServedLM
 from suites.lm_compression.task import CausalLMTask
 from tests.suites._language.test_served import without_blocks
@@ -138,6 +139,21 @@ def test_a_candidate_that_sees_what_is_wanted_is_found_out(task: CausalLMTask) -
     doubt = PROBLEM.doubts(peeking, exam)
     assert doubt is not None
     assert doubt[0] == RULE
+
+
+def test_one_that_rounds_what_flows_is_believed_unless_it_peeks(task: CausalLMTask) -> None:
+    """What its linear layers read is rounded token by token, and hangs on nothing later. But the last bit of a sum, which
+    is another one where other tokens are computed beside it, may turn a rounding over, and then a few answers move."""
+    exam, rounding = PROBLEM.exam(setting()), served(task, BCT(nonlinear=False).build(task))
+    exam.kept.most = 10**6
+    PROBLEM.evaluate(rounding, exam)
+    assert len(exam.kept.answers) == exam.kept.seen
+    for seed in range(6):
+        for nats in (0.0, 0.1):
+            kept = Kept(np.random.default_rng(seed))
+            for context, continuation, said in exam.kept.answers:
+                kept.keep(context, continuation, [each + nats for each in said])
+            assert (doubt(kept, rounding, exam.dtype) is None) == (nats == 0.0), seed
 
 
 # --- workloads and figures --------------------------------------------------------------------------------------------

@@ -101,6 +101,40 @@ def test_a_model_that_peeks_at_what_follows_is_found_out(toy: tuple[Any, Any], d
     assert "without seeing what is wanted" in str(found(toy, Peeking(toy[0]), dtype=dtype, seed=seed))
 
 
+class Even:
+    """Finds four tokens alike."""
+
+    def window(self) -> int:
+        return 8
+
+    def follows(self, ids: Sequence[int]) -> np.ndarray:
+        return np.zeros(4)
+
+
+@pytest.mark.parametrize(
+    ("gains", "dtype", "believed"),
+    [
+        ([0.05], "float32", True),  # a number was rounded the other way
+        ([0.05, 0.05], "float32", True),
+        ([0.05, -0.05, 0.05], "float32", True),
+        ([-0.05], "float32", True),
+        ([0.15], "float32", False),
+        ([-0.15], "float32", False),
+        ([0.05] * 4, "float32", False),
+        ([0.002] * ASKED, "float32", False),
+        ([0.0005] * ASKED, "float32", True),
+        ([0.1] * ASKED, "bfloat16", False),
+        ([0.04] * ASKED, "bfloat16", True),
+    ],
+)
+def test_what_is_off_now_and_then_must_be_little(gains: list[float], dtype: str, believed: bool) -> None:
+    """gains: nats that answers are off, the others are exact."""
+    kept = Kept(np.random.default_rng(0))
+    for gain in [*gains, *[0.0] * (ASKED - len(gains))]:
+        kept.keep([1, 2], [3], [gain - np.log(4)])
+    assert (doubt(kept, Even(), dtype) is None) == believed
+
+
 @pytest.mark.parametrize(("serve", "dtype"), [(Sure, "float32"), (Certain, "float32"), (Certain, "bfloat16")])
 @pytest.mark.parametrize("seed", range(5))
 def test_one_that_finds_likely_whatever_it_is_asked_is_found_out(
