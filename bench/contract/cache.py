@@ -69,12 +69,13 @@ def _write_manifest(folder: Path) -> None:
 
 
 def _is_whole(folder: Path) -> bool:
-    """Whether the files are those that were made. Those that nobody has written to since need not be read for it."""
+    """Whether the files that were made are as they were; what a library has put beside them since is its own. Those
+    that nobody has written to since need not be read for it."""
     try:
         entries = json.loads((folder / MANIFEST).read_text())
         present = {path.relative_to(folder).as_posix(): path for path in _files(folder)}
-        return entries.keys() == present.keys() and all(
-            entries[name][:2] == _state(path) or entries[name][2] == _digest(path) for name, path in present.items()
+        return all(
+            entry[:2] == _state(present[name]) or entry[2] == _digest(present[name]) for name, entry in entries.items()
         )
     except (OSError, ValueError, TypeError, AttributeError, IndexError, KeyError):
         return False

@@ -49,6 +49,7 @@ class Freshness:
     known: frozenset[str] = frozenset()
     _pasts: dict[str, Past | None] = field(default_factory=dict)
     _blobs: dict[str, bytes] = field(default_factory=dict)
+    _instruments: dict[str, int | None] = field(default_factory=dict)
 
     def of(self, record: Record) -> Age:
         """The age of a record."""
@@ -131,7 +132,10 @@ class Freshness:
             self.registry, past, record.suite, record.point, record.scale
         ):
             yield "the suite's code or settings changed"
-        if _instruments_at(self.root, record.environment.commit or "") != measure.VERSION:
+        commit = record.environment.commit or ""
+        if commit not in self._instruments:
+            self._instruments[commit] = _instruments_at(self.root, commit)
+        if self._instruments[commit] != measure.VERSION:
             yield "the instruments changed"
 
 

@@ -44,6 +44,7 @@ class Contents:
 
     tree: Tree
     _modules: dict[str, Module] = field(default_factory=dict)
+    _loading: dict[str, list[_Node]] = field(default_factory=dict)
 
     def of(self, *roots: tuple[str, str]) -> Content:
         """The content of classes or functions: (dotted module, name)."""
@@ -75,7 +76,9 @@ class Contents:
             if node.definition.reads_files:
                 line += [hashlib.sha256(self.tree.read(place)).hexdigest() for place in self.tree.beside(node.source)]
             lines.add(_digest("\0".join(line)))
-            todo += self._effects(node.source)
+            if node.source.name not in self._loading:
+                self._loading[node.source.name] = self._effects(node.source)
+            todo += self._loading[node.source.name]
         places = frozenset(node.source.place for node in found.values())
         return Content(_digest("\0".join(sorted(lines))), places)
 

@@ -81,6 +81,7 @@ class CommitTree:
     root: Path
     commit: str
     blobs: dict[str, bytes] = field(default_factory=dict)
+    _known: dict[str, Source | None] = field(default_factory=dict)
 
     @cached_property
     def files(self) -> Mapping[PurePosixPath, str]:
@@ -90,7 +91,10 @@ class CommitTree:
         return {PurePosixPath(path): about.split()[2] for about, path in entries}
 
     def find(self, name: str) -> Source | None:
-        return _in_folder(name, self.files.__contains__, PurePosixPath())
+        if name not in self._known:
+            inside = name.partition(".")[0] in PACKAGES
+            self._known[name] = _in_folder(name, self.files.__contains__, PurePosixPath()) if inside else None
+        return self._known[name]
 
     def read(self, place: PurePosixPath) -> bytes:
         blob = self.files[place]

@@ -5,51 +5,67 @@ Each at the first operating point that it supports. Minutes; `effbench run --sca
 run by run.
 """
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
 
-from bench.contract.registry import Registry, load
 from bench.record.schema import Outcome
-from bench.run.plan import Job, make_plan
-from bench.run.worker import run
+from bench.registry import Registry, open_registry
+from bench.run.local import LocalExecutor
+from bench.run.plan import Job, Selection, make_plan
+from bench.run.runner import planned
 
 CLOSE = 0.02
 """Relative difference of a score that rounding may make."""
 
 
+@pytest.fixture
+def executor() -> Iterator[LocalExecutor]:
+    with LocalExecutor() as executor:
+        yield executor
+
+
 @pytest.mark.gpu
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("suite", ["lm-compression", "lm-finetuning"])
-def test_every_method_runs_on_a_gpu_and_scores_what_it_does_on_a_cpu(cuda: str, suite: str) -> None:
-    registry = load()
+def test_every_method_runs_on_a_gpu_and_scores_what_it_does_on_a_cpu(
+    cuda: str, suite: str, executor: LocalExecutor
+) -> None:
+    registry = open_registry()
     problems = {
-        slug: problem for slug in registry.methods_of(suite) if (problem := difference(registry, suite, slug, cuda))
+        slug: problem
+        for slug in registry.methods_of(suite)
+        if (problem := difference(registry, executor, suite, slug, cuda))
     }
     assert problems == {}
 
 
-def difference(registry: Registry, suite: str, slug: str, device: str) -> str | None:
+def difference(registry: Registry, executor: LocalExecutor, suite: str, slug: str, device: str) -> str | None:
     """What is wrong on the device, or None."""
-    job, here = first_supported(registry, suite, slug)
-    there = run(replace(job, device=device))
+    job, here = first_supported(registry, executor, suite, slug)
+    there = run(registry, executor, replace(job, device=device))
     if here.status != "ok" or there.status != "ok":
         return f"{job.label}: {here.status} on a CPU ({here.reason}), {there.status} there ({there.reason})"
-    name = registry.suite(suite).info.primary.name
+    name = registry.suite(suite).problem_of(job.point).primary.name
     values = [sum(outcome.quality[name].samples) for outcome in (here, there)]
-    if slug in registry.stochastic or abs(values[0] - values[1]) <= CLOSE * abs(values[0]):
+    if registry.method(suite, slug).card.stochastic or abs(values[0] - values[1]) <= CLOSE * abs(values[0]):
         return None
     return f"{job.label}: {name} sums up to {values[0]:.6g} on a CPU, {values[1]:.6g} there"
 
 
-def first_supported(registry: Registry, suite: str, slug: str) -> tuple[Job, Outcome]:
+def first_supported(registry: Registry, executor: LocalExecutor, suite: str, slug: str) -> tuple[Job, Outcome]:
     """The first job of a method that is not unsupported, with its outcome on a CPU."""
-    for base in registry.suite(suite).info.bases["tiny"]:
-        jobs = make_plan(
-            registry, suite=suite, methods=[slug], scale="tiny", base=base, seeds=[0], threads=1, timed=False
-        )
-        for job in sorted(jobs, key=lambda job: job.variant != "default"):
-            outcome = run(job)
+    for base in registry.suite(suite).bases["tiny"]:
+        wanted = Selection(suite, [slug], seeds=[0], scale="tiny", base=base, threads=1, timed=False)
+        for job in sorted(make_plan(registry, wanted), key=lambda job: job.variant != "default"):
+            outcome = run(registry, executor, job)
             if outcome.status != "unsupported":
                 return job, outcome
     raise AssertionError(f"{slug} supports no operating point of {suite} at toy size")
+
+
+def run(registry: Registry, executor: LocalExecutor, job: Job) -> Outcome:
+    each = planned(registry, job)
+    outcome, _ = executor.execute(each.order, each.info.timeout[job.scale], each.info.preload)
+    return outcome

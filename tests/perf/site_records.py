@@ -101,6 +101,7 @@ def add(folder: Path, records: int, spread: bool) -> None:
     for count in range(records):
         each = chosen[int(rng.integers(len(chosen)))]
         path = folder / each.hardware / each.suite / f"{each.method}.jsonl"
+        path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("a") as file:
             file.write(_line(each, _block(each, count)[0], 100_000, 0, 10**9 + count))
 

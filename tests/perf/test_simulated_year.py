@@ -83,8 +83,8 @@ class Board:
         return sum(len(series) for _, series in self.configurations)
 
     def draw(self, suite: str, series: Sequence[str], busy: bool | None, rng: Rng) -> dict[str, tuple[float, float]]:
-        """Deviation and error of each series in one run. busy: None draws from all records."""
-        pool = self.noise[suite]
+        """Deviation and error of each series in one run. busy: None draws from all records that have them all."""
+        pool = [real for real in self.noise[suite] if real.deviations.keys() >= set(series)]
         half = len(pool) // 2
         pool = pool if busy is None else pool[half:] if busy else pool[:half]
         real, which = pool[rng.integers(len(pool))], rng.integers(DRAWS)

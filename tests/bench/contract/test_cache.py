@@ -67,3 +67,10 @@ def test_a_copy_of_the_cache_is_believed(cache: Path) -> None:
     (folder / "a").unlink()
     (folder / "a").write_text(text)
     assert (made("second") / "a").read_text() == "first"
+
+
+def test_what_a_library_puts_beside_it_is_left_alone(cache: Path) -> None:
+    folder = make("first")
+    (folder / "library.lock").touch()
+    assert make("second") == folder
+    assert ((folder / "a").read_text(), (folder / "library.lock").exists()) == ("first", True)

@@ -83,9 +83,10 @@ def test_costs_that_every_suite_has_need_not_be_written() -> None:
 
 
 def test_bytes_of_what_goes_beside_the_base_have_no_ratio_to_the_baseline() -> None:
-    assert "stored_ratio" in read(TEXT).problems["one"].costs
-    beside = read(TEXT.replace('version = "1"', 'version = "1"\nstored = false')).problems["one"]
-    assert not {"stored_ratio", "stored_bytes"} & set(beside.costs)
+    assert "stored_ratio" in read(TEXT).problems["two"].costs
+    beside = read(TEXT.replace('title = "Two"', 'title = "Two"\nstored = false')).problems
+    assert not {"stored_ratio", "stored_bytes"} & set(beside["two"].costs)
+    assert "stored_ratio" in beside["one"].costs
 
 
 def test_a_scale_may_have_more_of_what_a_point_allows() -> None:

