@@ -69,13 +69,15 @@ def _write_manifest(folder: Path) -> None:
 
 
 def _is_whole(folder: Path) -> bool:
-    """Whether the files that were made are as they were; what a library has put beside them since is its own. Those
-    that nobody has written to since need not be read for it."""
+    """Whether the files are those that were made. Those that nobody has written to since need not be read for it; a
+    folder that was not made is a library's own, which keeps there what it makes of the files."""
     try:
         entries = json.loads((folder / MANIFEST).read_text())
+        folders = {name.partition("/")[0] for name in entries if "/" in name}
         present = {path.relative_to(folder).as_posix(): path for path in _files(folder)}
-        return all(
-            entry[:2] == _state(present[name]) or entry[2] == _digest(present[name]) for name, entry in entries.items()
+        present = {name: path for name, path in present.items() if "/" not in name or name.partition("/")[0] in folders}
+        return entries.keys() == present.keys() and all(
+            entries[name][:2] == _state(path) or entries[name][2] == _digest(path) for name, path in present.items()
         )
     except (OSError, ValueError, TypeError, AttributeError, IndexError, KeyError):
         return False

@@ -57,7 +57,6 @@ class Module:
 
 
 @cache
-@cache
 def read_module(text: bytes, name: str, package: bool) -> Module:
     """The module of that dotted name. Raises SyntaxError."""
     within = name if package else name.rpartition(".")[0]

@@ -3,6 +3,7 @@
 import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from bench.registry.definitions import read_module
@@ -55,7 +56,7 @@ def known_fields(tree: Tree, listed: Listed, variant: str, point: str) -> dict[s
 def _fields(tree: Tree, source: Source, name: str, deep: int) -> dict[str, Field] | None:
     """By name; None where the module does not define the class."""
     text = tree.read(source.place)
-    module = ast.parse(text)
+    module = _parsed(text)
     written = next((each for each in module.body if isinstance(each, ast.ClassDef) and each.name == name), None)
     if written is None:
         return None
@@ -71,6 +72,11 @@ def _fields(tree: Tree, source: Source, name: str, deep: int) -> dict[str, Field
             place, of = elsewhere, imported.attribute
         found |= _fields(tree, place, of, deep - 1) or {}
     return found | {each.name: each for each in _own(written, constants_of(module))}
+
+
+@cache
+def _parsed(text: bytes) -> ast.Module:
+    return ast.parse(text)
 
 
 def _own(written: ast.ClassDef, constants: dict[str, ast.expr]) -> Iterator[Field]:

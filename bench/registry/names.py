@@ -3,6 +3,9 @@
 import difflib
 from collections.abc import Iterable
 
+MOST_KNOWN = 20
+"""Names that a message lists."""
+
 
 class UnknownName(LookupError):
     """A suite, method, variant, point or scale that does not exist; the message names the nearest one."""
@@ -10,7 +13,8 @@ class UnknownName(LookupError):
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
         known = sorted(known)
         near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
-        hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known) or 'none'}"
+        more = f" and {len(known) - MOST_KNOWN} more" if len(known) > MOST_KNOWN else ""
+        hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known[:MOST_KNOWN]) or 'none'}{more}"
         super().__init__(f"unknown {kind} {name!r}; {hint}")
 
 

@@ -1,6 +1,7 @@
 """Real fonts, from packages of one family each, split by family."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from bench.contract import MissingAsset
@@ -39,8 +40,17 @@ FAMILIES: Mapping[Split, Mapping[str, str]] = {
 }
 """Family -> version of its package."""
 
-_STYLES = 3
-"""The most files that are taken of a family, so that those with eighteen weights do not drown the others."""
+WEIGHTS = (400, 700)
+"""Regular and bold: the thinnest and the blackest that families have can hardly be read at 32 pixels."""
+_NAMED = ("Regular", "Bold", "Italic")
+
+
+@dataclass(frozen=True)
+class Font:
+    """weight: of a file that holds all of them; None of one that has its own."""
+
+    file: Path
+    weight: int | None = None
 
 
 def requirement_of(family: str) -> str:
@@ -61,19 +71,19 @@ def missing() -> str | None:
     return packages.missing(needed())
 
 
-def fonts(split: Split) -> list[list[Path]]:
-    """The files of each family. Raises MissingAsset."""
-    return [_files(family) for family in FAMILIES[split]]
+def fonts(split: Split) -> list[list[Font]]:
+    """The fonts of each family. Raises MissingAsset."""
+    return [_of(family) for family in FAMILIES[split]]
 
 
-def _files(family: str) -> Sequence[Path]:
+def _of(family: str) -> list[Font]:
     requirement = requirement_of(family)
-    every = sorted((packages.folder_of(_folder_name(family), requirement) / "files").glob("*.ttf"))
-    if not every:
-        raise MissingAsset(f"fontpkg-{family} is installed without a font; {packages.install([requirement])}")
-    # Evenly over the names: the first are the blackest, the last the thinnest.
-    taken = min(_STYLES, len(every))
-    return [every[round(part * (len(every) - 1) / max(1, taken - 1))] for part in range(taken)]
+    files = sorted((packages.folder_of(_folder_name(family), requirement) / "files").glob("*.ttf"))
+    found = [Font(file, weight) for file in files if "wght" in file.name for weight in WEIGHTS]
+    found += [Font(file) for file in files if file.stem.rpartition("-")[2] in _NAMED]
+    if not found:
+        raise MissingAsset(f"fontpkg-{family} is installed without its fonts; {packages.install([requirement])}")
+    return found
 
 
 def _folder_name(family: str) -> str:

@@ -22,7 +22,7 @@ from PIL import __version__ as pillow_version
 from bench.contract import only_the_judge
 from bench.contract.cache import made_once
 from suites._vision import packages, photographs
-from suites._vision.fonts import fonts, needed
+from suites._vision.fonts import Font, fonts, needed
 from suites._vision.photographs import Picture, Split, crop
 
 CHARACTERS: dict[str, str] = {
@@ -31,7 +31,7 @@ CHARACTERS: dict[str, str] = {
 }
 SIZE = 32
 COUNTS: dict[Split, int] = {"train": 12_000, "test": 3_000}
-VERSION = 1
+VERSION = 2
 """Raised when the generator draws otherwise."""
 
 _CANVAS = 64
@@ -82,11 +82,10 @@ def _one(
     rng: np.random.Generator,
     character: str,
     pictures: Sequence[Sequence[Picture]],
-    families: Sequence[Sequence[Path]],
+    families: Sequence[Sequence[Font]],
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     family = families[rng.integers(len(families))]
-    file = family[rng.integers(len(family))]
-    mask = _mask(rng, character, file)
+    mask = _mask(rng, character, family[rng.integers(len(family))])
     ground = crop(pictures, rng, *_GROUND, SIZE).astype(np.float64)
     share = mask[..., None] / 255.0
     image = ground * (1 - share) + _colour(rng, ground) * share
@@ -94,9 +93,9 @@ def _one(
     return np.clip(np.rint(image), 0, 255).astype(np.uint8), mask
 
 
-def _mask(rng: np.random.Generator, character: str, file: Path) -> NDArray[np.uint8]:
+def _mask(rng: np.random.Generator, character: str, chosen: Font) -> NDArray[np.uint8]:
     """The character alone, white on black."""
-    font = _font(file, int(rng.integers(_HEIGHTS[0], _HEIGHTS[1] + 1)))
+    font = _font(chosen, int(rng.integers(_HEIGHTS[0], _HEIGHTS[1] + 1)))
     canvas = Image.new("L", (_CANVAS, _CANVAS))
     left, top, right, bottom = font.getbbox(character)
     ImageDraw.Draw(canvas).text(
@@ -127,9 +126,14 @@ def _colour(rng: np.random.Generator, ground: NDArray[np.float64]) -> NDArray[np
 
 
 @cache
-def _font(file: Path, height: int) -> ImageFont.FreeTypeFont:
+def _font(chosen: Font, height: int) -> ImageFont.FreeTypeFont:
     """By Pillow's basic layout, so that no other library on the machine changes a pixel."""
-    return ImageFont.truetype(file, height, layout_engine=ImageFont.Layout.BASIC)
+    font = ImageFont.truetype(chosen.file, height, layout_engine=ImageFont.Layout.BASIC)
+    if chosen.weight is not None:
+        font.set_variation_by_axes(
+            [chosen.weight if axis["name"] == b"Weight" else axis["default"] for axis in font.get_variation_axes()]
+        )
+    return font
 
 
 def _write(folder: Path, name: str, split: Split) -> None:

@@ -1,7 +1,9 @@
 """The plain models of the suites, of timm's blocks, for images of 16 or 32 pixels."""
 
+from functools import partial
 from typing import Any
 
+from timm.layers import HybridEmbed
 from timm.models.resnet import BasicBlock, ResNet
 from timm.models.vision_transformer import VisionTransformer
 from torch import nn
@@ -21,7 +23,20 @@ def resnet(classes: int, width: int, **options: Any) -> ResNet:
 
 
 def vit(classes: int, width: int, size: int, **options: Any) -> VisionTransformer:
-    """A ViT (Dosovitskiy et al., 2020) of four blocks with four heads over patches of 4 pixels; the mean of the tokens
-    is classified. options: of timm's VisionTransformer (`norm_layer`, `depth`, `drop_path_rate`...)."""
-    shape = {"img_size": size, "patch_size": 4, "embed_dim": width, "depth": 4, "num_heads": 4, "mlp_ratio": 2.0}
-    return VisionTransformer(**{**shape, "num_classes": classes, "class_token": False, "global_pool": "avg", **options})
+    """A ViT (Dosovitskiy et al., 2020) of four blocks with four heads over tokens of 4 x 4 pixels; the mean of the
+    tokens is classified. Two strided convolutions make the tokens (Xiao et al., 2021): from patches it has learned
+    nothing by the time that the budgets are spent. options: of timm's VisionTransformer (`norm_layer`, `depth`,
+    `drop_path_rate`...)."""
+    shape = {"embed_dim": width, "depth": 4, "num_heads": 4, "mlp_ratio": 2.0}
+    tokens = {"img_size": size, "patch_size": 1, "embed_layer": partial(HybridEmbed, backbone=_stem(width))}
+    head = {"num_classes": classes, "class_token": False, "global_pool": "avg"}
+    return VisionTransformer(**{**shape, **tokens, **head, **options})
+
+
+def _stem(width: int) -> nn.Sequential:
+    """To a quarter of the size, each way."""
+    half = width // 2
+    return nn.Sequential(
+        *(nn.Conv2d(3, half, 3, 2, 1, bias=False), nn.BatchNorm2d(half), nn.ReLU()),
+        *(nn.Conv2d(half, width, 3, 2, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU()),
+    )

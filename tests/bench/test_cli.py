@@ -78,6 +78,10 @@ def test_show_of_an_unknown_method_names_the_nearest(capsys: pytest.CaptureFixtu
     assert "did you mean 'finercut'" in capsys.readouterr().err
 
 
+def test_of_many_names_a_few_are_told() -> None:
+    assert str(UnknownName("record", "zzz", (f"{i:03}" for i in range(1000)))).endswith("018, 019 and 980 more")
+
+
 def test_schema_describes_the_status(capsys: pytest.CaptureFixture[str]) -> None:
     schema = json.loads(output(capsys, "records", "--schema"))
     assert "out_of_memory" in schema["properties"]["status"]["enum"]

@@ -73,10 +73,12 @@ class SideAcross(SideHere):
 @dataclass
 class Kept:
     """What all methods share, made once for all. references: figures of baselines, by their keys. data: the supplies of
-    a problem, by its place and seed: reading, cutting and encoding them takes longer than most methods do."""
+    a problem, by its place and seed: reading, cutting and encoding them takes longer than most methods do. first: run
+    of each method by which a quick look at it is had."""
 
     references: dict[str, Mapping[str, float]] = field(default_factory=dict)
     data: dict[tuple[Any, ...], Mapping[str, Supply]] = field(default_factory=dict)
+    first: dict[str, Job] = field(default_factory=dict)
 
 
 @dataclass

@@ -11,6 +11,17 @@ from tests.conformance.one_process import Kept, Place
 REGISTRY = open_registry()
 
 
+def first_supported(listed: Listed, folder: Path, kept: Kept) -> tuple[Job, Place]:
+    """Where a quick look at a method is had."""
+    if listed.full_name not in kept.first:
+        job, place = next(supported(listed, folder, kept), (None, None))
+        assert job is not None and place is not None, "it supports no operating point"
+        kept.first[listed.full_name] = job
+        return job, place
+    job = kept.first[listed.full_name]
+    return job, Place.of(REGISTRY, job, folder, kept)
+
+
 def supported(listed: Listed, folder: Path, kept: Kept) -> Iterator[tuple[Job, Place]]:
     """Every variant at every point that it supports, the first variant first: on the first base on which the method can
     be run at all. Asked in this process, so that no run is begun for a refusal."""

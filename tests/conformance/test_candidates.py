@@ -17,7 +17,7 @@ from bench.registry import Listed
 from bench.run import artefact
 from bench.run.seal import Seal
 from tests.conformance.one_process import Kept, Place, Shipped, built_by, loaded, same, state, within
-from tests.conformance.places import REGISTRY, supported
+from tests.conformance.places import REGISTRY, first_supported, supported
 
 METHODS = [
     pytest.param(listed, id=listed.full_name, marks=pytest.mark.xdist_group(listed.full_name))
@@ -98,9 +98,8 @@ def libraries_out_of_the_way() -> Iterator[None]:
 
 @pytest.fixture(scope="module", params=METHODS)
 def trial(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, kept: Kept) -> Trial:
-    found = next(supported(request.param, tmp_path_factory.mktemp("artefacts"), kept), None)
-    assert found is not None, "it supports no operating point"
-    return build(request.param, found[1])
+    _, place = first_supported(request.param, tmp_path_factory.mktemp("artefacts"), kept)
+    return build(request.param, place)
 
 
 # --- what a candidate must hold ---------------------------------------------------------------------------------------

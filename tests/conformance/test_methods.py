@@ -12,7 +12,7 @@ from bench.submit.checks.check import Check, NotChecked
 from bench.submit.subject import MethodSubject
 from bench.submit.trials import Trials
 from tests.conformance.one_process import Kept
-from tests.conformance.places import REGISTRY, supported
+from tests.conformance.places import REGISTRY, first_supported
 
 LISTED = {listed.full_name: listed for _, listed in sorted(REGISTRY.methods.items())}
 CHECKS = [check for check in METHOD_CHECKS if check is not finished.METHOD_CHECK]
@@ -60,7 +60,7 @@ def test_method_is_typed(name: str, trials: Trials) -> None:
 @pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in LISTED])
 def test_method_is_run(name: str, trials: Trials, kept: Kept, tmp_path: Path) -> None:
     """Its first variant, at the first operating point that it supports, by the parties of any run."""
-    job, _ = next(supported(LISTED[name], tmp_path, kept))
+    job, _ = first_supported(LISTED[name], tmp_path, kept)
     subject = subject_of(name, trials, job)
     for check in RUN:
         passes(check, subject)

@@ -165,7 +165,7 @@ def between_deviations(records: Sequence[Record], repeated: dict[str, dict[str, 
             if record.method in ("dense", "gmres"):
                 found.append(value)
             elif record.suite == "lm-compression":
-                alike[name, *work].append(value)
+                alike[record.hardware, name, *work].append(value)
     for values in alike.values():
         if len(values) > 1:
             found += list(_centred(np.array(values)))

@@ -13,18 +13,19 @@ from suites.image_classification.task import ClassificationTask
 class Constant(nn.Module):
     """The same logits (classes,) for every image."""
 
+    logits: Tensor
+
     def __init__(self, logits: Tensor) -> None:
         super().__init__()
         self.register_buffer("logits", logits)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        logits: Tensor = self.logits
-        return logits.expand(len(inputs), -1)
+        return self.logits.expand(len(inputs), -1)
 
 
 @dataclass(frozen=True)
 class Majority(Method[ClassificationTask]):
-    """The logarithms of the classes' shares, whatever the image."""
+    """The logarithms of the classes' shares in the training labels, whatever the image: what guessing gets."""
 
     card = Card(slug="majority", title="Most frequent class", paper="Control: the labels alone", control=True)
 

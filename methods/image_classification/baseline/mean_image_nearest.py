@@ -14,6 +14,9 @@ class NearestMean(nn.Module):
     """Logits fall with the squared distance to the mean image of each class (classes, numbers of an image), of which
     one is a product. temperature: in squared distances."""
 
+    weight: Tensor
+    bias: Tensor
+
     def __init__(self, means: Tensor, temperature: float) -> None:
         super().__init__()
         self.register_buffer("weight", 2 * means / temperature)

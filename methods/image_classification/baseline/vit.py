@@ -13,7 +13,7 @@ NARROWEST, STEP = 16, 4
 
 @dataclass(frozen=True)
 class PlainViT(Method[ClassificationTask]):
-    """Four blocks with layer norms over patches of 4 pixels, trained with AdamW and nothing else.
+    """Four blocks with layer norms over tokens of 4 x 4 pixels, trained with AdamW and nothing else.
 
     width: of a token, the most; cut to what the limits leave. rate: the largest of the schedule.
     """
@@ -25,7 +25,8 @@ class PlainViT(Method[ClassificationTask]):
         url="https://arxiv.org/abs/2010.11929",
         control=True,
         stochastic=True,
-        notes="Patches of 4 pixels; the mean of the tokens is classified, without a class token.",
+        notes="Tokens come from two strided convolutions (Xiao et al., 2021) in place of patches, which learn nothing "
+        "within these budgets; their mean is classified, without a class token.",
     )
 
     width: int = 68

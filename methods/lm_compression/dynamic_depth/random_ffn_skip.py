@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from bench.contract import Card, Method
 from methods.lm_compression._calibration import calibration_batch
-from methods.lm_compression.dynamic_depth._skipping import Region, least_skipping, skipping, unmet
+from methods.lm_compression.dynamic_depth._skipping import Region, SkipPolicy, least_skipping, skipping, unmet
 from methods.lm_compression.layer_dropping._sublayers import blocks
 from suites.lm_compression.task import CausalLMTask
 
@@ -51,7 +51,7 @@ class RandomFFNSkip(Method[CausalLMTask]):
         policy = least_skipping(task, windows, self.share, levels, lambda p: self._policy(task, p))
         return skipping(task.model, policy)
 
-    def _policy(self, task: CausalLMTask, probability: float) -> "Chance":
+    def _policy(self, task: CausalLMTask, probability: float) -> SkipPolicy:
         region = Region.between(len(blocks(task.model)), self.cold, self.warm_up)
         return Chance(region, probability, task.seed, task.device)
 

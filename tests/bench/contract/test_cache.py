@@ -69,8 +69,19 @@ def test_a_copy_of_the_cache_is_believed(cache: Path) -> None:
     assert (made("second") / "a").read_text() == "first"
 
 
-def test_what_a_library_puts_beside_it_is_left_alone(cache: Path) -> None:
-    folder = make("first")
-    (folder / "library.lock").touch()
-    assert make("second") == folder
-    assert ((folder / "a").read_text(), (folder / "library.lock").exists()) == ("first", True)
+def test_a_folder_of_a_librarys_own_is_left_alone(cache: Path) -> None:
+    own = made("first") / "datasets" / "json"
+    own.mkdir(parents=True)
+    (own / "builder.lock").touch()
+    assert (made("second") / "a").read_text() == "first"
+    assert (own / "builder.lock").exists()
+
+
+def test_a_folder_that_was_made_is_not(cache: Path) -> None:
+    def make(folder: Path) -> None:
+        (folder / "part").mkdir()
+        (folder / "part" / "a").touch()
+
+    folder = made_once("data", "thing", make)
+    (folder / "part" / "b").touch()
+    assert known("data", "thing") is None

@@ -2,6 +2,7 @@
 
 import math
 from collections import Counter
+from itertools import permutations
 from typing import Any
 
 import pytest
@@ -20,10 +21,15 @@ from suites.lm_compression.task import CausalLMTask
 from tests.methods.lm_compression.compression_toys import drawn, task_around
 
 
-def make_task(seed: int = 0, training: int = 2048, **limits: float) -> CausalLMTask:
+VALLEY = "The old river crosses a wide valley near the market. A king builds ships of grey stone every year. " * 60
+PLACES = ("river", "tower", "coast", "field", "abbey", "ridge", "canal", "house", "woods")
+NEIGHBOURS = "".join(f"the {one} is by the {other} ".ljust(32) for one, other in permutations(PLACES, 2))
+"""Of 32 tokens each. Which of two places stand side by side, and which do not, is told by every sample."""
+
+
+def make_task(seed: int = 0, training: int = 2048, text: str = VALLEY, **limits: float) -> CausalLMTask:
     dense = toy_model()
-    text = "The old river crosses a wide valley near the market. A king builds ships of grey stone every year. " * 60
-    ids = list(text.encode())
+    ids = toy_tokenizer()(text, add_special_tokens=False)["input_ids"]
     parameters = sum(p.numel() for p in dense.parameters())
     return task_around(
         dense,
@@ -175,8 +181,8 @@ def test_it_heals_on_the_samples_that_it_selects(variant: str, monkeypatch: pyte
     trained: list[torch.Tensor] = []
     original = module.next_token_loss
     monkeypatch.setattr(module, "next_token_loss", lambda model, ids: trained.append(ids) or original(model, ids))
-    method.build(make_task(stored_ratio=0.75))
-    task = make_task(stored_ratio=0.75)
+    method.build(make_task(text=NEIGHBOURS, stored_ratio=0.75))
+    task = make_task(text=NEIGHBOURS, stored_ratio=0.75)
     pool = torch.cat(list(task.training(2048 // 32, 32)))
     if variant == "instruction-score":
         scores = torch.stack([instruction_score(task.model, sample) for sample in pool])
@@ -186,14 +192,11 @@ def test_it_heals_on_the_samples_that_it_selects(variant: str, monkeypatch: pyte
         seen = [degradation(task.model, pruned, sample, method.stride) for sample in pool]
         losses = [loss for _, loss in seen]
         labels = clusters(torch.stack([embedding for embedding, _ in seen]), 3).tolist()
-        chosen = select(
-            [loss / math.log(32) for loss in losses],
-            losses,
-            labels,
-            len(pool) // 3,
-            lambda index: concepts(task.tokenizer.decode(pool[index].tolist()), method.phrases),
-        )
+        scores = [loss / math.log(32) for loss in losses]
+        told = [concepts(task.tokenizer.decode(sample.tolist()), method.phrases) for sample in pool]
+        chosen = select(scores, losses, labels, len(pool) // 3, told.__getitem__)
         assert sorted(chosen) != list(range(len(pool) // 3))
+        assert set(chosen) != set(select(scores, losses, labels, len(pool) // 3, lambda index: frozenset()))
         expected = pool[chosen]
     assert {tuple(row) for row in torch.cat(trained).tolist()} == {tuple(row) for row in expected.tolist()}
 

@@ -57,6 +57,14 @@ def operators(run: Callable[[], object]) -> dict[str, int]:
     return {event.key: event.count for event in trace.key_averages()}
 
 
+@pytest.mark.parametrize("method", VARIANTS)
+def test_embeddings_and_head_are_rounded_where_that_is_asked_for(method: Int8WeightOnly) -> None:
+    candidate = method.build(task_around(random_model()))
+    assert isinstance(candidate.model.layers[0].mlp.up_proj, Int8Linear)
+    assert isinstance(candidate.model.embed_tokens, Int8Embedding) == method.embeddings
+    assert isinstance(candidate.lm_head, Int8Linear) == method.embeddings
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_rounding_is_to_the_nearest_level(dtype: torch.dtype) -> None:
     weight = torch.randn(16, 64, generator=torch.Generator().manual_seed(2)).to(dtype)

@@ -153,6 +153,14 @@ def test_without_rotation_and_weights_it_is_gptq(toy_task: Make) -> None:
     assert all(torch.equal(value, theirs[name]) for name, value in ours.items())
 
 
+def test_tokens_are_weighed_in_the_build(toy_task: Make) -> None:
+    plain, weighed = (
+        RSQ(rotation=False, importance=importance, bits=3, **SMALL).build(toy_task()).state_dict()
+        for importance in (False, True)
+    )
+    assert any(not torch.equal(value, weighed[name]) for name, value in plain.items())
+
+
 def test_equal_weights_are_no_weights_and_the_attention_s_are_not(toy_task: Make) -> None:
     built = {}
     for name, importance in {

@@ -35,6 +35,17 @@ def test_errors_shrink_with_the_bits(toy_task: Make) -> None:
     assert errors == sorted(errors)
 
 
+def test_a_clipped_range_leaves_less_error(toy_task: Make) -> None:
+    task = toy_task()
+    name = "model.layers.0.mlp.up_proj"
+    dense = task.model.get_submodule(name).weight.float()
+    clipped, whole = (
+        RTN(bits=2, clip=clip).build(task).get_submodule(name)(torch.eye(dense.shape[1], dtype=task.model.dtype)).T
+        for clip in (True, False)
+    )
+    assert (clipped.float() - dense).norm() < 0.99 * (whole.float() - dense).norm()
+
+
 def test_eight_bits_are_those_of_the_int8_control(toy_task: Make) -> None:
     task = toy_task()
     ours, theirs = (method.build(task) for method in (RTN(bits=8), Int8WeightOnly()))

@@ -213,6 +213,16 @@ def test_it_meets_the_limit_with_the_least(variant: str, limit: tuple[str, float
     assert torch.equal(logits(candidate), logits(method.build(again)))
 
 
+def test_the_blocks_of_the_least_gates_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = "methods.lm_compression.weight_sharing.foldgpt.learn_gates"
+    monkeypatch.setattr(module, lambda *_, **__: [3.0, 0.0, 4.0, 5.0, 1.0, 2.0])
+    task = make_task(flops_ratio=0.7)
+    candidate = FoldGPT(recovery=False, length=32).build(task)
+    stay = [task.model.model.layers[index] for index in (0, 2, 3, 5)]
+    for block, dense in zip(candidate.model.layers, stay, strict=True):
+        assert torch.equal(block.mlp.up_proj.weight, dense.mlp.up_proj.weight)
+
+
 def test_bytes_go_by_both_ways_and_flops_by_removal_alone() -> None:
     method = FoldGPT(recovery=False, length=32)
     size = method.build(make_task(stored_ratio=0.5))

@@ -119,6 +119,13 @@ def test_without_updates_the_blocks_are_run_in_a_loop(initialisation: str) -> No
     torch.testing.assert_close(logits(loop(model, 2, initialisation, 0)), logits(expected))
 
 
+@pytest.mark.parametrize("initialisation", ["stepwise", "average", "lower"])
+def test_the_build_starts_from_what_it_is_told_to(initialisation: Any, toy_task: ToyTask) -> None:
+    task = toy_task("size-50")
+    candidate = RelaxedRecursive(adapters=False, initialisation=initialisation, training="none").build(task)
+    torch.testing.assert_close(logits(candidate), logits(loop(task.model, 2, initialisation, 0)))
+
+
 def test_looped_weights_are_stored_once_and_stay_shared_in_training(toy_task: ToyTask) -> None:
     task = toy_task("size-50")
     method = RelaxedRecursive(adapters=False, initialisation="stepwise", learning_rate=1e-3)

@@ -13,6 +13,7 @@ from bench.registry import open_registry
 from bench.registry.registry import load_problem
 from bench.run import artefact
 from methods._techniques.greedy_walk import greedy_order
+from methods.operator_data.krylov.gcrot import Gcrot
 from methods.operator_data.krylov.gmres import Gmres
 from methods.operator_data.krylov.recycling import Recycling
 from methods.operator_data.krylov.skr import Skr
@@ -111,11 +112,12 @@ def test_controls_solve_every_system_on_its_own(name: str) -> None:
     assert second.A.products == alone.A.products > 0
 
 
-def test_recycling_beats_gmres() -> None:
+def test_recycling_beats_the_same_solver_without() -> None:
     def draw() -> list[System]:
         return draw_sequence("darcy", 32, 4, np.random.default_rng(0))
 
     assert products(Recycling(), draw()) < 0.7 * products(Gmres(), draw())
+    assert products(Recycling(solver="gcrot"), draw()) < 0.9 * products(Gcrot(), draw())
 
 
 def test_skr_solves_neighbours_one_after_the_other() -> None:
