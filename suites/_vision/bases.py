@@ -1,4 +1,4 @@
-"""Trained models that methods start from. Made once by one recipe, in a minute or two, and kept by their content."""
+"""Trained models that methods start from. Made once by one recipe, in a few minutes, and kept by their content."""
 
 import hashlib
 from collections.abc import Callable
@@ -47,7 +47,7 @@ RECIPES = {
     "toy-resnet": Recipe(TOY, _resnet(8), 2_000, 5e-3),
     "toy-vit": Recipe(TOY, _vit(16), 2_000, 5e-3),
     "glyph-resnet": Recipe("glyph-36", _resnet(24), 120_000, 3e-3),
-    "glyph-vit": Recipe("glyph-36", _vit(96), 240_000, 1e-3),
+    "glyph-vit": Recipe("glyph-36", _vit(64), 160_000, 2e-3),
 }
 
 

@@ -14,10 +14,10 @@ REGISTRY = open_registry()
 def first_supported(listed: Listed, folder: Path, kept: Kept) -> tuple[Job, Place]:
     """Where a quick look at a method is had."""
     if listed.full_name not in kept.first:
-        job, place = next(supported(listed, folder, kept), (None, None))
-        assert job is not None and place is not None, "it supports no operating point"
-        kept.first[listed.full_name] = job
-        return job, place
+        found = next(supported(listed, folder, kept), None)
+        assert found is not None, "it supports no operating point"
+        kept.first[listed.full_name] = found[0]
+        return found
     job = kept.first[listed.full_name]
     return job, Place.of(REGISTRY, job, folder, kept)
 

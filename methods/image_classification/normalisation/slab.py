@@ -113,7 +113,7 @@ class Slab(Method[ClassificationTask]):
                 versus="vit-batchnorm",
             ),
         ),
-        notes="The share of layer norm follows the steps, as in the paper, but over 60 % of a far shorter training. Keys "
+        notes="The share of layer norm follows the steps as in the paper, but over 60 % of a shorter training. Keys "
         "get a position, as in the public code. All norms are folded, the last one too, which comes before the mean "
         "over the tokens. `prepbn` has the norms alone, with softmax attention, which the paper lists too.",
     )

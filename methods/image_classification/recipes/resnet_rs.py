@@ -1,12 +1,11 @@
 """Revisiting ResNets: Improved Training and Scaling Strategies (Bello et al., 2021), https://arxiv.org/abs/2103.07579."""
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import ClassVar
 
-from timm.layers import get_attn
+from timm.layers.squeeze_excite import SEModule
 from torch import nn
 from torchvision.transforms import v2
 
@@ -132,7 +131,7 @@ class ResNetRS(Method[ClassificationTask]):
     def net(self, task: ClassificationTask, width: int) -> nn.Module:
         """With new random weights; the rate of dropped blocks rises linearly with the depth."""
         deep = self.deep(task)
-        attention = {"attn_layer": _excitation(self.excitation)} if self.excitation else {}
+        attention = {"attn_layer": partial(SEModule, rd_ratio=self.excitation)} if self.excitation else {}
         return resnet(
             task.classes,
             width,
@@ -141,11 +140,6 @@ class ResNetRS(Method[ClassificationTask]):
             drop_path_rate=self.drop_paths[deep],
             block_args=attention,
         )
-
-
-def _excitation(ratio: float) -> Callable[..., nn.Module]:
-    """Squeeze-and-excitation with that share of the channels in between."""
-    return partial(get_attn("se"), rd_ratio=ratio)
 
 
 def _shipped(learner: AveragedLearner) -> nn.Module:

@@ -136,7 +136,9 @@ def test_a_run_may_take_its_process_down(toy_registry: Registry) -> None:
         return make_plan(toy_registry, wanted)[0]
 
     info = toy_registry.suites["toy"]
-    impatient = dataclasses.replace(toy_registry, suites={"toy": dataclasses.replace(info, timeout={"tiny": 5})})
+    impatient = dataclasses.replace(
+        toy_registry, suites={"toy": dataclasses.replace(info, timeout={"tiny": 1})}
+    )  # a trial has five times that
     with Trials(toy_registry) as run:
         died = run(job("toy-exit")).outcome
         well = run(job("toy-half")).outcome

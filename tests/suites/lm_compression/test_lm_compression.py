@@ -142,8 +142,8 @@ def test_a_candidate_that_sees_what_is_wanted_is_found_out(task: CausalLMTask) -
 
 
 def test_one_that_rounds_what_flows_is_believed_unless_it_peeks(task: CausalLMTask) -> None:
-    """What its linear layers read is rounded token by token, and hangs on nothing later. But the last bit of a sum, which
-    is another one where other tokens are computed beside it, may turn a rounding over, and then a few answers move."""
+    """What its linear layers read is rounded token by token, and hangs on nothing later. But the last bit of a sum,
+    which is another one where other tokens are computed beside it, may turn a rounding over: a few answers move."""
     exam, rounding = PROBLEM.exam(setting()), served(task, BCT(nonlinear=False).build(task))
     exam.kept.most = 10**6
     PROBLEM.evaluate(rounding, exam)

@@ -5,7 +5,7 @@ from dataclasses import fields
 
 import pytest
 import torch
-from timm.layers import SEModule
+from timm.layers.squeeze_excite import SEModule
 from torch import Tensor, nn
 from torchvision.transforms import v2
 

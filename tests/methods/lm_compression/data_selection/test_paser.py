@@ -20,7 +20,6 @@ from suites._language.toy import toy_model, toy_tokenizer
 from suites.lm_compression.task import CausalLMTask
 from tests.methods.lm_compression.compression_toys import drawn, task_around
 
-
 VALLEY = "The old river crosses a wide valley near the market. A king builds ships of grey stone every year. " * 60
 PLACES = ("river", "tower", "coast", "field", "abbey", "ridge", "canal", "house", "woods")
 NEIGHBOURS = "".join(f"the {one} is by the {other} ".ljust(32) for one, other in permutations(PLACES, 2))

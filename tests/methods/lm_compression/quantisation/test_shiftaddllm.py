@@ -229,6 +229,26 @@ def test_quality_rises_with_the_bits_and_the_average_is_kept(toy_task: Make) -> 
     assert errors[0] < 0.7 * errors[1]
 
 
+def test_the_build_orders_columns_and_makes_up_for_them(toy_task: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = "methods.lm_compression.quantisation.shiftaddllm"
+    method = ShiftAddLLM(bits=2, mixed=False, samples=2, length=64)
+
+    def error() -> float:
+        """Of the outputs, in bits that are few."""
+        task = toy_task()
+        ids = text_of(task)[None, :64]
+        with torch.no_grad():
+            found, dense = (model(ids).logits.float() for model in (method.build(task), task.model))
+        return float((found - dense).norm() / dense.norm())
+
+    whole = error()
+    with monkeypatch.context() as patch:
+        patch.setattr(f"{module}.inverse_factor", lambda hessian, damping: torch.eye(len(hessian)))
+        assert whole < error()
+    monkeypatch.setattr(f"{module}.column_order", lambda hessian, width: torch.arange(len(hessian)))
+    assert whole != error()
+
+
 def test_limits_say_who_supports_them(toy_task: Make) -> None:
     task = toy_task()
     assert "needs a limit" in str(ShiftAddLLM().supports(task))

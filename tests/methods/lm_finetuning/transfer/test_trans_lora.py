@@ -262,3 +262,11 @@ def test_what_is_built_has_learned_the_teacher_s_probabilities() -> None:
     task.source = Source(task.model, LoRA(adapter.a, adapter.b, 0.0), task.source.seeds)
     assert make(small(), task).losses[0] == pytest.approx(0, abs=1e-5)
     assert make(small(), task_of()).losses[0] > 0.01
+
+
+def test_what_is_built_hangs_on_who_made_the_examples_up() -> None:
+    """And on their being made up at all: each variant learns from examples of its own."""
+    chosen = ({}, {"generator": "source"}, {"prompts": "random-text"})
+    adapters = [make(small(**settings), task_of()).shipped for settings in chosen]
+    for one, other in ((0, 1), (0, 2), (1, 2)):
+        assert any(not torch.equal(adapters[one][name], adapters[other][name]) for name in adapters[one])

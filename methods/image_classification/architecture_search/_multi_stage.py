@@ -1,0 +1,101 @@
+"""A Vision Transformer of several stages, each at half the resolution of the one before, in any sizes."""
+
+from itertools import pairwise
+
+import torch
+from timm.layers.attention import Attention
+from timm.layers.mlp import Mlp
+from timm.layers.patch_embed import PatchEmbed
+from timm.layers.weight_init import trunc_normal_
+from torch import Tensor, nn
+from torch.nn.functional import avg_pool2d, pad
+
+from methods.image_classification.architecture_search._space import Shape
+
+_SPREAD = 0.02
+"""Standard deviation of new weights."""
+
+
+class Block(nn.Module):
+    """Attention and an MLP, whose sizes do not hang on the width of a token."""
+
+    def __init__(self, width: int, heads: int, head_size: int, hidden: int) -> None:
+        super().__init__()
+        self.norm1 = nn.LayerNorm(width)
+        self.attn = Attention(width, heads, attn_head_dim=head_size, qkv_bias=True)
+        self.norm2 = nn.LayerNorm(width)
+        self.mlp = Mlp(width, hidden)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        tokens = tokens + self.attn(self.norm1(tokens))
+        found: Tensor = tokens + self.mlp(self.norm2(tokens))
+        return found
+
+
+class SpatialReduction(nn.Module):
+    """Halves the map of (n, 1 + side * side, width) tokens and widens them. The first token stands for the class.
+
+    A convolution of the normed map with positions, and past it the mean of four tokens as they were, filled up with
+    zeros; the class token goes through a linear layer, and past it.
+    """
+
+    def __init__(self, width: int, wider: int, side: int) -> None:
+        super().__init__()
+        self.side = side
+        self.norm = nn.LayerNorm(width)
+        self.conv = nn.Conv2d(width, wider, 3, stride=2, padding=1)
+        self.position = nn.Parameter(torch.zeros(1, wider, side // 2, side // 2))
+        self.token = nn.Linear(width, wider)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        normed = self.norm(tokens)
+        reduced = self.conv(self._map(normed)) + self.position
+        changed = torch.cat([self.token(normed[:, :1]), reduced.flatten(2).transpose(1, 2)], dim=1)
+        pooled = avg_pool2d(self._map(tokens), 2).flatten(2).transpose(1, 2)
+        kept = torch.cat([tokens[:, :1], pooled], dim=1)
+        return changed + pad(kept, (0, changed.shape[-1] - kept.shape[-1]))
+
+    def _map(self, tokens: Tensor) -> Tensor:
+        return tokens[:, 1:].transpose(1, 2).unflatten(2, (self.side, self.side))
+
+
+class MultiStageViT(nn.Module):
+    """shape: its sizes. head_size: numbers of a head. size: pixels of a side of an image, of which a token of the first
+    stage has `patch`. The class token of the last stage is classified."""
+
+    def __init__(self, shape: Shape, head_size: int, classes: int, size: int, patch: int) -> None:
+        super().__init__()
+        side, width = size // patch, shape[0].width
+        self.patches = PatchEmbed(size, patch, embed_dim=width)
+        self.token = nn.Parameter(torch.zeros(1, 1, width))
+        self.position = nn.Parameter(torch.zeros(1, 1 + side * side, width))
+        self.stages = nn.ModuleList(
+            nn.Sequential(*(Block(stage.width, heads, head_size, hidden) for heads, hidden in stage.blocks))
+            for stage in shape
+        )
+        widths = [stage.width for stage in shape]
+        self.reductions = nn.ModuleList(
+            SpatialReduction(width, wider, side >> number) for number, (width, wider) in enumerate(pairwise(widths))
+        )
+        self.norm = nn.LayerNorm(widths[-1])
+        self.head = nn.Linear(widths[-1], classes)
+        self.apply(_start)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        patches = self.patches(inputs)
+        tokens = torch.cat([self.token.expand(len(inputs), -1, -1), patches], dim=1) + self.position
+        for number, stage in enumerate(self.stages):
+            if number:
+                tokens = self.reductions[number - 1](tokens)
+            tokens = stage(tokens)
+        logits: Tensor = self.head(self.norm(tokens[:, 0]))
+        return logits
+
+
+def _start(module: nn.Module) -> None:
+    if isinstance(module, nn.Linear):
+        trunc_normal_(module.weight, std=_SPREAD)
+        nn.init.zeros_(module.bias)
+    for name in ("position", "token"):
+        if isinstance(weight := getattr(module, name, None), nn.Parameter):
+            trunc_normal_(weight, std=_SPREAD)

@@ -1,0 +1,63 @@
+"""All nets of a space in one: each is a part of the largest, by the first rows and columns of its weights."""
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.nn.functional import cross_entropy
+
+from methods.image_classification.architecture_search._space import Shape, Space
+from suites._training.learner import Moment
+from suites._vision.learning import ImageBatch, ImageLearner
+
+Make = Callable[[Shape], nn.Module]
+
+
+def part_of(largest: nn.Module, small: nn.Module) -> Mapping[str, Tensor]:
+    """The weights that the net `small` has in the largest, by name. Where they are changed, it is too.
+
+    What is left out is as if it were masked: it changes nothing and gets no gradient.
+    """
+    weights = dict(largest.named_parameters())
+    return {name: _first(weights[name], each.shape, "qkv" in name) for name, each in small.named_parameters()}
+
+
+def _first(weight: Tensor, shape: torch.Size, in_thirds: bool) -> Tensor:
+    """The first rows, columns... in_thirds: of queries, of keys and of values each, which stand one below the other."""
+    if in_thirds:
+        rows = tuple(slice(each) for each in (shape[0] // 3, *shape[1:]))
+        return weight.unflatten(0, (3, -1))[:, *rows].flatten(0, 1)
+    return weight[tuple(slice(each) for each in shape)]
+
+
+class SuperLearner(ImageLearner):
+    """Trains the largest net by its parts: each step takes several nets, each a share of the batch, in one backward.
+
+    make: a net of a shape. nets: of a step. warm_up: part of the training in which the options open, from the largest
+    net on.
+    """
+
+    def __init__(self, space: Space, make: Make, nets: int, warm_up: float, rng: np.random.Generator, decay: float):
+        super().__init__(make(space.largest), decay)
+        self.space, self.make, self.nets, self.warm_up, self.rng = space, make, nets, warm_up, rng
+        self.opened = 0.0
+
+    def before_step(self, moment: Moment) -> None:
+        self.opened = moment.done / self.warm_up
+
+    def loss(self, batch: ImageBatch) -> Tensor:
+        shapes = self.space.samples(self.nets, self.opened, self.rng)
+        parts = zip(batch.inputs.chunk(self.nets), batch.labels.chunk(self.nets), shapes, strict=False)
+        losses = [
+            cross_entropy(self.answer(inputs, shape), labels, reduction="sum") for inputs, labels, shape in parts
+        ]
+        return torch.stack(losses).sum() / len(batch.labels)
+
+    def answer(self, inputs: Tensor, shape: Shape) -> Tensor:
+        """Logits of a net with the weights that it shares."""
+        with torch.device("meta"):
+            small = self.make(shape)
+        logits: Tensor = functional_call(small, dict(part_of(self.model, small)), inputs)
+        return logits
