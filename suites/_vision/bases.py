@@ -15,6 +15,7 @@ from suites._training.loop import train
 from suites._training.trainer import Trainer
 from suites._vision import glyphs, models
 from suites._vision.data import SHAPES, TOY, labelled
+from suites._vision.data import missing as data_missing
 from suites._vision.efficientnet import efficientnet_lite0
 from suites._vision.efficientnet import missing as efficientnet_missing
 from suites._vision.learning import ImageBatch, ImageLearner
@@ -48,6 +49,8 @@ RECIPES = {
     "toy-vit": Recipe(TOY, _vit(16), 2_000, 5e-3),
     "glyph-resnet": Recipe("glyph-36", _resnet(24), 120_000, 3e-3),
     "glyph-vit": Recipe("glyph-36", _vit(64), 160_000, 2e-3),
+    "cifar-resnet": Recipe("cifar10", _resnet(48), 1_500_000, 3e-3),
+    "cifar-vit": Recipe("cifar10", _vit(128), 1_500_000, 1e-3),
 }
 
 
@@ -57,9 +60,9 @@ def missing(name: str) -> str | None:
         return efficientnet_missing()
     if name not in RECIPES:
         return f"there is no base {name!r}, only {', '.join([*RECIPES, EFFICIENTNET])}"
-    if RECIPES[name].data == TOY or known("models", _kept_as(name)) is not None:
+    if known("models", _kept_as(name)) is not None:
         return None
-    return glyphs.missing()
+    return data_missing(RECIPES[name].data)
 
 
 def prepare(name: str) -> None:

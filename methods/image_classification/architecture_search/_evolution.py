@@ -70,5 +70,5 @@ def _mutant(parents: list[Genes], space: Space, change: float, rng: np.random.Ge
 
 
 def _crossing(parents: list[Genes], rng: np.random.Generator) -> Genes:
-    one, other = (parents[each] for each in rng.choice(len(parents), min(2, len(parents)), replace=False).tolist() * 2)[:2]
+    one, other = (parents[each] for each in rng.choice(len(parents), 2, replace=len(parents) == 1))
     return tuple(mine if rng.random() < 0.5 else yours for mine, yours in zip(one, other, strict=True))

@@ -92,6 +92,20 @@ class MultiStageViT(nn.Module):
         return logits
 
 
+def multiply_adds(shape: Shape, head_size: int, classes: int, size: int, patch: int) -> int:
+    """Of an image in such a net: what its products take."""
+    side = size // patch
+    total = side**2 * shape[0].width * 3 * patch**2 + shape[-1].width * classes
+    for number, stage in enumerate(shape):
+        if number:
+            side //= 2
+            total += (9 * side**2 + 1) * shape[number - 1].width * stage.width
+        tokens = 1 + side**2
+        for heads, hidden in stage.blocks:
+            total += tokens * 2 * (heads * head_size * (2 * stage.width + tokens) + stage.width * hidden)
+    return total
+
+
 def _start(module: nn.Module) -> None:
     if isinstance(module, nn.Linear):
         trunc_normal_(module.weight, std=_SPREAD)

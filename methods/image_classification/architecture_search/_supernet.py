@@ -12,6 +12,9 @@ from methods.image_classification.architecture_search._space import Shape, Space
 from suites._training.learner import Moment
 from suites._vision.learning import ImageBatch, ImageLearner
 
+WARM_UP = 0.25
+"""Part of the training in which the options open, from the largest net on: the paper's 30 epochs of 120."""
+
 Make = Callable[[Shape], nn.Module]
 
 
@@ -35,24 +38,21 @@ def _first(weight: Tensor, shape: torch.Size, in_thirds: bool) -> Tensor:
 class SuperLearner(ImageLearner):
     """Trains the largest net by its parts: each step takes several nets, each a share of the batch, in one backward.
 
-    make: a net of a shape. nets: of a step. warm_up: part of the training in which the options open, from the largest
-    net on.
+    make: a net of a shape. nets: of a step.
     """
 
-    def __init__(self, space: Space, make: Make, nets: int, warm_up: float, rng: np.random.Generator, decay: float):
-        super().__init__(make(space.largest), decay)
-        self.space, self.make, self.nets, self.warm_up, self.rng = space, make, nets, warm_up, rng
+    def __init__(self, space: Space, make: Make, nets: int, rng: np.random.Generator) -> None:
+        super().__init__(make(space.largest))
+        self.space, self.make, self.nets, self.rng = space, make, nets, rng
         self.opened = 0.0
 
     def before_step(self, moment: Moment) -> None:
-        self.opened = moment.done / self.warm_up
+        self.opened = moment.done / WARM_UP
 
     def loss(self, batch: ImageBatch) -> Tensor:
         shapes = self.space.samples(self.nets, self.opened, self.rng)
         parts = zip(batch.inputs.chunk(self.nets), batch.labels.chunk(self.nets), shapes, strict=False)
-        losses = [
-            cross_entropy(self.answer(inputs, shape), labels, reduction="sum") for inputs, labels, shape in parts
-        ]
+        losses = [cross_entropy(self.answer(inputs, shape), labels, reduction="sum") for inputs, labels, shape in parts]
         return torch.stack(losses).sum() / len(batch.labels)
 
     def answer(self, inputs: Tensor, shape: Shape) -> Tensor:

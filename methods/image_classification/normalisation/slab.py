@@ -33,9 +33,11 @@ class SimplifiedLinearAttention(Attention):
         self.grid = grid
         self.position = nn.Parameter(torch.zeros(1, grid[0] * grid[1], self.attn_dim))
 
-    def forward(self, inputs: Tensor, **_: Any) -> Tensor:
-        """Tokens (n, tokens, width)."""
-        queries, keys, values = self.qkv(inputs).chunk(3, dim=-1)
+    def forward(self, x: Tensor, attn_mask: Tensor | None = None, is_causal: bool = False) -> Tensor:
+        """Tokens (n, tokens, width), each of which attends to all."""
+        assert attn_mask is None
+        assert not is_causal
+        queries, keys, values = self.qkv(x).chunk(3, dim=-1)
         queries, keys = queries.relu(), (keys + self.position).relu()
         queries, keys, values = (
             each.unflatten(-1, (self.num_heads, self.head_dim)).transpose(1, 2) for each in (queries, keys, values)
