@@ -15,17 +15,19 @@ def unbeaten(
 ) -> dict[str, list[str]]:
     """For each row of a board that is no control (by name): the controls, given by their slugs, that it does not beat.
 
-    It beats a control if it is surely better by the primary score (paired, item by item). Where the scores cannot be
-    told apart it also beats it by being surely more than MARGIN better in one of the costs and surely worse in none.
+    It beats a control if it is surely better by the primary score (paired, item by item; all comparisons of the board
+    with controls taken together, by Holm), or if it is no worse by MARGIN (the whole interval says so) and surely
+    cheaper: more than MARGIN better in one of the costs and surely worse in none. A cost that was not measured of both
+    counts for neither.
     """
     score = pairwise(rows, primary)
-    changes = [pairwise(rows, metric) for metric in costs]
-    better = np.any([change.low > MARGIN for change in changes], axis=0)
-    worse = np.any([change.high < -MARGIN for change in changes], axis=0)
-    beats = (score.low > 0) | (~(score.high < 0) & score.comparable & better & ~worse)
     theirs = [j for j, row in enumerate(rows) if row.method in controls and row.ok]
-    return {
-        row.name: [rows[j].name for j in theirs if not beats[i, j]]
-        for i, row in enumerate(rows)
-        if row.ok and row.method not in controls
-    }
+    ours = [i for i, row in enumerate(rows) if row.method not in controls and row.ok]
+    against = np.zeros((len(rows), len(rows)), dtype=bool)
+    against[np.ix_(ours, theirs)] = True
+    better = score.told_apart(against) & (score.value > 0)
+    changes = [pairwise(rows, metric) for metric in costs]
+    cheaper = np.any([change.low > MARGIN for change in changes], axis=0)
+    dearer = np.any([change.high < -MARGIN for change in changes], axis=0)
+    beats = better | ((score.low > -MARGIN) & cheaper & ~dearer)
+    return {rows[i].name: [rows[j].name for j in theirs if not beats[i, j]] for i in ours}

@@ -23,12 +23,14 @@ _Z = float(stats.norm.ppf(0.5 + CONFIDENCE / 2))
 class Pairs:
     """Relative improvement of row i over row j, positive is better, with its interval; not-a-number: not comparable.
 
-    value, low, high: rows x rows.
+    value, low, high: rows x rows. chance: how often two equal rows differ by so much or more, one pair taken
+    alone.
     """
 
     value: Matrix
     low: Matrix
     high: Matrix
+    chance: Matrix
 
     @property
     def comparable(self) -> NDArray[np.bool_]:
@@ -37,7 +39,26 @@ class Pairs:
 
     def turned(self, metric: Metric) -> "Pairs":
         """Differences as improvements: of what is better when it is less, the other way round."""
-        return self if metric.better == "higher" else Pairs(-self.value, -self.high, -self.low)
+        return self if metric.better == "higher" else Pairs(-self.value, -self.high, -self.low, self.chance)
+
+    @property
+    def beats(self) -> NDArray[np.bool_]:
+        """Which row is surely better than which, all pairs taken together."""
+        apart = self.told_apart(np.triu(np.ones(self.value.shape, dtype=bool), 1))
+        found: NDArray[np.bool_] = (apart | apart.T) & (self.value > 0)
+        return found
+
+    def told_apart(self, which: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Pairs of those in `which` that surely differ, all of them taken together: of boards of equal rows at most one
+        in twenty has any (Holm, 1979). A pair and its reverse are one, so `which` names it once."""
+        at = np.argwhere(which & self.comparable)
+        chances = self.chance[at[:, 0], at[:, 1]]
+        order = np.argsort(chances, kind="stable")
+        within = chances[order] <= (1 - CONFIDENCE) / np.arange(len(at), 0, -1)
+        sure = order[: len(at) if within.all() else int(within.argmin())]
+        found = np.zeros_like(which)
+        found[at[sure, 0], at[sure, 1]] = True
+        return found
 
 
 def pairwise(rows: Sequence[Row], metric: Metric) -> Pairs:
@@ -48,7 +69,7 @@ def pairwise(rows: Sequence[Row], metric: Metric) -> Pairs:
     were measured next to it. A figure is exact: its interval has no width.
     """
     n = len(rows)
-    pairs = Pairs(*(np.full((n, n), np.nan) for _ in range(3)))
+    pairs = Pairs(*(np.full((n, n), np.nan) for _ in range(4)))
     scored = [i for i, row in enumerate(rows) if any(metric.name in record.quality for record in row.ok)]
     others = sorted(set(range(n)) - set(scored))
     with np.errstate(all="ignore"):
@@ -148,13 +169,14 @@ def _compare_scores(rows: Sequence[_Scored], aggregate: str, items: int, at: Seq
             mine = rows[i] if common is None else rows[i].of(common)
             found = _differences(mine, stacks[seeds, kept], common is not None, aggregate, items)
             columns = [at[j] for j in theirs]
-            pairs.value[where, columns], pairs.low[where, columns], pairs.high[where, columns] = found
+            for part, values in zip(_parts(pairs), found, strict=True):
+                part[where, columns] = values
 
 
 def _differences(
     mine: _Scored, theirs: _Stack, paired: bool, aggregate: str, items: int
-) -> tuple[Matrix, Matrix, Matrix]:
-    """How much a row differs from each of a stack, relative to that; paired: seed by seed."""
+) -> tuple[Matrix, Matrix, Matrix, Matrix]:
+    """How much a row differs from each of a stack, relative to that, and the chance; paired: seed by seed."""
     shares, first, tops, per_seed, alike = theirs.arrays
     means = per_seed.mean(axis=1)
     if aggregate == "max":
@@ -173,11 +195,23 @@ def _differences(
         low = np.where(around > 0, value - np.hypot(value - low, np.sqrt(around)), low)
         high = np.where(around > 0, value + np.hypot(high - value, np.sqrt(around)), high)
         low, high = _where_not_finite(value, low, high)
+    chance = _chance(value, low, high, items - 1)
     if aggregate == "exp_mean":
-        return np.expm1(value), np.expm1(low), np.expm1(high)
+        return np.expm1(value), np.expm1(low), np.expm1(high), chance
     level = np.abs(tops if aggregate == "max" else means)
     scale = np.where(level > 0, level, np.where(value != 0, np.abs(value), 1.0))
-    return value / scale, low / scale, high / scale
+    return value / scale, low / scale, high / scale, chance
+
+
+def _chance(value: Matrix, low: Matrix, high: Matrix, freedom: float) -> Matrix:
+    """Two-sided, from an interval of CONFIDENCE: how far it lies from 0, in its half-widths on that side."""
+    half = np.where(value > 0, value - low, high - value)
+    distance = np.where(value == 0, 0.0, np.abs(value) / half)
+    if freedom < 1 or not np.isfinite(freedom):
+        found: Matrix = 2 * stats.norm.sf(distance * _Z)
+    else:
+        found = 2 * stats.t.sf(distance * _student(int(freedom)), freedom)
+    return np.where(np.isnan(found), 1.0, found)
 
 
 def _half_width(differences: Matrix, items: int) -> Matrix:
@@ -218,14 +252,15 @@ def _compare_costs(rows: Sequence[Row], name: str, at: Sequence[int], pairs: Pai
         if both.any():
             preferred = changes(ratios)
             if inverse:  # throughput is the inverse of time
-                preferred = Pairs(preferred.value.T, preferred.low.T, preferred.high.T)
-            result = Pairs(
-                np.where(both, preferred.value, result.value),
-                np.where(both, preferred.low, result.low),
-                np.where(both, preferred.high, result.high),
-            )
+                preferred = Pairs(*(part.T for part in _parts(preferred)))
+            result = Pairs(*(np.where(both, a, b) for a, b in zip(_parts(preferred), _parts(result), strict=True)))
     index = np.ix_(at, at)
-    pairs.value[index], pairs.low[index], pairs.high[index] = result.value, result.low, result.high
+    for part, values in zip(_parts(pairs), _parts(result), strict=True):
+        part[index] = values
+
+
+def _parts(pairs: Pairs) -> tuple[Matrix, Matrix, Matrix, Matrix]:
+    return pairs.value, pairs.low, pairs.high, pairs.chance
 
 
 @np.errstate(all="ignore")
@@ -239,10 +274,11 @@ def changes(costs: Sequence[Cost | None]) -> Pairs:
     value = np.array([math.nan if c is None or c.value is None else c.value for c in kept])
     low, high = (np.array([math.nan if c is None else getattr(c, end) for c in kept]) for end in ("low", "high"))
     logs = [np.log(np.where(x > 0, x, np.where(np.isnan(x), np.nan, 0.0))) for x in (value, low, high)]
-    in_logs = [np.expm1(part) for part in _spread(*logs)]
+    of_logs, of_values = _spread(*logs), _spread(value, low, high)
+    in_logs = [*map(np.expm1, of_logs), _chance(*of_logs, math.inf)]
     level = np.abs(value)
     scale = np.where(level[None, :] > 0, level[None, :], np.where(level[:, None] > 0, level[:, None], 1.0))
-    plain = [part / scale for part in _spread(value, low, high)]
+    plain = [*(part / scale for part in of_values), _chance(*of_values, math.inf)]
     positive = (value[:, None] > 0) & (value[None, :] > 0)
     valid = usable[:, None] & usable[None, :]
     return Pairs(*(np.where(valid, np.where(positive, a, b), np.nan) for a, b in zip(in_logs, plain, strict=True)))

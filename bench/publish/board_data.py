@@ -87,7 +87,7 @@ def as_script(
              "address": line.address, "cells": [_short(cost) for cost in costs]}
             for line, costs in zip(table.lines, found, strict=True)
         ],
-        "beats": [np.flatnonzero(row > 0).tolist() for row in pairs.low],
+        "beats": [np.flatnonzero(row).tolist() for row in pairs.beats],
     }  # fmt: skip
     return script("board", data)
 

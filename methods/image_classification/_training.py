@@ -33,11 +33,12 @@ def fit(
     rate: float,
     *,
     batch: int = BATCH,
+    passes: int | None = None,
     finish: Callable[[Any], nn.Module] | None = None,
     schedule: Schedule = by_parts,
     clip: float = CLIP,
 ) -> Built:
-    """Train for all the passes that are left, and finish.
+    """Train for all the passes that are left (or so many), and finish.
 
     start() gives a learner at its beginning; it, and the training, draw from generators that are seeded by the task.
     finish(learner) gives what is shipped; its model, where nothing is said. Raises FloatingPointError when a loss is
@@ -49,7 +50,7 @@ def fit(
         learner = start()
         learner.model.to(task.device)
         trainer = Trainer(learner, clip=clip)
-        curve = train(trainer, task.training(batch), rate, validation=task.validation(), schedule=schedule)
+        curve = train(trainer, task.training(batch, passes), rate, validation=task.validation(), schedule=schedule)
         shipped = learner.model if finish is None else finish(learner)
     return built(task, shipped, trainer, curve, rate)
 

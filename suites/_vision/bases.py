@@ -47,6 +47,8 @@ def _vit(width: int) -> Callable[[int, int], nn.Module]:
 RECIPES = {
     "toy-resnet": Recipe(TOY, _resnet(8), 2_000, 5e-3),
     "toy-vit": Recipe(TOY, _vit(16), 2_000, 5e-3),
+    "toy-resnet-24": Recipe(TOY, _resnet(24), 2_000, 5e-3),
+    "toy-vit-48": Recipe(TOY, _vit(48), 2_000, 5e-3),
     "glyph-resnet": Recipe("glyph-36", _resnet(24), 120_000, 3e-3),
     "glyph-vit": Recipe("glyph-36", _vit(64), 160_000, 2e-3),
     "cifar-resnet": Recipe("cifar10", _resnet(48), 1_500_000, 3e-3),

@@ -34,11 +34,9 @@ def evolve(
     loss: Callable[[Shape], float],
     plan: Plan,
     rng: np.random.Generator,
-) -> tuple[Shape, float]:
-    """The best net that was asked for its loss, and that. No net is asked twice; fewer are where there are no more.
-
-    Raises ValueError where not one is allowed that could be found.
-    """
+) -> Shape | None:
+    """The best net of those that were asked for their loss; None where not one was found that is allowed. No net is
+    asked twice; fewer are where there are no more."""
     known: dict[Shape, tuple[float, Genes]] = {}
 
     def ask(count: int, draw: Callable[[], Genes]) -> None:
@@ -51,14 +49,11 @@ def evolve(
                     break
 
     ask(plan.strangers, lambda: space.sample(rng))
-    if not known:
-        raise ValueError(f"{_TRIES * plan.strangers} nets were drawn and not one was allowed")
-    for _ in range(plan.rounds):
+    for _ in range(plan.rounds if known else 0):
         parents = [genes for _, genes in sorted(known.values())[: plan.parents]]
         ask(plan.mutants, lambda parents=parents: _mutant(parents, space, plan.change, rng))  # type: ignore[misc]
         ask(plan.crossings, lambda parents=parents: _crossing(parents, rng))  # type: ignore[misc]
-    best = min(known, key=lambda shape: known[shape][0])
-    return best, known[best][0]
+    return min(known, key=lambda shape: known[shape][0], default=None)
 
 
 def _mutant(parents: list[Genes], space: Space, change: float, rng: np.random.Generator) -> Genes:

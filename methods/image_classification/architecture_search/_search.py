@@ -60,15 +60,15 @@ def too_large(task: ClassificationTask) -> str | None:
     return task.still_over(nets(nets.space.smallest), "the smallest net of the smallest space")
 
 
-def super_net(task: ClassificationTask, nets: Nets, at_once: int, share: float, rate: float) -> SuperLearner:
-    """Trained by `at_once` nets a step, on that share of the passes that are left."""
+def super_net(task: ClassificationTask, nets: Nets, at_once: int, passes: int, rate: float) -> SuperLearner:
+    """Trained by `at_once` nets a step."""
     devices = [task.device] if task.device.startswith("cuda") else []
     rng = np.random.default_rng([task.seed, 0x5AE7])
     with torch.random.fork_rng(devices=devices):
         torch.manual_seed(task.seed)
         learner = SuperLearner(nets.space, nets, at_once, rng)
         learner.model.to(task.device)
-        train(Trainer(learner), task.training(BATCH, int(share * task.passes)), rate)
+        train(Trainer(learner), task.training(BATCH, passes), rate)
     return learner
 
 
@@ -77,23 +77,28 @@ def searched(task: ClassificationTask, nets: Nets, learner: SuperLearner, plan: 
     limit = task.limits.result["flops"]
     largest = nets.space.largest
     beside = max(0.0, task.weigh(nets(largest))["flops"] - nets.flops(largest))  # elementwise: no part of it has more
-    least = FULL * limit if nets.flops(largest) + beside > limit else 0.0
+    fullness = FULL if nets.flops(largest) + beside > limit else 0.0
 
     @torch.no_grad()
     def loss(shape: Shape) -> float:
-        losses = [cross_entropy(learner.answer(each.inputs, shape), each.labels) for each in task.validation()]
+        answer = learner.part(shape)
+        losses = [cross_entropy(answer(each.inputs), each.labels) for each in task.validation()]
         return float(torch.stack(losses).mean())
 
     rng = np.random.default_rng([task.seed, 0xE701])
-    return evolve(nets.space, lambda shape: least <= nets.flops(shape) + beside <= limit, loss, plan, rng)[0]
+    for least in (fullness * limit, 0.0):
+        found = evolve(nets.space, lambda shape: least <= nets.flops(shape) + beside <= limit, loss, plan, rng)  # noqa: B023
+        if found is not None:
+            return found
+    return nets.space.smallest
 
 
 def search_and_train(task: ClassificationTask, at_once: int, share: float, plan: Plan, rate: float) -> Built:
-    """The net that was found, trained from new weights on the passes that the search has left."""
-    before = task.passes
+    """The net that was found, trained from new weights on the passes that the search leaves: all but `share`."""
+    total = task.passes
+    first = int(share * total)
     nets = widest_nets(task)
-    shape = searched(task, nets, super_net(task, nets, at_once, share, rate), plan)
-    spent = before - task.passes
-    built = fit(task, lambda: ImageLearner(nets(shape)), rate)
-    reached = {name: passes + spent for name, passes in built.figures.items() if name == "passes_to_level"}
+    shape = searched(task, nets, super_net(task, nets, at_once, first, rate), plan)
+    built = fit(task, lambda: ImageLearner(nets(shape)), rate, passes=total - first)
+    reached = {name: passes + first for name, passes in built.figures.items() if name == "passes_to_level"}
     return replace(built, figures={**built.figures, **reached})

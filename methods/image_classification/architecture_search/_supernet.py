@@ -1,6 +1,7 @@
 """All nets of a space in one: each is a part of the largest, by the first rows and columns of its weights."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 
 import numpy as np
 import torch
@@ -52,12 +53,10 @@ class SuperLearner(ImageLearner):
     def loss(self, batch: ImageBatch) -> Tensor:
         shapes = self.space.samples(self.nets, self.opened, self.rng)
         parts = zip(batch.inputs.chunk(self.nets), batch.labels.chunk(self.nets), shapes, strict=False)
-        losses = [cross_entropy(self.answer(inputs, shape), labels, reduction="sum") for inputs, labels, shape in parts]
+        losses = [cross_entropy(self.part(shape)(inputs), labels, reduction="sum") for inputs, labels, shape in parts]
         return torch.stack(losses).sum() / len(batch.labels)
 
-    def answer(self, inputs: Tensor, shape: Shape) -> Tensor:
-        """Logits of a net with the weights that it shares."""
-        with torch.device("meta"):
-            small = self.make(shape)
-        logits: Tensor = functional_call(small, dict(part_of(self.model, small)), inputs)
-        return logits
+    def part(self, shape: Shape) -> Callable[[Tensor], Tensor]:
+        """A net with the weights that it shares."""
+        small = self.make(shape)
+        return partial(functional_call, small, dict(part_of(self.model, small)))

@@ -11,9 +11,9 @@ from suites.image_classification.task import ClassificationTask
 
 @dataclass(frozen=True)
 class ViTResNAS(Method[ClassificationTask]):
-    """A Vision Transformer of three stages, with a residual reduction of the map between them, whose sizes are searched.
-    One super-net holds all nets of a space as parts; each step trains several of them in one backward pass. Evolution
-    then asks for the loss of nets within the limit, with the weights that they share, and the best starts anew.
+    """A Vision Transformer of three stages, with a residual reduction of the map between them. Its sizes are searched:
+    one super-net holds all nets of a space as parts, and each step trains several of them in one backward pass.
+    Evolution then asks for the loss of nets within the limit, with the weights that they share; the best starts anew.
 
     nets: that share a batch. share: of the passes, for the super-net; the net that is found trains on the others.
     strangers, rounds, parents, mutants, crossings, change: of the evolution; `Plan` says more. rate: of both trainings.
@@ -42,9 +42,9 @@ class ViTResNAS(Method[ClassificationTask]):
                 variant="default",
             ),
         ),
-        notes="The super-net's passes are part of the budget, in the paper's proportion, and 60 nets are asked where the "
-        "paper asks 2,000: for their loss, as few images tell accuracies apart too coarsely. A net is cut out of the "
-        "super-net instead of masked, which is the same and cheaper. Two blocks a stage at the most, without distilling.",
+        notes="The super-net's passes are part of the budget, in the paper's proportion. 60 nets are asked, not 2,000, "
+        "and for their loss, as few images tell accuracies apart too coarsely. Nets are cut out of the super-net, not "
+        "masked, which is the same and cheaper. Two blocks a stage at the most; no distilling.",
     )
     variants: ClassVar = {"default": {}, "one-net": {"nets": 1}}
 

@@ -78,6 +78,7 @@ def folded(model: VisionTransformer) -> VisionTransformer:
     """A copy in eval mode without norms: the scale and shift of each are in the linear layer behind it. Those of the
     last norm pass through the mean over the tokens, and are in the head."""
     found = deepcopy(model).eval()
+    block: Any
     for block in found.blocks:
         _fold(block.norm1, block.attn.qkv)
         _fold(block.norm2, block.mlp.fc1)
@@ -87,7 +88,7 @@ def folded(model: VisionTransformer) -> VisionTransformer:
     return found
 
 
-def _fold(norm: TokenBatchNorm | ProgressiveNorm, linear: nn.Linear) -> None:
+def _fold(norm: Any, linear: Any) -> None:
     scale, shift = norm.scale_and_shift()
     linear.bias += linear.weight @ shift
     linear.weight *= scale

@@ -145,6 +145,7 @@ class Slab(Method[ClassificationTask]):
         attention = {"attn_layer": SimplifiedLinearAttention} if self.linear else {}
         model = foldable_vit(task.classes, width, task.size, ProgressiveNorm, **attention)
         if self.linear:
-            for block in model.blocks:
-                block.attn.place(model.patch_embed.grid_size)
+            for module in model.modules():
+                if isinstance(module, SimplifiedLinearAttention):
+                    module.place(model.patch_embed.grid_size)
         return model

@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 
 from bench.analyse.claims import check_claims
-from bench.analyse.compare import Improvement, improvement
+from bench.analyse.compare import MARGIN, Improvement, improvement
 from bench.analyse.controls import unbeaten
 from bench.analyse.frontier import pareto
-from bench.analyse.pairs import changes
+from bench.analyse.pairs import changes, pairwise
 from bench.analyse.ranks import ranks
 from bench.analyse.rows import Row, current, make_rows
 from bench.analyse.summary import Cost, costs, lookup, quality, row_costs, row_quality
@@ -197,6 +198,38 @@ def test_controls_are_beaten_by_score_or_on_a_tie_by_cost() -> None:
     assert beaten == [True, False, False, True, False]
     over = row(make_record("dense", status="over_budget", reason="x"))
     assert unbeaten([tie, over], ["dense"], PERPLEXITY, costs_) == {"alpha": []}
+
+
+def test_a_score_that_may_be_worse_is_not_made_good_by_a_cost() -> None:
+    control = row(make_record("random", losses=losses(0.3, noise=0.2, seed=4), **times(0.5)))
+    unsure = row(make_record(losses=losses(0.3, noise=0.2, seed=7), **times(0.4)))
+    change = improvement(unsure, control, PERPLEXITY)
+    assert change is not None
+    assert change.low < -MARGIN < 0 < change.high
+    assert unbeaten([unsure, control], ["random"], PERPLEXITY, [STORED, SPEED]) == {"alpha": ["random"]}
+
+
+def test_of_boards_of_equal_methods_one_in_twenty_shows_an_order() -> None:
+    """Twelve methods, forty documents that are hard or easy for all alike."""
+    rng = np.random.default_rng(5)
+    boards, ordered, alone = 300, 0, 0
+    for _ in range(boards):
+        hard = rng.normal(3, 0.5, 40)
+        rows = make_rows([make_record(f"m{i}", losses=(hard + rng.normal(0, 0.1, 40)).tolist()) for i in range(12)])
+        ordered += any(place != (1, 12) for place in ranks(rows, PERPLEXITY).values())
+        pairs = pairwise(rows, PERPLEXITY)
+        alone += bool((pairs.low > 0).any())
+    assert ordered <= stats.binom.ppf(0.99, boards, 0.05)
+    assert alone > boards / 4  # pair by pair, which is what must not be shown
+
+
+def test_an_order_that_is_there_is_shown() -> None:
+    rng = np.random.default_rng(5)
+    hard = rng.normal(3, 0.5, 40)
+    rows = make_rows([
+        make_record(f"m{i:02}", losses=(hard + 0.1 * i + rng.normal(0, 0.1, 40)).tolist()) for i in range(12)
+    ])  # fmt: skip
+    assert ranks(rows, PERPLEXITY) == {f"m{i:02}": (i + 1, i + 1) for i in range(12)}
 
 
 def card(*claims: Claim) -> Card:
