@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -48,11 +49,11 @@ def evolve(
                     known[shape] = (loss(shape), genes)
                     break
 
-    ask(plan.strangers, lambda: space.sample(rng))
+    ask(plan.strangers, partial(space.sample, rng))
     for _ in range(plan.rounds if known else 0):
         parents = [genes for _, genes in sorted(known.values())[: plan.parents]]
-        ask(plan.mutants, lambda parents=parents: _mutant(parents, space, plan.change, rng))  # type: ignore[misc]
-        ask(plan.crossings, lambda parents=parents: _crossing(parents, rng))  # type: ignore[misc]
+        ask(plan.mutants, partial(_mutant, parents, space, plan.change, rng))
+        ask(plan.crossings, partial(_crossing, parents, rng))
     return min(known, key=lambda shape: known[shape][0], default=None)
 
 

@@ -77,8 +77,8 @@ class Block(nn.Module):
         self.mixer = Mixer(width)
 
     def forward(self, found: Tensor, residual: Tensor) -> tuple[Tensor, Tensor]:
-        residual = residual + self.drop_path(found)
-        return self.mixer(self.norm(residual)), residual
+        residual = residual + found
+        return self.drop_path(self.mixer(self.norm(residual))), residual
 
 
 class VisionMamba(nn.Module):

@@ -27,19 +27,20 @@ class PlainVisionMamba(Method[ClassificationTask]):
         control=True,
         stochastic=True,
         speed_realised=False,
-        notes="The scan is plain PyTorch, so its time says nothing, and four states a channel; no more than 40 numbers a "
-        "token, since it trains slowly. `drop-path` leaves layers out; `constant` shuffles every layer as often as "
-        "ShuffleMamba does at the mean.",
+        notes="The scan is plain PyTorch, so its time says nothing, with four states a channel; narrower than the "
+        "limit where there are many passes, as it trains slowly. `drop-path` leaves layers out; `constant` shuffles "
+        "each layer as often as ShuffleMamba does at the mean.",
     )
     variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "default": {},
         "drop-path": {"drop_path": 0.2},
         "constant": {"shuffle": 0.25},
     }
+    at_point: ClassVar[Mapping[str, Mapping[str, Any]]] = {"macs-6m": {"width": 32}, "macs-12m": {"width": 32}}
 
     drop_path: float = 0.0
     shuffle: float = 0.0
-    width: int = 40
+    width: int = 48
     rate: float = 2e-3
     weight_decay: float = 0.1
 

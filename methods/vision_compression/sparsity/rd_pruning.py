@@ -66,8 +66,8 @@ class RDPruning(Method[CompressionTask]):
                 paper_value="ResNet-50, 58 % pruned in one shot: 75.59 against 76.14 (top-1)",
             ),
         ),
-        notes="Amounts are 5 % apart and 1 % from 90 % on, where the paper has 101 at equal distances; weights are "
-        "counted in 4,000 parts of the budget, so that the programme's cost does not grow with the net. The first layer "
+        notes="Amounts are 5 % apart and 1 % from 90 % on, where the paper has 101 at equal distances; weights "
+        "are counted in 4,000 parts of the budget, so that the cost does not grow with the net. The first layer "
         "is in the programme as the others are, and a pruned weight stays pruned, neither of which holds in the "
         "authors' code. The training afterwards is that of all controls, and as short.",
     )
@@ -117,7 +117,7 @@ def counts(weight: Tensor, amounts: Sequence[float]) -> list[int]:
 def distortion(model: nn.Module, name: str, kept: Sequence[int], images: Tensor, worst: bool) -> NDArray[np.float64]:
     """The squared change of the logits, mean over classes and maximum (or mean) over images, where only so many of the
     weights of one layer stay: (amounts,). The model is left as it was."""
-    weight = model.get_submodule(name).weight
+    weight = model.get_parameter(f"{name}.weight")
     before, dense = weight.detach().clone(), model(images)
     found = []
     for count in kept:

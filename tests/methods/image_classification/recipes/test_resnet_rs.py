@@ -39,9 +39,16 @@ def test_the_average_is_that_of_the_closed_form() -> None:
     assert model.weight.item() == values[-1]
 
 
-def test_an_average_without_reach_is_the_model() -> None:
-    assert decay(0.0, 1_000) == 0.0
-    assert decay(0.09, 111_111) == pytest.approx(0.9999, abs=1e-6)  # the paper's
+def test_without_reach_the_model_is_shipped_and_nothing_beside_it_is_weighed() -> None:
+    learner = AveragedLearner(model := nn.Linear(1, 1), 0.0, 0.0, nn.Identity(), 0.0)
+    learner.after_update(Moment(0, 40))
+    assert learner.shipped is model
+    assert not learner.references
+
+
+def test_the_average_goes_back_as_far_as_the_papers() -> None:
+    assert decay(0.09, 5) == 0.0  # one step at the least
+    assert decay(0.09, 109_000) == pytest.approx(0.9999, abs=1e-5)  # of 350 epochs in batches of 4,096
 
 
 def test_the_rate_falls_as_the_cosine_does() -> None:
