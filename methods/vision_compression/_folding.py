@@ -21,6 +21,9 @@ def folded(model: nn.Module) -> nn.Module:
     """A copy in eval mode without batch norms."""
     found = copy.deepcopy(model).eval()
     for conv, norm in pairs(found).items():
-        found.set_submodule(conv, fuse_conv_bn_eval(found.get_submodule(conv), found.get_submodule(norm)))
+        before, after = found.get_submodule(conv), found.get_submodule(norm)
+        assert isinstance(before, nn.Conv2d)
+        assert isinstance(after, nn.BatchNorm2d)
+        found.set_submodule(conv, fuse_conv_bn_eval(before, after))
         found.set_submodule(norm, nn.Identity())
     return found

@@ -1,5 +1,7 @@
 """The bases under the names of suite.toml, all of plain layers."""
 
+from typing import Any
+
 from torch import nn
 
 from suites._vision import bases
@@ -19,7 +21,7 @@ def classes_of(name: str) -> int:
 def plain(found: nn.Module) -> nn.Module:
     """EfficientNet-lite0, in place: each convolution that pads by itself becomes nn.Conv2d, behind nn.ZeroPad2d where
     it pads, so that a method meets PyTorch's layers alone. In training nothing is dropped."""
-    network = found.network
+    network: Any = found.network
     network._global_params = network._global_params._replace(drop_connect_rate=None)
     network._dropout.p = 0.0
     for name, module in list(network.named_modules()):
@@ -28,9 +30,8 @@ def plain(found: nn.Module) -> nn.Module:
     return found.eval()
 
 
-def _plain(conv: nn.Conv2d) -> nn.Module:
-    bare = nn.Conv2d(
-        conv.in_channels, conv.out_channels, conv.kernel_size, tuple(conv.stride), groups=conv.groups, bias=False
-    )
+def _plain(conv: Any) -> nn.Module:
+    size, stride = conv.kernel_size[0], conv.stride[0]
+    bare = nn.Conv2d(conv.in_channels, conv.out_channels, size, stride, groups=conv.groups, bias=False)
     bare.weight = conv.weight
     return nn.Sequential(conv.static_padding, bare) if isinstance(conv.static_padding, nn.ZeroPad2d) else bare

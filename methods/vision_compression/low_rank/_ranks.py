@@ -1,6 +1,7 @@
 """Layers as products of two thin ones, all at the same share of their numbers."""
 
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -32,7 +33,7 @@ class Factored(nn.Module):
         with torch.no_grad():
             self.down.weight.copy_(down.view_as(self.down.weight))
             self.up.weight.copy_(up.view_as(self.up.weight))
-            if layer.bias is not None:
+            if layer.bias is not None and self.up.bias is not None:
                 self.up.bias.copy_(layer.bias)
         self.to(layer.weight.device)
 
@@ -75,11 +76,11 @@ def unmet(task: CompressionTask, names: Iterable[str]) -> str | None:
 
 def factored(model: nn.Module, names: Iterable[str], share: float) -> nn.Module:
     """A copy with these layers factored, all of whose weights train."""
-    found = {name: model.get_submodule(name) for name in names}
+    found: dict[str, Any] = {name: model.get_submodule(name) for name in names}
     thin = {name: truncated(layer, rank_at(layer.weight, share)) for name, layer in found.items()}
     return with_layers(model, thin).requires_grad_(True)
 
 
 def _hollowed(model: nn.Module, names: Iterable[str], share: float) -> nn.Module:
-    found = {name: model.get_submodule(name) for name in names}
+    found: dict[str, Any] = {name: model.get_submodule(name) for name in names}
     return folded(with_layers(model, {name: hollow(each, rank_at(each.weight, share)) for name, each in found.items()}))

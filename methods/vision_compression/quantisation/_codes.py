@@ -66,6 +66,13 @@ class Quantised(Restored):
             inputs = torch.fake_quantize_per_tensor_affine(inputs, *self.ends, 0, INPUT_LEVELS)
         return super().forward(inputs)
 
+    def free_bias(self) -> None:
+        """It trains from now on."""
+        if self.bias is not None:
+            bias = self.bias
+            del self.bias
+            self.bias = nn.Parameter(bias)
+
 
 def step_and_zero(ends: Range, levels: int) -> tuple[Tensor, Tensor]:
     """Of a range; the zero is a level, so that 0 is represented exactly."""
