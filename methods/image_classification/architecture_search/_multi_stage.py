@@ -13,7 +13,7 @@ from torch.nn.functional import avg_pool2d, pad
 from methods.image_classification.architecture_search._space import Shape
 
 _SPREAD = 0.02
-"""Standard deviation of new weights."""
+"""Standard deviation of new positions and class tokens."""
 
 
 class Block(nn.Module):
@@ -107,9 +107,6 @@ def multiply_adds(shape: Shape, head_size: int, classes: int, size: int, patch: 
 
 
 def _start(module: nn.Module) -> None:
-    if isinstance(module, nn.Linear):
-        trunc_normal_(module.weight, std=_SPREAD)
-        nn.init.zeros_(module.bias)
     for name in ("position", "token"):
         if isinstance(weight := getattr(module, name, None), nn.Parameter):
             trunc_normal_(weight, std=_SPREAD)

@@ -19,8 +19,8 @@ from suites._vision.learning import ImageLearner
 from suites._vision.task import BATCH
 from suites.image_classification.task import ClassificationTask
 
-UNITS = (32, 24, 16, 8)
-DEPTH, PATCH = 2, 2
+UNITS = (80, 64, 56, 48, 40, 32, 24, 16, 8)
+DEPTH, PATCH = 2, 4
 ROOM = 3.0
 """How many times the limit the largest net of a space may take: the paper's takes 2.7 times."""
 

@@ -40,7 +40,7 @@ def groups(model: nn.Module) -> list[Group]:
         elif kind == "MBConvBlock":
             first = (f"{at}_expand_conv", f"{at}_bn0") if hasattr(module, "_expand_conv") else None
             if first is None:  # the first block: what its depth-wise convolution reads is made before it
-                outer = at.split("_blocks.")[0]
+                outer = at.split("_blocks.", maxsplit=1)[0]
                 first = (f"{outer}_conv_stem", f"{outer}_bn0")
             found.append(Group(_conv(model, first[0]), first[1], _conv(model, f"{at}_depthwise_conv"), f"{at}_bn1",
                                f"{at}_project_conv"))  # fmt: skip

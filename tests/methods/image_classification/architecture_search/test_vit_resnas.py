@@ -12,7 +12,7 @@ from methods.image_classification.architecture_search.random_search import Rando
 from methods.image_classification.architecture_search.vit_resnas import ViTResNAS
 from tests.methods.image_classification.conftest import Make
 
-FLOPS = 5e5
+FLOPS = 1.5e5
 """Of an image at tiny scale: of the smallest space, less than half of its nets."""
 
 SMALL = {"strangers": 4, "rounds": 2, "parents": 2, "mutants": 1, "crossings": 1}
@@ -37,7 +37,7 @@ def test_the_best_net_that_was_asked_is_trained_on_the_passes_that_are_left(
     assert plans[0].rounds == (0 if isinstance(method, RandomSearch) else 2)
     assert asked[found[0]] == min(asked.values())
     nets = nets_of(task, 8)
-    assert min(map(nets.flops, asked)) >= FULL * FLOPS - 5e4  # which elementwise work may take
+    assert min(map(nets.flops, asked)) >= FULL * FLOPS - 3e4  # which elementwise work may take
     assert task.weigh(built)["flops"] <= FLOPS
     wanted = nets(found[0]).state_dict()
     assert {name: each.shape for name, each in wanted.items()} == {
@@ -61,7 +61,7 @@ def test_the_net_starts_anew_and_the_search_hangs_on_the_number_of_nets_a_step(
 def test_the_space_goes_with_the_limit(classification: Make) -> None:
     task = classification(flops=FLOPS)
     assert widest_nets(task).space.head_size == 2
-    assert widest_nets(classification()).space.head_size == 8
+    assert widest_nets(classification()).space.head_size == 20
     reason = ViTResNAS().supports(classification(flops=1e4))
     assert reason is not None
     assert "the smallest net of the smallest space" in reason
