@@ -3,6 +3,7 @@
 import ast
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,6 +22,8 @@ RUN = (budget.CHECK, network.CHECK, evaluation.CHECK)
 """Of one run: what another tells besides is in test_candidates.py, and among the slow ones."""
 READ = [check for check in CHECKS if check not in (*RUN, determinism.CHECK, types.CHECK)]
 TABLES = ("variants", "at_point")
+FIRST_OF_FAMILY = {(listed.suite, listed.family): name for name, listed in reversed(LISTED.items())}
+"""The parties of a run are the same for all; test_candidates.py holds every method in one process."""
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +60,12 @@ def test_method_is_typed(name: str, trials: Trials) -> None:
     passes(types.CHECK, subject_of(name, trials))
 
 
-@pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in LISTED])
+def run_of(name: str) -> Any:
+    quick = name in FIRST_OF_FAMILY.values()
+    return pytest.param(name, marks=[pytest.mark.xdist_group(name), *([] if quick else [pytest.mark.slow])])
+
+
+@pytest.mark.parametrize("name", [run_of(name) for name in LISTED])
 def test_method_is_run(name: str, trials: Trials, kept: Kept, tmp_path: Path) -> None:
     """Its first variant, at the first operating point that it supports, by the parties of any run."""
     job, _ = first_supported(LISTED[name], tmp_path, kept)
