@@ -47,7 +47,7 @@ def test_peak_memory_is_what_was_allocated_and_let_go(allocate: Callable[[], Non
 def test_small_allocations_are_seen_with_what_the_allocator_adds() -> None:
     with peak_memory("cpu") as peak:
         of_many_small_ones()
-    assert SIZE < peak.above_start < 1.15 * SIZE
+    assert 0.98 * SIZE < peak.above_start < 1.15 * SIZE  # some of them go where the heap had room
 
 
 def test_memory_that_a_block_keeps_has_grown() -> None:

@@ -198,7 +198,7 @@ def test_it_stops_when_the_interval_is_narrow_and_not_before() -> None:
     tighter = told(work, *both, seconds=60, half_width=0.004)["call"]
     interval = ratio_interval(tighter.candidate, tighter.baseline)
     assert (interval.high - interval.low) / 2 / interval.value <= 0.004
-    assert len(tighter.candidate) > len(times.candidate)
+    assert len(tighter.candidate) >= 100  # 192 in the mean; how many more hangs on when it has looked
     assert not told(work, *both, seconds=0, half_width=0.01)["call"].converged
 
 
