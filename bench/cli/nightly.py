@@ -23,7 +23,8 @@ def add(commands: Commands) -> None:
     parser = commands.add(
         "nightly", run,
         "Run what changed or is oldest, most valuable first, within a time limit; hold it against the history on the "
-        "same hardware; measure again what looks changed. Exits with 1 if a regression is confirmed, else 0.",
+        "same hardware; measure again what looks changed. Exits with 1 if a regression is confirmed "
+        "or a run failed, else 0.",
         "  effbench nightly --time 2h --summary build/night.md\n"
         "  effbench nightly --time 20m --suite operator-data --threads 1",
     )  # fmt: skip

@@ -98,28 +98,40 @@ def _version(name: str) -> str | None:
         return None
 
 
+class NoCommit(LookupError):
+    """Nothing can be told of a checkout's commit; the message says why."""
+
+
 def commit(root: Path) -> tuple[str | None, bool | None]:
     """(commit, dirty) of the checkout at root; (None, None) where that is none, also where it lies in another's. Files
     under results/ and build/ don't count as dirt: a run writes them."""
-    if no_commit(root) is not None:
+    try:
+        head = _head(root)
+    except NoCommit:
         return None, None
-    head = git(root, "rev-parse", "HEAD").decode().strip()
     return head, bool(git(root, "status", "--porcelain", "--", ".", ":(exclude)results", ":(exclude)build"))
 
 
 def no_commit(root: Path) -> str | None:
     """Why no commit can be told of the checkout at root, or None if one can."""
     try:
-        top = git(root, "rev-parse", "--show-toplevel").decode().rstrip("\n")
-        git(root, "rev-parse", "HEAD")
+        _head(root)
+    except NoCommit as reason:
+        return str(reason)
+    return None
+
+
+def _head(root: Path) -> str:
+    try:
+        top, head = git(root, "rev-parse", "--show-toplevel", "HEAD").decode().splitlines()
     except OSError as error:
-        return f"git can't be run ({error.strerror})"
+        raise NoCommit(f"git can't be run ({error.strerror})") from error
     except subprocess.CalledProcessError as error:
         said = error.stderr.decode(errors="replace").strip().splitlines()
-        return f"git says: {said[0] if said else 'nothing'}"
+        raise NoCommit(f"git says: {said[0] if said else 'nothing'}") from error
     if Path(top).resolve() != root.resolve():
-        return f"{root} is no checkout of its own; it lies in that of {top}"
-    return None
+        raise NoCommit(f"{root} is no checkout of its own; it lies in that of {top}")
+    return head
 
 
 def collect(device: str, root: Path, threads: int, libraries: Iterable[str] = ()) -> Environment:

@@ -10,6 +10,7 @@ from bench.contract.supply import AtHand, Meter
 from suites._training import tally
 from suites._training.trainer import Trainer
 from suites._vision import corruptions, packages, scores, workloads
+from suites._vision.asking import ask, doubt
 from suites._vision.data import SHAPES, Labelled, labelled
 from suites._vision.data import missing as data_missing
 from suites._vision.learning import ImageBatch
@@ -20,13 +21,8 @@ from suites._vision.task import METER
 from suites.image_classification.exam import Exam
 from suites.image_classification.task import ClassificationTask
 
-RULE = "an answer hangs on other images"
-
 SEVERITY = 3
 """Of the corruptions."""
-
-_ASKED_AGAIN = 16
-"""Images, in an order and company of their own."""
 
 
 class Classify(Problem[ClassificationTask, Exam]):
@@ -112,7 +108,7 @@ class Classify(Problem[ClassificationTask, Exam]):
         )
 
     def evaluate(self, served: ServedClassifier, exam: Exam) -> Sequence[Score]:
-        clean, corrupted, held = (_logits(served, asked) for asked in (exam.clean, exam.corrupted, exam.held))
+        clean, corrupted, held = (ask(served, asked) for asked in (exam.clean, exam.corrupted, exam.held))
         exam.answers = clean
         losses = np.array(scores.nll("nll", held, exam.held.labels).samples)
         exam.losses[:] = losses[: len(losses) // exam.batch * exam.batch].reshape(-1, exam.batch).mean(1).tolist()
@@ -124,14 +120,8 @@ class Classify(Problem[ClassificationTask, Exam]):
         ]
 
     def doubts(self, served: ServedClassifier, exam: Exam) -> tuple[str, str] | None:
-        """What is said of an image must not hang on those that stand beside it."""
         assert exam.answers is not None
-        chosen = exam.rng.choice(len(exam.clean), min(_ASKED_AGAIN, len(exam.clean)), replace=False)
-        again = _logits(served, exam.clean.part(chosen.tolist()))
-        apart = workloads.difference(again, exam.answers[chosen])
-        if apart <= workloads.TOLERANCE:
-            return None
-        return RULE, f"asked again beside others, its logits differ by {apart:.2g} of their spread"
+        return doubt(served, exam.clean, exam.answers, exam.rng)
 
     def workloads(self, exam: Exam) -> Sequence[Workload]:
         return [workloads.classify(exam.size), workloads.training(exam.held, exam.batch, exam.losses)]
@@ -151,10 +141,3 @@ class Classify(Problem[ClassificationTask, Exam]):
     def _held_count(self, setting: Setting) -> int:
         count: int = self.settings["held"][setting.scale]
         return count
-
-
-def _logits(served: ServedClassifier, asked: Labelled) -> scores.Logits:
-    found = np.asarray(served.logits(asked.images), dtype=np.float32)
-    if not np.isfinite(found).all():
-        raise ValueError("it gave logits that are no finite numbers")
-    return found

@@ -11,6 +11,7 @@ import torch
 from bench.contract import Score, Setting, only_the_judge
 from bench.contract.cache import made_once
 from suites._vision import packages, photographs, scores, toy
+from suites._vision.asking import ask
 from suites._vision.data import Labelled
 from suites._vision.photographs import Split
 from suites._vision.served import ServedClassifier
@@ -49,7 +50,7 @@ class Agree(Compression):
         return Exam(asked=self._asked(setting), rng=rng, dense=self._dense(setting))
 
     def evaluate(self, served: ServedClassifier, exam: Exam) -> Sequence[Score]:
-        exam.answers = self.ask(served, exam.asked)
+        exam.answers = ask(served, exam.asked)
         assert exam.dense is not None
         return [
             scores.agreement("agreement", exam.answers, exam.dense),
@@ -68,7 +69,7 @@ class Agree(Compression):
 
         def write(folder: Path) -> None:
             served = ServedClassifier(bases.model(name, "cpu"), "cpu", bases.classes_of(name), self.size(setting))
-            np.save(folder / "logits.npy", self.ask(served, asked))
+            np.save(folder / "logits.npy", ask(served, asked))
 
         kept = made_once("data", f"agree-{name}-{digest}", write)
         found: scores.Logits = np.load(kept / "logits.npy")

@@ -7,6 +7,7 @@ import numpy as np
 from bench.contract import Score, Setting, only_the_judge
 from suites._vision import bases as trained
 from suites._vision import data, scores
+from suites._vision.asking import ask
 from suites._vision.data import Labelled
 from suites._vision.served import ServedClassifier
 from suites.vision_compression.exam import Exam
@@ -37,7 +38,7 @@ class Classify(Compression):
         return Exam(asked=data.labelled(self._set(setting), "test"), rng=rng)
 
     def evaluate(self, served: ServedClassifier, exam: Exam) -> Sequence[Score]:
-        exam.answers = self.ask(served, exam.asked)
+        exam.answers = ask(served, exam.asked)
         return [
             scores.top1("top1", exam.answers, exam.asked.labels),
             scores.nll("nll", exam.answers, exam.asked.labels),

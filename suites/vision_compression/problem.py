@@ -11,6 +11,7 @@ from bench.contract import Built, MissingAsset, Problem, Setting, Step, Supply, 
 from suites._training import tally
 from suites._vision import bases as trained
 from suites._vision import packages, scores, workloads
+from suites._vision.asking import ask, doubt
 from suites._vision.data import Labelled
 from suites._vision.served import ServedClassifier
 from suites._vision.supplies import Images, Labels
@@ -19,11 +20,8 @@ from suites.vision_compression import bases
 from suites.vision_compression.exam import Exam
 from suites.vision_compression.task import CALIBRATION, CompressionTask
 
-RULE = "an answer hangs on other images"
-
 COUNTED = 8
 """Validation images that FLOPs are counted on, one by one: a model may look what it has to do."""
-_ASKED_AGAIN = 16
 
 
 class Compression(Problem[CompressionTask, Exam]):
@@ -99,10 +97,10 @@ class Compression(Problem[CompressionTask, Exam]):
         task, held = self.task_at_hand(setting), self.held(setting)
 
         def loss(built: Built) -> float:
-            logits = self.ask(self.serve(built.candidate, task), held)
+            logits = ask(self.serve(built.candidate, task), held)
             if self.labelled:
                 return scores.nll("nll", logits, held.labels).value
-            return scores.divergence("divergence", logits, self.ask(self.serve(task.model, task), held)).value
+            return scores.divergence("divergence", logits, ask(self.serve(task.model, task), held)).value
 
         return Tuning(task, loss)
 
@@ -119,22 +117,9 @@ class Compression(Problem[CompressionTask, Exam]):
 
     # --- for the judge ---
 
-    def ask(self, served: ServedClassifier, asked: Labelled) -> scores.Logits:
-        """Raises ValueError for logits that are no finite numbers."""
-        found = np.asarray(served.logits(asked.images), dtype=np.float32)
-        if not np.isfinite(found).all():
-            raise ValueError("it gave logits that are no finite numbers")
-        return found
-
     def doubts(self, served: ServedClassifier, exam: Exam) -> tuple[str, str] | None:
-        """What is said of an image must not hang on those that stand beside it."""
         assert exam.answers is not None
-        chosen = exam.rng.choice(len(exam.asked), min(_ASKED_AGAIN, len(exam.asked)), replace=False)
-        again = self.ask(served, exam.asked.part(chosen.tolist()))
-        apart = workloads.difference(again, exam.answers[chosen])
-        if apart <= workloads.TOLERANCE:
-            return None
-        return RULE, f"asked again beside others, its logits differ by {apart:.2g} of their spread"
+        return doubt(served, exam.asked, exam.answers, exam.rng)
 
     def workloads(self, exam: Exam) -> Sequence[Workload]:
         return [workloads.classify(exam.size)]

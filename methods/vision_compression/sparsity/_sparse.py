@@ -149,6 +149,14 @@ def by_magnitude(allocate: Allocate) -> Callable[[nn.Module, int], Mapping[str, 
     return masks_of
 
 
+def highest_anywhere(scores: Mapping[str, Tensor], left: int) -> Counts:
+    """How many of each layer are among the `left` highest scores. scores: by layer, of any shape."""
+    owners = torch.cat([torch.full((each.numel(),), index) for index, each in enumerate(scores.values())])
+    chosen = torch.cat([each.flatten().cpu() for each in scores.values()]).topk(left).indices
+    counts = torch.bincount(owners[chosen], minlength=len(scores)).tolist()
+    return dict(zip(scores, counts, strict=True))
+
+
 def uniform(weights: Mapping[str, Tensor], left: int) -> Counts:
     """The same share of each layer."""
     total = sum(each.numel() for each in weights.values())

@@ -3,11 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor, nn
 
 from bench.contract import Card, Method
-from methods.vision_compression.sparsity._sparse import Counts, by_magnitude, prune, unmet
+from methods.vision_compression.sparsity._sparse import Counts, by_magnitude, highest_anywhere, prune, unmet
 from suites.vision_compression.task import CompressionTask
 
 
@@ -39,7 +38,4 @@ class GlobalMagnitude(Method[CompressionTask]):
 
 def smallest_anywhere(weights: Mapping[str, Tensor], left: int) -> Counts:
     """How many of each layer are among the `left` largest."""
-    owners = torch.cat([torch.full((each.numel(),), index) for index, each in enumerate(weights.values())])
-    chosen = torch.cat([each.abs().flatten().cpu() for each in weights.values()]).topk(left).indices
-    counts = torch.bincount(owners[chosen], minlength=len(weights)).tolist()
-    return dict(zip(weights, counts, strict=True))
+    return highest_anywhere({name: each.abs() for name, each in weights.items()}, left)

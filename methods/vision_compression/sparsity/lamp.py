@@ -3,11 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor, nn
 
 from bench.contract import Card, Method
-from methods.vision_compression.sparsity._sparse import Counts, by_magnitude, prune, unmet
+from methods.vision_compression.sparsity._sparse import Counts, by_magnitude, highest_anywhere, prune, unmet
 from suites.vision_compression.task import CompressionTask
 
 
@@ -47,7 +46,4 @@ def scores(weight: Tensor) -> Tensor:
 
 def lowest_scores(weights: Mapping[str, Tensor], left: int) -> Counts:
     """How many of each layer are among the `left` highest scores."""
-    owners = torch.cat([torch.full((each.numel(),), index) for index, each in enumerate(weights.values())])
-    chosen = torch.cat([scores(each).cpu() for each in weights.values()]).topk(left).indices
-    counts = torch.bincount(owners[chosen], minlength=len(weights)).tolist()
-    return dict(zip(weights, counts, strict=True))
+    return highest_anywhere({name: scores(each) for name, each in weights.items()}, left)

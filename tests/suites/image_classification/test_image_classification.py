@@ -13,9 +13,9 @@ from bench.registry import open_registry
 from bench.registry.registry import load_problem
 from suites._training.trainer import Trainer
 from suites._vision import fonts, packages
+from suites._vision.asking import RULE
 from suites._vision.learning import ImageLearner
 from suites._vision.models import resnet
-from suites.image_classification.classify import RULE
 
 SUITE = open_registry(plugins=False).suite("image-classification")
 

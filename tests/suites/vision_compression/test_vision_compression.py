@@ -13,8 +13,8 @@ from bench.registry import open_registry
 from bench.registry.registry import load_problem
 from suites._vision import bases as trained
 from suites._vision import efficientnet, fonts, packages
+from suites._vision.asking import RULE
 from suites.vision_compression import bases
-from suites.vision_compression.problem import RULE
 
 SUITE = open_registry(plugins=False).suite("vision-compression")
 

@@ -10,7 +10,15 @@ from bench.contract import Method
 from methods.vision_compression._folding import folded
 from methods.vision_compression._layers import layers
 from methods.vision_compression.sparsity import _sparse, erk, global_magnitude, lamp, random_sparsity, uniform_magnitude
-from methods.vision_compression.sparsity._sparse import Survivors, affordable, by_magnitude, largest, packed, uniform
+from methods.vision_compression.sparsity._sparse import (
+    Allocate,
+    Survivors,
+    affordable,
+    by_magnitude,
+    largest,
+    packed,
+    uniform,
+)
 from tests.methods.vision_compression.conftest import Make, images, same
 
 CONTROLS = [
@@ -58,14 +66,34 @@ def test_a_control_meets_the_limit_and_zeros_stay(compression: Make, method: Met
     assert "FLOPs stay" in str(method.supports(compression("compute-50")))
 
 
+@pytest.mark.parametrize(
+    ("method", "allocate"),
+    [
+        (uniform_magnitude.UniformMagnitude(), uniform),
+        (global_magnitude.GlobalMagnitude(), global_magnitude.smallest_anywhere),
+        (lamp.Lamp(), lamp.lowest_scores),
+        (erk.Erk(), erk.by_sides),
+        (random_sparsity.RandomSparsity(), uniform),
+    ],
+    ids=lambda given: given.card.slug if isinstance(given, Method) else "",
+)
+def test_each_layer_keeps_what_its_control_allots(compression: Make, method: Method, allocate: Allocate) -> None:
+    task = compression("size-25")
+    built = method.build(task)
+    weights = {name: each.weight.detach() for name, each in layers(task.model).items()}
+    assert any(bool((each < 0).any()) for each in weights.values())
+    kept = {name: int(built.get_submodule(name).store().count_nonzero()) for name in weights}
+    assert kept == allocate(weights, affordable(task))
+
+
 WEIGHTS: Mapping[str, Tensor] = {
-    "one": torch.tensor([[1.0, 2.0, 3.0]]),
-    "two": torch.tensor([[0.1, 0.2, 10.0, 10.0]]),
+    "one": torch.tensor([[1.0, -2.0, 3.0]]),
+    "two": torch.tensor([[0.1, 0.2, -10.0, 10.0]]),
 }
 
 
 def test_allocations_by_hand() -> None:
-    assert global_magnitude.smallest_anywhere(WEIGHTS, 4) == {"one": 2, "two": 2}
+    assert global_magnitude.smallest_anywhere(WEIGHTS, 5) == {"one": 3, "two": 2}
     # LAMP: 1, 4/13, 1/14 and 1, 1/2, 0.04/200.04, ...
     assert lamp.scores(WEIGHTS["one"]).tolist() == pytest.approx([1, 4 / 13, 1 / 14])
     assert lamp.lowest_scores(WEIGHTS, 2) == {"one": 1, "two": 1}
