@@ -12,13 +12,16 @@ from suites.vision_compression.task import CompressionTask
 
 BATCH, FEW = 64, 16
 """Images of a step, and of one where there are no labels and few images."""
-SLOWER = 0.1
+SLOWER = 0.3
 """Of the rate, for a net of photographs that has been trained for long."""
+SETTLED = 32
+"""Calibration images that the statistics of batch norms are taken of anew, where they are not trained."""
 
 
 class DistilledLearner(ImageLearner):
     """Learns what the dense model says: the divergence from its probabilities, in equal parts with the cross entropy
-    of the labels where there are any. Without labels there are too few images for statistics: batch norms keep theirs.
+    of the labels where there are any. Without labels a batch is too small for statistics: batch norms keep those that
+    they have.
     """
 
     def __init__(self, model: nn.Module, teacher: nn.Module, labelled: bool, weight_decay: float = 0.0) -> None:
@@ -48,6 +51,21 @@ def keep_statistics(model: nn.Module) -> None:
             module.eval()
 
 
+@torch.no_grad()
+def settle(model: nn.Module, inputs: Tensor) -> None:
+    """In place: what batch norms know of their inputs is what these images give, each part of them alike. The model
+    ends in eval mode. inputs: float32 (n, 3, size, size)."""
+    norms = [each for each in model.eval().modules() if isinstance(each, nn.modules.batchnorm._BatchNorm)]
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.train().reset_running_stats()
+        norm.momentum = None  # the plain mean over parts
+    for part in inputs.split(FEW) if norms else ():
+        model(part)
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.eval().momentum = momentum
+
+
 def recover(
     task: CompressionTask,
     model: nn.Module,
@@ -57,7 +75,12 @@ def recover(
     learner: ImageLearner | None = None,
 ) -> None:
     """Train the model, in place, for all the sample passes that are left, or so many; its weights that require a
-    gradient. learner: of the model, where it is not a DistilledLearner. Does nothing where no batch is left."""
+    gradient. learner: of the model, where it is not a DistilledLearner. Does nothing where no batch is left.
+
+    Without labels, statistics of batch norms are first taken anew: those of the dense model say nothing of what is
+    left of it."""
+    if not task.labelled and task.calibration_left:
+        settle(model, task.calibration(SETTLED))
     steps = task.training(BATCH if task.labelled else FEW, passes)
     if not len(steps):
         return

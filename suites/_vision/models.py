@@ -1,5 +1,6 @@
 """The plain models of the suites, of timm's blocks, for images of 16 or 32 pixels."""
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -23,20 +24,23 @@ def resnet(classes: int, width: int, **options: Any) -> ResNet:
 
 
 def vit(classes: int, width: int, size: int, **options: Any) -> VisionTransformer:
-    """A ViT (Dosovitskiy et al., 2020) of four blocks with four heads over tokens of 4 x 4 pixels; the mean of the
-    tokens is classified. Two strided convolutions make the tokens (Xiao et al., 2021): from patches it has learned
-    nothing by the time that the budgets are spent. options: of timm's VisionTransformer (`norm_layer`, `depth`,
-    `drop_path_rate`...)."""
-    shape = {"embed_dim": width, "depth": 4, "num_heads": 4, "mlp_ratio": 2.0}
-    tokens = {"img_size": size, "patch_size": 1, "embed_layer": partial(HybridEmbed, backbone=_stem(width))}
+    """A ViT (Dosovitskiy et al., 2020) of three blocks with four heads over tokens of 4 x 4 pixels; the mean of the
+    tokens is classified. Convolutions make the tokens (Xiao et al., 2021): from patches it has learned nothing by the
+    time that the budgets are spent. options: of timm's VisionTransformer (`norm_layer`, `depth`, `drop_path_rate`...).
+    """
+    shape = {"embed_dim": width, "depth": 3, "num_heads": 4, "mlp_ratio": 2.0}
+    tokens = {"img_size": size, "patch_size": 1, "embed_layer": partial(HybridEmbed, backbone=stem(width))}
     head = {"num_classes": classes, "class_token": False, "global_pool": "avg"}
     return VisionTransformer(**{**shape, **tokens, **head, **options})
 
 
-def _stem(width: int) -> nn.Sequential:
-    """To a quarter of the size, each way."""
+def stem(width: int, norm: Callable[[int], nn.Module] = nn.BatchNorm2d) -> nn.Sequential:
+    """Images (n, 3, size, size) to maps (n, width, size / 4, size / 4), by three convolutions with norms,
+    and a linear layer."""
     half = width // 2
     return nn.Sequential(
-        *(nn.Conv2d(3, half, 3, 2, 1, bias=False), nn.BatchNorm2d(half), nn.ReLU()),
-        *(nn.Conv2d(half, width, 3, 2, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU()),
+        *(nn.Conv2d(3, half, 3, 2, 1, bias=False), norm(half), nn.ReLU()),
+        *(nn.Conv2d(half, half, 3, 1, 1, bias=False), norm(half), nn.ReLU()),
+        *(nn.Conv2d(half, width, 3, 2, 1, bias=False), norm(width), nn.ReLU()),
+        nn.Conv2d(width, width, 1),
     )

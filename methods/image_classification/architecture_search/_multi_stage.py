@@ -1,17 +1,20 @@
 """A Vision Transformer of several stages, each at half the resolution of the one before, in any sizes."""
 
+from functools import partial
 from itertools import pairwise
 
 import torch
 from timm.layers.attention import Attention
 from timm.layers.mlp import Mlp
-from timm.layers.patch_embed import PatchEmbed
 from timm.layers.weight_init import trunc_normal_
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, pad
 
 from methods.image_classification.architecture_search._space import Shape
+from suites._vision.models import stem as convolutions
 
+PATCH = 4
+"""What the stem makes of an image: a token for so many pixels a side."""
 _SPREAD = 0.02
 """Standard deviation of new positions and class tokens."""
 
@@ -60,13 +63,14 @@ class SpatialReduction(nn.Module):
 
 
 class MultiStageViT(nn.Module):
-    """shape: its sizes. head_size: numbers of a head. size: pixels of a side of an image, of which a token of the first
-    stage has `patch`. The class token of the last stage is classified."""
+    """shape: its sizes. head_size: numbers of a head. size: pixels of a side of an image. The tokens of the first stage
+    come from the stem of the suite's ViT, with norms that hang on no other image. The class token of the last stage is
+    classified."""
 
-    def __init__(self, shape: Shape, head_size: int, classes: int, size: int, patch: int) -> None:
+    def __init__(self, shape: Shape, head_size: int, classes: int, size: int) -> None:
         super().__init__()
-        side, width = size // patch, shape[0].width
-        self.patches = PatchEmbed(size, patch, embed_dim=width)
+        side, width = size // PATCH, shape[0].width
+        self.stem = convolutions(width, partial(nn.GroupNorm, 1))
         self.token = nn.Parameter(torch.zeros(1, 1, width))
         self.position = nn.Parameter(torch.zeros(1, 1 + side * side, width))
         self.stages = nn.ModuleList(
@@ -82,7 +86,7 @@ class MultiStageViT(nn.Module):
         self.apply(_start)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        patches = self.patches(inputs)
+        patches = self.stem(inputs).flatten(2).transpose(1, 2)
         tokens = torch.cat([self.token.expand(len(inputs), -1, -1), patches], dim=1) + self.position
         for number, stage in enumerate(self.stages):
             if number:
@@ -92,10 +96,12 @@ class MultiStageViT(nn.Module):
         return logits
 
 
-def multiply_adds(shape: Shape, head_size: int, classes: int, size: int, patch: int) -> int:
+def multiply_adds(shape: Shape, head_size: int, classes: int, size: int) -> int:
     """Of an image in such a net: what its products take."""
-    side = size // patch
-    total = side**2 * shape[0].width * 3 * patch**2 + shape[-1].width * classes
+    side, width = size // PATCH, shape[0].width
+    half = width // 2
+    stem = 4 * 9 * half * (3 + half) + 9 * half * width + width**2
+    total = side**2 * stem + shape[-1].width * classes
     for number, stage in enumerate(shape):
         if number:
             side //= 2

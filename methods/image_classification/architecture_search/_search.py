@@ -20,7 +20,7 @@ from suites._vision.task import BATCH
 from suites.image_classification.task import ClassificationTask
 
 UNITS = (80, 64, 56, 48, 40, 32, 24, 16, 8)
-DEPTH, PATCH = 2, 4
+DEPTH = 2
 ROOM = 3.0
 """How many times the limit the largest net of a space may take: the paper's takes 2.7 times."""
 
@@ -37,10 +37,10 @@ class Nets:
     size: int
 
     def __call__(self, shape: Shape) -> nn.Module:
-        return MultiStageViT(shape, self.space.head_size, self.classes, self.size, PATCH)
+        return MultiStageViT(shape, self.space.head_size, self.classes, self.size)
 
     def flops(self, shape: Shape) -> float:
-        return 2.0 * multiply_adds(shape, self.space.head_size, self.classes, self.size, PATCH)
+        return 2.0 * multiply_adds(shape, self.space.head_size, self.classes, self.size)
 
 
 def nets_of(task: ClassificationTask, unit: int) -> Nets:

@@ -13,7 +13,7 @@ NARROWEST, STEP = 16, 4
 
 @dataclass(frozen=True)
 class PlainViT(Method[ClassificationTask]):
-    """Four blocks with layer norms over tokens of 4 x 4 pixels, trained with AdamW and nothing else.
+    """Three blocks with layer norms over tokens of 4 x 4 pixels, trained with AdamW and nothing else.
 
     width: of a token, the most; cut to what the limits leave. rate: the largest of the schedule.
     """
@@ -25,7 +25,7 @@ class PlainViT(Method[ClassificationTask]):
         url="https://arxiv.org/abs/2010.11929",
         control=True,
         stochastic=True,
-        notes="Tokens come from two strided convolutions (Xiao et al., 2021) in place of patches, which learn nothing "
+        notes="Tokens come from convolutions (Xiao et al., 2021) in place of patches, which learn nothing "
         "within these budgets; their mean is classified, without a class token.",
     )
 

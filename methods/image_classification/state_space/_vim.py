@@ -13,10 +13,11 @@ from bench.contract import Built
 from methods.image_classification._training import fit, widest
 from methods.image_classification.state_space._scan import selective_scan
 from suites._vision.learning import ImageLearner
+from suites._vision.models import stem
 from suites.image_classification.task import ClassificationTask
 
-LAYERS = 6
-STATES = 4
+LAYERS = 4
+STATES = 2
 NARROWEST, STEP = 8, 4
 CLIP = 3.0
 
@@ -82,30 +83,27 @@ class Block(nn.Module):
 
 
 class VisionMamba(nn.Module):
-    """Patches of 8 pixels, 4 apart, behind a class token. shuffle: of each layer, how often it gets its tokens in a
-    random order while the model trains."""
+    """Tokens of 4 x 4 pixels, made by the stem of the suite's ViT; their mean is classified. shuffle: of each layer,
+    how often it gets its tokens in a random order while the model trains."""
 
     def __init__(self, classes: int, width: int, size: int, shuffle: Rates, drop_path: Rates) -> None:
         super().__init__()
         self.shuffle = tuple(shuffle)
-        self.patches = nn.Conv2d(3, width, 8, stride=4)
-        self.token = nn.Parameter(torch.zeros(1, 1, width))
-        tokens = (size // 4 - 1) ** 2 + 1
-        self.position = nn.Parameter(trunc_normal_(torch.empty(1, tokens, width), std=0.02))
+        self.stem = stem(width)
+        self.position = nn.Parameter(trunc_normal_(torch.empty(1, (size // 4) ** 2, width), std=0.02))
         self.blocks = nn.ModuleList(Block(width, rate) for rate in drop_path)
         self.norm = nn.LayerNorm(width)
         self.head = nn.Linear(width, classes)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        patches = self.patches(inputs).flatten(2).transpose(1, 2)
-        tokens = torch.cat([self.token.expand(len(inputs), -1, -1), patches], dim=1)
+        tokens = self.stem(inputs).flatten(2).transpose(1, 2)
         found, residual = tokens + self.position, torch.zeros_like(tokens)
         for block, probability in zip(self.blocks, self.shuffle, strict=True):
             if self.training and probability > 0 and float(torch.rand(())) < probability:
                 found, residual = in_random_order(block, found, residual)
             else:
                 found, residual = block(found, residual)
-        out: Tensor = self.head(self.norm(found + residual)[:, 0])
+        out: Tensor = self.head(self.norm(found + residual).mean(1))
         return out
 
 

@@ -12,9 +12,8 @@ from suites.image_classification.task import ClassificationTask
 
 @dataclass(frozen=True)
 class ShuffleMamba(Method[ClassificationTask]):
-    """Vision Mamba, of which a layer now and then gets its tokens in a random order while it trains, the class token
-    too; what it gives is put back in order. The deeper the layer the more often; the first never. In use it is a plain
-    Vision Mamba.
+    """Vision Mamba, of which a layer now and then gets its tokens in a random order while it trains; what it gives is
+    put back in order. The deeper the layer the more often; the first never. In use it is a plain Vision Mamba.
 
     shuffle: how often the last layer's tokens are shuffled. width, rate, weight_decay: as of Vision Mamba.
     """
@@ -51,8 +50,8 @@ class ShuffleMamba(Method[ClassificationTask]):
         ),
         notes="The shuffle alone, without the drop-path, the average of weights and the augmentation of the paper's "
         "training. Steps start between 0.001 and 0.1, which the public code sets back by accident. The scan is plain "
-        "PyTorch, so its time says nothing, with four states a channel; narrower than the limit where there are many "
-        "passes, as it trains slowly.",
+        "PyTorch, so its time says nothing, with two states a channel; narrower than the limit where there are many "
+        "passes, as it trains slowly. No class token: the mean of all tokens is classified.",
     )
     at_point: ClassVar[Mapping[str, Mapping[str, Any]]] = {"macs-6m": {"width": 32}, "macs-12m": {"width": 32}}
 

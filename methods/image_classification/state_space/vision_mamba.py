@@ -11,7 +11,7 @@ from suites.image_classification.task import ClassificationTask
 
 @dataclass(frozen=True)
 class PlainVisionMamba(Method[ClassificationTask]):
-    """Six layers of two selective scans each over 49 overlapping patches and a class token.
+    """Four layers of two selective scans each over tokens of 4 x 4 pixels, of which the mean is classified.
 
     drop_path: of the last layer, how often it is left out for an image; it rises from zero linearly. shuffle: how often
     every layer gets its tokens in a random order. width: of a token, the most; cut to what the limits leave. rate: the
@@ -27,7 +27,7 @@ class PlainVisionMamba(Method[ClassificationTask]):
         control=True,
         stochastic=True,
         speed_realised=False,
-        notes="The scan is plain PyTorch, so its time says nothing, with four states a channel; narrower than the "
+        notes="The scan is plain PyTorch, so its time says nothing, with two states a channel; narrower than the "
         "limit where there are many passes, as it trains slowly. `drop-path` leaves layers out; `constant` shuffles "
         "each layer as often as ShuffleMamba does at the mean.",
     )

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import cross_entropy, group_norm, pad
 
 from bench.measure.flops import count_operators
 from methods.image_classification.architecture_search._evolution import Plan, evolve
@@ -37,6 +37,18 @@ class MaskedNorm(nn.Module):
         return ((x - mean) / (variance + self.norm.eps).sqrt() * self.norm.weight + self.norm.bias) * self.mask
 
 
+class MaskedMapNorm(nn.Module):
+    """A norm of maps of which only the first channels count; the others are zero."""
+
+    def __init__(self, norm: nn.GroupNorm, count: int) -> None:
+        super().__init__()
+        self.weight, self.bias, self.count = norm.weight, norm.bias, count
+
+    def forward(self, maps: Tensor) -> Tensor:
+        found = group_norm(maps[:, : self.count], 1, self.weight[: self.count], self.bias[: self.count])
+        return pad(found, (0, 0, 0, 0, 0, maps.shape[1] - self.count))
+
+
 def first(count: int, of: int) -> Tensor:
     return (torch.arange(of) < count).float()
 
@@ -60,6 +72,8 @@ def masked(net: MultiStageViT, shape: Shape) -> MultiStageViT:
             out(before, width)
         else:
             into(net.stages[0], width)
+            for index, count in ((1, stage.width // 2), (4, stage.width // 2), (7, stage.width)):
+                net.stem[index] = MaskedMapNorm(net.stem[index], count)
         for block, sizes, largest in zip(net.stages[number], stage.blocks, full.blocks, strict=False):
             block.norm1, block.norm2 = MaskedNorm(block.norm1, stage.width), MaskedNorm(block.norm2, stage.width)
             into(block.attn.proj, first(sizes[0] * SPACE.head_size, largest[0] * SPACE.head_size))
