@@ -45,7 +45,8 @@ class ViTResNAS(Method[ClassificationTask]):
         notes="The super-net's passes are part of the budget, in the paper's proportion. 60 nets are asked, not 2,000, "
         "and for their loss, as few images tell accuracies apart too coarsely. Nets are cut out of the super-net, not "
         "masked, which is the same and cheaper. Maps are half as large as the paper's, with two blocks a stage at the "
-        "most; no distilling. Convolutions make the tokens. Linear layers start by PyTorch's rule, where the paper has one spread for all widths.",
+        "most, and tokens come from convolutions; no distilling. Linear layers start by PyTorch's rule, where the "
+        "paper has one spread for all widths.",
     )
     variants: ClassVar = {"default": {}, "one-net": {"nets": 1}}
 
