@@ -96,6 +96,11 @@ def _grouped_product(x: Shape, y: Shape, *_: Any, out_shape: Shape, **__: Any) -
     return 2 * math.prod(x) * y[-1] if len(x) == len(y) == 2 else 2 * math.prod(out_shape) * x[-1]
 
 
+def _packed_convolution(_x: Shape, _step: Any, _zero: Any, weight: Shape, *_: Any, out_shape: Shape, **__: Any) -> int:
+    """Weights (outputs, inputs of a group, height, width), whatever their layout, giving (n, outputs, ...)."""
+    return 2 * math.prod(out_shape) * math.prod(weight[1:])
+
+
 def _matrix_vector(x: Shape, *_: Any, **__: Any) -> int:
     return 2 * math.prod(x)
 
@@ -131,6 +136,8 @@ _LACKING: Mapping[str, Formula] = {
     "aten.mkldnn_linear": _packed_product,
     "quantized.linear": _packed_product,
     "quantized.linear_dynamic": _packed_product,
+    "onednn.qlinear_pointwise": _packed_product,
+    "onednn.qconv_pointwise": _packed_convolution,
     "aten.addbmm": _added_product,
     "aten._addmm_activation": _added_product,
     "aten._grouped_mm": _grouped_product,
@@ -154,14 +161,15 @@ def _formulas() -> dict[Any, Formula]:
 
 
 _PRODUCT = re.compile(
-    r"(?:^|_)(?:[a-z0-9]*mm|mv|addmv|v?dot|[a-z]*matmul|[a-z]*linear|conv(?:olution)?(?:\d?d)?|attention|attn|einsum|"
+    r"(?:^|_)(?:[a-z0-9]*mm|mv|addmv|v?dot|[a-z]*matmul|[a-z]*linear|[a-z]*conv(?:olution)?(?:\d?d)?|attention|attn|einsum|"
     r"lstm|gru|rnn|addr)(?:_|$)"
 )
 
 
 def is_product(operator: Any) -> bool:
-    """Whether the name says a matrix product, a convolution or attention, in any namespace."""
-    return _PRODUCT.search(str(operator).rsplit(".", 1)[-1].lower()) is not None
+    """Whether the name says a matrix product, a convolution or attention, in any namespace; not what packs weights."""
+    name = str(operator).rsplit(".", 1)[-1].lower()
+    return _PRODUCT.search(name) is not None and not name.endswith("_prepack")
 
 
 _SUMS = {

@@ -194,7 +194,15 @@ def test_numbers_that_are_read_off_are_not() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["aten.mm", "aten.addmm", "lib.int4_linear", "flash_attn._flash_attn_forward", "aten._cudnn_rnn", "x.conv2d"],
+    [
+        "aten.mm",
+        "aten.addmm",
+        "lib.int4_linear",
+        "flash_attn._flash_attn_forward",
+        "aten._cudnn_rnn",
+        "x.conv2d",
+        "onednn.qconv_pointwise",
+    ],
 )
 def test_products_are_known_by_name(name: str) -> None:
     assert is_product(name)
@@ -202,7 +210,14 @@ def test_products_are_known_by_name(name: str) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["aten.cummax", "aten.upsample_bilinear2d", "aten._convert_weight_to_int4pack", "aten.silu", "aten.linspace"],
+    [
+        "onednn.qconv_prepack",
+        "aten.cummax",
+        "aten.upsample_bilinear2d",
+        "aten._convert_weight_to_int4pack",
+        "aten.silu",
+        "aten.linspace",
+    ],
 )
 def test_other_operators_are_not_taken_for_products(name: str) -> None:
     assert not is_product(name)
