@@ -2,13 +2,16 @@
 
 import argparse
 import importlib
+import locale
+import os
 import sys
 from collections.abc import Sequence
 
-from bench.cli.common import Commands, NoRecords
+from bench.cli.common import INTERRUPTED, Commands, NoRecords, tell
+from bench.record.plain import printed_plainly
 
 COMMANDS = (
-    "list", "show", "new", "check", "tune", "build", "run", "records", "selfcheck", "site", "report", "nightly",
+    "list", "show", "new", "check", "tune", "build", "plan", "run", "records", "selfcheck", "site", "report", "nightly",
     "verify", "audit",
 )  # fmt: skip
 """Modules of this package; each adds its command by `add`."""
@@ -16,17 +19,32 @@ COMMANDS = (
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Entry point; exits with 0, 1 (something did not work), 2 (bad input) or 130 (interrupted)."""
-    arguments = _parser().parse_args(argv)
-    try:
-        arguments.command(arguments)
-    except BrokenPipeError:  # the reader (head, less) has seen enough
-        sys.stderr.close()
-        sys.exit(1)
-    except Exception as error:
-        if not isinstance(error, _refusals()):
-            raise
-        print(f"effbench: {error}", file=sys.stderr)
-        sys.exit(2)
+    if argv is None:
+        _begin_in_utf8()
+    with printed_plainly():
+        arguments = _parser().parse_args(argv)
+        try:
+            arguments.command(arguments)
+        except BrokenPipeError:  # the reader (head, less) has seen enough
+            sys.stderr.close()
+            sys.exit(1)
+        except KeyboardInterrupt:
+            tell("stopped")
+            sys.exit(INTERRUPTED)
+        except Exception as error:
+            if not isinstance(error, _refusals()):
+                sys.excepthook(type(error), error, error.__traceback__)  # here, as it has words of others in it
+                sys.exit(1)
+            tell(str(error))
+            sys.exit(2)
+
+
+def _begin_in_utf8() -> None:
+    """Files and names of files are UTF-8, whatever the locale says: where it says otherwise begin anew in Python's mode
+    for that, which all processes of a run then have."""
+    if sys.flags.utf8_mode or os.environ.get("PYTHONUTF8") == "1" or locale.getencoding().lower() in ("utf-8", "utf8"):
+        return
+    os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], os.environ | {"PYTHONUTF8": "1"})
 
 
 def _refusals() -> tuple[type[Exception], ...]:

@@ -19,6 +19,7 @@ from bench.cli.common import (
     stop_like_ctrl_c,
     tell,
 )
+from bench.cli.plan import HOUR, HOURS, make
 from bench.cli.selection import methods_by_suite
 from bench.registry import Registry
 
@@ -37,6 +38,7 @@ def add(commands: Commands) -> None:
         "  effbench run --suite lm-compression --method flap --method attention-drop:mlp\n"
         "  effbench run --method lm-compression/dense@unlimited --method finercut@compute-75\n"
         "  effbench run --suite operator-data --method skr --seed 1 --again\n"
+        "  effbench run --plan --suite vision-compression --hours 4    what is wanted and missing, by `effbench plan`\n"
         "  effbench run --changed origin/main --scale tiny             what a branch touches\n"
         "  effbench run --scale full --base Qwen/Qwen2.5-0.5B --device cuda --suite lm-compression\n"
         "  effbench run --submission ../their-checkout --suite lm-compression --method their-method",
@@ -52,7 +54,9 @@ def add(commands: Commands) -> None:
     parser.add_argument("--scale", default="embedded", help="tiny, embedded (default) or full")
     parser.add_argument("--base", help="base model; at full scale any hub id")
     add_where(parser)
-    parser.add_argument("--untimed", action="store_true", help="score only; speed stays missing")
+    timed = parser.add_mutually_exclusive_group()
+    timed.add_argument("--untimed", action="store_true", help="score only; speed stays missing")
+    timed.add_argument("--timed", action="store_true", help="speed too: the default, but for --plan")
     parser.add_argument(
         "--workload", action="append", default=[],
         help="time this one alone; repeat for more (default: all of the suite)",
@@ -60,6 +64,11 @@ def add(commands: Commands) -> None:
     parser.add_argument(
         "--timeout", type=number(1, LONGEST_RUN), metavar="SECONDS", help="per run, instead of the suite's"
     )
+    parser.add_argument(
+        "--plan", action="store_true",
+        help="what `effbench plan` says is to do, in its order; without --timed scores alone",
+    )  # fmt: skip
+    parser.add_argument("--hours", type=HOURS, metavar="H", help="with --plan: after so many hours no other run begins")
     parser.add_argument("--again", action="store_true", help="run even what is recorded already")
     parser.add_argument("--dry-run", action="store_true", help="print the plan, run nothing")
     _add_elsewhere(parser)
@@ -95,6 +104,7 @@ def run(arguments: argparse.Namespace) -> None:
     confined = arguments.sandbox or arguments.submission is not None
     if arguments.executor == "ray" and confined:
         raise Refused("a sandbox is of this machine alone: leave out --executor ray, or the sandbox")
+    _check_planned(arguments)
     tree = (arguments.submission or ROOT).resolve()
     registry = opened(tree)
     jobs = _plan(registry, arguments, tree)
@@ -109,13 +119,34 @@ def run(arguments: argparse.Namespace) -> None:
         sys.exit(INTERRUPTED)
     failed = sum(record.status in FAILURES for record in records)
     print(f"{len(records)} new records in {arguments.results}{(failed and f', {failed} of runs that failed') or ''}")
+    if arguments.plan:
+        plan = make(registry, _chosen(registry, arguments, tree), arguments)
+        print(f"{len(plan.left)} runs of the plan are left for `effbench nightly`, or the same command again"
+              if plan.left else "nothing of the plan is left")  # fmt: skip
     if failed:
         sys.exit(1)
+
+
+def _check_planned(arguments: argparse.Namespace) -> None:
+    """Refuse what does not go with --plan, and what goes with it alone."""
+    from bench.submit import Refused
+
+    if not arguments.plan:
+        if arguments.hours is not None:
+            raise Refused("--hours is of --plan: add that, or stop the run yourself; what is done is kept")
+        return
+    for option in ("seed", "workload", "again"):
+        if getattr(arguments, option):
+            raise Refused(f"--plan chooses the runs that are missing, and their seeds: leave out --{option}, or --plan")
+    if arguments.executor == "ray":
+        raise Refused("--plan runs in its order, on this machine: leave out --executor ray, or --plan")
 
 
 def _plan(registry: Registry, arguments: argparse.Namespace, tree: Path) -> list["Job"]:
     from bench.run.plan import Selection, make_plan
 
+    if arguments.plan:
+        return list(make(registry, _chosen(registry, arguments, tree), arguments).left)
     return [
         job
         for suite, methods in _chosen(registry, arguments, tree)
@@ -157,7 +188,7 @@ def _chosen(registry: Registry, arguments: argparse.Namespace, tree: Path) -> li
 def _run_here(registry: Registry, jobs: Sequence["Job"], arguments: argparse.Namespace, tree: Path) -> list["Record"]:
     from bench.run.runner import run_plan
 
-    return run_plan(registry, jobs, arguments.results, **_options(arguments))
+    return run_plan(registry, jobs, arguments.results, **_options(arguments), **_limits(arguments))
 
 
 def _run_on_ray(registry: Registry, jobs: Sequence["Job"], arguments: argparse.Namespace, tree: Path) -> list["Record"]:
@@ -181,8 +212,15 @@ def _run_confined(
     plan = [planned(registry, job, arguments.results.resolve()) for job in jobs]
     check_assets(confinement, [each.order for each in plan])
     with confinement.executor(gpu=arguments.device.startswith("cuda")) as executor:
-        return run_planned(plan, arguments.results, executor=executor, root=tree, **_options(arguments))
+        return run_planned(
+            plan, arguments.results, executor=executor, root=tree, **_options(arguments), **_limits(arguments)
+        )
 
 
 def _options(arguments: argparse.Namespace) -> dict[str, Any]:
     return {"again": arguments.again, "timeout": arguments.timeout}
+
+
+def _limits(arguments: argparse.Namespace) -> dict[str, Any]:
+    """What a plan asks of the runner."""
+    return {"with_times": arguments.plan, "seconds": arguments.hours and arguments.hours * HOUR}

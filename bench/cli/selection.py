@@ -35,3 +35,18 @@ def _suite_of(registry: Registry, name: str, among: Sequence[str]) -> str:
     if len(among) == 1:  # says which suite it belongs to, if any
         return registry.method(among[0], slug).suite
     raise UnknownName("method", slug, {known for suite, known in registry.methods if suite in among})
+
+
+def at_points(
+    registry: Registry, chosen: Sequence[tuple[str, list[str]]], points: Sequence[str]
+) -> list[tuple[str, list[str], list[str]]]:
+    """Suites that have one of the points, with their methods and those points of theirs; without points all of them.
+
+    Raises UnknownName for a point that none of the suites has.
+    """
+    known = {name for suite, _ in chosen for name in registry.suites[suite].points}
+    for point in points:
+        if point not in known:
+            raise UnknownName(f"operating point of {' and '.join(suite for suite, _ in chosen)}", point, known)
+    theirs = [(suite, methods, [p for p in points if p in registry.suites[suite].points]) for suite, methods in chosen]
+    return [each for each in theirs if each[2] or not points]

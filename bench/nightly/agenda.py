@@ -2,7 +2,7 @@
 
 1. probe: the baseline of each suite against itself: it tells whether the machine moved.
 2. code: the method, its problem, what suite.toml says of it, or the instruments changed since its last record.
-3. new: it was never run here.
+3. new: it was never run here; in the order of bench.run.wanted.
 4. dependency: a library that can change results has another version than at its last record.
 5. oldest: nothing changed; the longest not run comes first, so that everything is run again some time.
 
@@ -23,6 +23,7 @@ from bench.record.environment import hardware_class, library_versions
 from bench.record.schema import Record
 from bench.registry import Registry
 from bench.run.plan import Job, key
+from bench.run.wanted import claimed, value
 
 REASONS = ("probe", "code", "new", "dependency", "oldest")
 UNKNOWN_SECONDS = 30.0
@@ -31,12 +32,13 @@ _SETTLED = ("unsupported", "over_budget")  # as long as nothing changed, the ans
 
 @dataclass(frozen=True)
 class Item:
-    """A job, why it is due, how long it may take (seconds), and its newest record."""
+    """A job, why it is due, how long it may take (seconds), its newest record, and its place among the wanted."""
 
     job: Job
     reason: str
     seconds: float
     newest: Record | None
+    place: tuple[int, ...] = ()
 
 
 def agenda(registry: Registry, jobs: Sequence[Job], records: Iterable[Record], root: Path) -> list[Item]:
@@ -49,6 +51,7 @@ def agenda(registry: Registry, jobs: Sequence[Job], records: Iterable[Record], r
             of_suite[record.suite, record.scale].append(record.seconds)
     items = []
     sources = Sources(registry, root)
+    spoken = {suite: claimed(registry, suite) for suite in {job.suite for job in jobs}}
     probed: set[str] = set()
     for job in jobs:
         known = mine.get(configuration_of_job(registry, job), [])
@@ -61,7 +64,8 @@ def agenda(registry: Registry, jobs: Sequence[Job], records: Iterable[Record], r
         if reason == "oldest" and newest is not None and newest.status in _SETTLED:
             continue
         spent = [record.seconds for record in known[-5:]] or of_suite[job.suite, job.scale]
-        items.append(Item(job, reason, statistics.median(spent) if spent else UNKNOWN_SECONDS, newest))
+        place = value(registry.suite(job.suite), spoken[job.suite], job)
+        items.append(Item(job, reason, statistics.median(spent) if spent else UNKNOWN_SECONDS, newest, place))
     return sorted(items, key=_value)
 
 
@@ -84,7 +88,7 @@ def _reason(registry: Registry, job: Job, newest: Record | None, sources: Source
     return "dependency" if sources.same_code(job, newest.environment.commit) else "code"
 
 
-def _value(item: Item) -> tuple[int, bool, float, float]:
+def _value(item: Item) -> tuple[int, bool, float, tuple[int, ...], float]:
     failed = item.newest is not None and item.newest.status != "ok"
     age = item.newest.started.timestamp() if item.newest else 0.0
-    return REASONS.index(item.reason), failed, age, item.seconds
+    return REASONS.index(item.reason), failed, age, item.place, item.seconds

@@ -1,6 +1,7 @@
 """Records on disk: results/<hardware>/<suite>/<method>.jsonl, one record a line, only ever appended to."""
 
 import fcntl
+import hashlib
 import os
 import shutil
 from collections.abc import Iterator
@@ -23,11 +24,12 @@ class ResultsNotWritable(RuntimeError):
 
 @dataclass(frozen=True)
 class BrokenRecord:
-    """A line that is no readable record: where it stands and why."""
+    """A line that is no readable record: where it stands and why. digest: of the line, to tell copies by."""
 
     path: Path
     line: int
     reason: str
+    digest: str = ""
 
     def __str__(self) -> str:
         return f"{self.path}:{self.line}: {self.reason}"
@@ -87,17 +89,20 @@ def _write(file: FileIO, line: bytes) -> None:
 
 
 def read_all(root: Path) -> tuple[list[Record], list[BrokenRecord]]:
-    """Every record under root, oldest first, and every line that could not be read. A missing folder is empty."""
+    """Every record under root, oldest first, and every line that could not be read, without copies of them. A missing
+    folder is empty."""
     records: list[Record] = []
-    broken: list[BrokenRecord] = []
+    broken: dict[str, BrokenRecord] = {}
+    seen: dict[str, Record] = {}
     for path in files(root):
         for _, found in read_lines(path):
-            if isinstance(found, Record):
+            if isinstance(found, BrokenRecord):
+                broken.setdefault(found.digest, found)
+            elif found.id not in seen or found.model_dump_json() != seen[found.id].model_dump_json():
+                seen.setdefault(found.id, found)
                 records.append(found)
-            else:
-                broken.append(found)
     records.sort(key=lambda record: record.started)
-    return records, broken
+    return records, list(broken.values())
 
 
 def read_method(root: Path, suite: str, method: str) -> Iterator[Record]:
@@ -106,9 +111,14 @@ def read_method(root: Path, suite: str, method: str) -> Iterator[Record]:
         yield from (found for _, found in read_lines(path) if isinstance(found, Record))
 
 
-def is_answered(root: Path, suite: str, method: str, key: str) -> bool:
-    """Whether there is a record with this key now."""
-    return any(record.key == key and not record.disturbed for record in read_method(root, suite, method))
+def answers(record: Record, timed: bool = False) -> bool:
+    """Whether a record is an answer; timed: one that has times, too, where it went well."""
+    return not record.disturbed and (not timed or bool(record.timings) or record.status != "ok")
+
+
+def is_answered(root: Path, suite: str, method: str, key: str, timed: bool = False) -> bool:
+    """Whether there is a record with this key now. timed: see `answers`."""
+    return any(record.key == key and answers(record, timed) for record in read_method(root, suite, method))
 
 
 def files(root: Path) -> list[Path]:
@@ -130,7 +140,7 @@ def read_lines(path: Path, start: int = 0, number: int = 1) -> Iterator[tuple[Pl
                     yield place, _parse(path, number, line)
                 start, number = place.end, number + 1
     except OSError as error:
-        yield Place(0, start, 0, False), BrokenRecord(path, 0, f"can't be read: {error}")
+        yield Place(0, start, 0, False), BrokenRecord(path, 0, f"can't be read: {error}", str(path))
 
 
 def read_at(path: Path, offset: int, length: int) -> Record:
@@ -144,9 +154,13 @@ def _parse(path: Path, number: int, line: bytes) -> Record | BrokenRecord:
     try:
         record = Record.model_validate_json(line)
     except ValidationError as error:
-        return BrokenRecord(path, number, _why(line, error))
+        return BrokenRecord(path, number, _why(line, error), _digest(line))
     problem = next(contradictions(record), None)
-    return record if problem is None else BrokenRecord(path, number, problem)
+    return record if problem is None else BrokenRecord(path, number, problem, _digest(line))
+
+
+def _digest(line: bytes) -> str:
+    return hashlib.sha256(line.strip()).hexdigest()
 
 
 def check_writable(root: Path) -> None:

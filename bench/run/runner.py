@@ -41,6 +41,10 @@ class Executor(Protocol):
     def execute(self, order: Order, timeout: float, preload: Sequence[str] = ()) -> tuple[Outcome, str]: ...
 
 
+Ready = Callable[[Registry, Sequence[Job]], None]
+"""Raises NoSuchDevice or MissingAsset where jobs can't be run."""
+
+
 @dataclass(frozen=True)
 class Planned:
     """A job with all that is needed to run it. key: of the record. order: for the parties. baseline_keys: of records of
@@ -62,7 +66,15 @@ def planned(registry: Registry, job: Job, *protected: Path) -> Planned:
     point = info.points[job.point].at(job.scale)
     device = job.device.partition(":")[0]
     versions = library_versions(info.libraries)
-    where = [artefact.FORMAT, job.scale, job.base, device, versions, point.settings]
+    where = [
+        artefact.FORMAT,
+        job.scale,
+        job.base,
+        device,
+        versions,
+        point.settings,
+        *([job.dtype] if job.dtype else []),
+    ]
     order = Order.of(
         info,
         problem,
@@ -77,6 +89,7 @@ def planned(registry: Registry, job: Job, *protected: Path) -> Planned:
         threads=job.threads,
         timed=job.timed,
         workloads=job.workloads,
+        dtype=job.dtype,
         timing=dict(info.timing[job.scale]),
         realised=method.card.speed_realised,
         protected=tuple(str(path) for path in (*protected, ROOT / "results")),
@@ -101,7 +114,10 @@ def run_planned(
     results: Path,
     *,
     again: bool = False,
+    with_times: bool = False,
     timeout: float | None = None,
+    seconds: float | None = None,
+    clock: Callable[[], float] = time.monotonic,
     executor: Executor | None = None,
     progress: Progress | None = None,
     root: Path = ROOT,
@@ -110,19 +126,31 @@ def run_planned(
     answered: it is a result, and `again`, which runs all, repeats it. Other runners in the same folder share the work:
     what one of them runs, or has run meanwhile, is left to it.
 
-    timeout: seconds per run instead of the suite's. root: the checkout that the methods come from.
+    with_times: a record without times answers no run that is timed. timeout: seconds per run instead of the suite's.
+    seconds: by the clock, after which no other run begins. root: the checkout that the methods come from.
     """
     known = known_records(results)
-    answered = set() if again else {record.key for record in known if not record.disturbed}
-    todo = [each for each in plan if each.key not in answered]
+    end = None if seconds is None else clock() + seconds
+    answered = {
+        (record.key, timed)
+        for record in known
+        for timed in (False, True)
+        if store.answers(record, timed and with_times)
+    }
+    todo = [each for each in plan if again or (each.key, each.job.timed) not in answered]
     own = LocalExecutor() if executor is None else None
     if todo and (reason := no_commit(root)) is not None:
         print(f"the records will name no commit: {reason}", file=sys.stderr)
 
     def one_by_one(progress: Progress) -> Iterator[tuple[Job, Record | None]]:
         for each in todo:
+            if end is not None and clock() >= end:
+                return
+            timed = with_times and each.job.timed
             with claimed(results, each.key) as mine:
-                if not mine or (not again and store.is_answered(results, each.info.slug, each.job.method, each.key)):
+                if not mine or (
+                    not again and store.is_answered(results, each.info.slug, each.job.method, each.key, timed)
+                ):
                     yield each.job, None
                     continue
                 progress.begin(each.job)

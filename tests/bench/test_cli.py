@@ -49,6 +49,14 @@ def test_slugs_of_any_length_stay_in_their_column(
     assert len({line.index("control") for line in lines}) == len({line.index("A title") for line in lines}) == 1
 
 
+def test_plan_loads_no_torch() -> None:
+    command = [sys.executable, "-X", "importtime", "-m", "bench.cli", "plan", "--suite", "operator-data"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    imported = re.findall(r"\|\s+(\S+)$", done.stderr, re.MULTILINE)
+    assert "bench.run.wanted" in imported
+    assert not {"torch", "transformers", "scipy"} & set(imported)
+
+
 def test_list_is_quick_and_loads_no_torch() -> None:
     command = [sys.executable, "-X", "importtime", "-m", "bench.cli", "list"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
@@ -190,9 +198,11 @@ def test_what_is_out_of_range_is_refused_with_the_range(
 
 
 @pytest.mark.parametrize(
-    "command",
-    ["list", "show", "new", "check", "run", "report", "nightly", "verify", "audit", "selfcheck", "records", "site"],
-)
+    "command", [
+        "list", "show", "new", "check", "plan", "run", "report", "nightly", "verify", "audit", "selfcheck", "records",
+        "site",
+    ],
+)  # fmt: skip
 def test_help_teaches_by_example(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stopped:
         cli.main([command, "--help"])
