@@ -46,21 +46,24 @@ class DistilledLearner(ImageLearner):
 
 def keep_statistics(model: nn.Module) -> None:
     """Batch norms in eval mode: what they know of the images stays."""
-    for module in model.modules():
-        if isinstance(module, nn.modules.batchnorm._BatchNorm):
-            module.eval()
+    for norm in _norms(model):
+        norm.eval()
+
+
+def _norms(model: nn.Module) -> list[nn.modules.batchnorm._BatchNorm]:
+    return [each for each in model.modules() if isinstance(each, nn.modules.batchnorm._BatchNorm)]
 
 
 @torch.no_grad()
 def settle(model: nn.Module, inputs: Tensor) -> None:
     """In place: what batch norms know of their inputs is what these images give, each part of them alike. The model
     ends in eval mode. inputs: float32 (n, 3, size, size)."""
-    norms = [each for each in model.eval().modules() if isinstance(each, nn.modules.batchnorm._BatchNorm)]
+    norms = _norms(model.eval())
     momenta = [norm.momentum for norm in norms]
     for norm in norms:
         norm.train().reset_running_stats()
         norm.momentum = None  # the plain mean over parts
-    for part in inputs.split(FEW) if norms else ():
+    for part in inputs.split(FEW):
         model(part)
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.eval().momentum = momentum
@@ -79,7 +82,7 @@ def recover(
 
     Without labels, statistics of batch norms are first taken anew: those of the dense model say nothing of what is
     left of it."""
-    if not task.labelled and task.calibration_left:
+    if not task.labelled and task.calibration_left and _norms(model):
         settle(model, task.calibration(SETTLED))
     steps = task.training(BATCH if task.labelled else FEW, passes)
     if not len(steps):
