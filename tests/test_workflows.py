@@ -75,8 +75,41 @@ def test_code_of_a_pull_request_gets_no_rights_and_no_secrets(path: Path, workfl
     if "pull_request" in triggers(workflow):
         assert path.name in UNTRUSTED
         assert all(job["permissions"] == {"contents": "read"} for job in jobs(workflow))
-    if "workflow_run" in triggers(workflow):  # runs with rights after untrusted code: takes nothing of it but text
-        assert not any("run" in step or "actions/checkout@" in step.get("uses", "") for step in steps(workflow))
+
+
+def test_what_runs_after_a_pull_request_runs_the_default_branch_alone_and_may_read_or_write(
+    workflow: dict[Any, Any],
+) -> None:
+    """What the pull request left is read by the job that may do nothing else; what is posted is that job's."""
+    if "workflow_run" not in triggers(workflow):
+        return
+    for job in jobs(workflow):
+        elsewhere = [step for step in job["steps"] if "run-id" in step.get("with", {})]
+        writes = "write" in job["permissions"].values()
+        assert not (writes and elsewhere)
+        for step in job["steps"]:
+            assert not (writes and ("run" in step or "actions/checkout@" in step.get("uses", "")))
+            if "actions/checkout@" in step.get("uses", ""):
+                assert not {"ref", "repository"} & step["with"].keys()
+
+
+def test_the_comment_is_made_of_records_by_the_command_that_reads_them() -> None:
+    uploads = [
+        step["with"] for step in steps(yaml.safe_load((ROOT / ".github/workflows/submission.yml").read_text()))
+        if "upload-artifact" in step.get("uses", "")
+    ]  # fmt: skip
+    assert {"name": "records", "path": "engine/build/results"}.items() <= uploads[0].items()
+    report, post = yaml.safe_load((ROOT / ".github/workflows/comment.yml").read_text())["jobs"].values()
+    (download,) = [step["with"] for step in report["steps"] if "download-artifact" in step.get("uses", "")]
+    (command,) = [step["run"].split() for step in report["steps"] if step.get("name") == "Report"]
+    (upload,) = [step["with"] for step in report["steps"] if "upload-artifact" in step.get("uses", "")]
+    assert download["name"] == "records"
+    assert command[:2] == ["effbench", "report"]
+    assert Path(command[command.index("--results") + 1]) == Path("..", download["path"])
+    assert upload["path"] == f"engine/{command[command.index('--output') + 1]}"
+    assert [step["with"]["name"] for step in post["steps"] if "download-artifact" in step.get("uses", "")] == [
+        upload["name"]
+    ]
 
 
 def test_machines_of_our_own_run_a_pull_request_after_approval_alone(workflow: dict[Any, Any]) -> None:

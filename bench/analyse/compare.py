@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from bench.analyse.pairs import Pairs, changes, pairwise
 from bench.analyse.rows import Row
 from bench.analyse.summary import Cost, row_costs
+from bench.registry import metrics
 from bench.registry.metrics import Metric
 
-MARGIN = 0.02
-"""A relative difference that does not matter: within it on both sides two methods count as the same."""
+MARGIN = metrics.MARGIN
+"""A difference that does not matter, unless the metric says another: within it on both sides methods count as the
+same."""
 
 _LEVEL = Cost(1.0, 1.0, 1.0, 1, "×", "exact")
 

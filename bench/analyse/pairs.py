@@ -1,18 +1,18 @@
 """Every row of a board against every other by one metric, for all pairs at once."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
 from bench.analyse.rows import Row, common_seeds
-from bench.analyse.summary import Cost, row_costs
-from bench.measure.statistics import CONFIDENCE, MIN_SEEDS
-from bench.record.schema import Samples
+from bench.analyse.scored import Scored, Stack, differences, prior_of, prior_of_differences, scored_by
+from bench.analyse.seeds import NOTHING
+from bench.analyse.summary import Cost, figure, row_costs
+from bench.measure.statistics import CONFIDENCE
 from bench.registry.metrics import Metric
 
 Matrix = NDArray[np.float64]
@@ -21,10 +21,11 @@ _Z = float(stats.norm.ppf(0.5 + CONFIDENCE / 2))
 
 @dataclass(frozen=True)
 class Pairs:
-    """Relative improvement of row i over row j, positive is better, with its interval; not-a-number: not comparable.
+    """Improvement of row i over row j, positive is better, with its interval; not-a-number: not comparable. Relative,
+    unless the metric's differences are absolute.
 
-    value, low, high: rows x rows. chance: how often two equal rows differ by so much or more, one pair taken
-    alone.
+    value, low, high: rows x rows, each pair taken alone. chance: how often two equal rows differ by so much or more, by
+    what the whole board tells of the spread between seeds; one pair taken alone.
     """
 
     value: Matrix
@@ -44,29 +45,38 @@ class Pairs:
     @property
     def beats(self) -> NDArray[np.bool_]:
         """Which row is surely better than which, all pairs taken together."""
-        apart = self.told_apart(np.triu(np.ones(self.value.shape, dtype=bool), 1))
-        found: NDArray[np.bool_] = (apart | apart.T) & (self.value > 0)
+        sure = self.told_apart(np.triu(np.ones(self.value.shape, dtype=bool), 1))
+        found: NDArray[np.bool_] = (sure | sure.T) & (self.value > 0)
         return found
 
     def told_apart(self, which: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        """Pairs of those in `which` that surely differ, all of them taken together: of boards of equal rows at most one
-        in twenty has any (Holm, 1979). A pair and its reverse are one, so `which` names it once."""
-        at = np.argwhere(which & self.comparable)
-        chances = self.chance[at[:, 0], at[:, 1]]
-        order = np.argsort(chances, kind="stable")
-        within = chances[order] <= (1 - CONFIDENCE) / np.arange(len(at), 0, -1)
-        sure = order[: len(at) if within.all() else int(within.argmin())]
-        found = np.zeros_like(which)
-        found[at[sure, 0], at[sure, 1]] = True
-        return found
+        """Pairs of those in `which` that surely differ, all of them taken together. A pair and its reverse are one, so
+        `which` names it once."""
+        return apart(self.chance, which & self.comparable)
 
 
-def pairwise(rows: Sequence[Row], metric: Metric) -> Pairs:
+def apart(chance: Matrix, which: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Those comparisons in `which` that chance does not explain, all of them taken together: of boards of equal rows at
+    most one in twenty has any (Holm, 1979)."""
+    at = np.argwhere(which)
+    chances = chance[at[:, 0], at[:, 1]]
+    order = np.argsort(chances, kind="stable")
+    within = chances[order] <= (1 - CONFIDENCE) / np.arange(len(at), 0, -1)
+    sure = order[: len(at) if within.all() else int(within.argmin())]
+    found = np.zeros_like(which)
+    found[at[sure, 0], at[sure, 1]] = True
+    return found
+
+
+def pairwise(rows: Sequence[Row], metric: Metric, stochastic: Collection[str] = ()) -> Pairs:
     """Compare all rows (of one board) with each other by a score, or by a cost.
 
     Scores are compared item by item over the same data, and seed by seed over the seeds that both rows have, if these
-    are enough (`common_seeds`). Times are compared by their ratios to the baseline where both have them, since those
-    were measured next to it. A figure is exact: its interval has no width.
+    are enough (`common_seeds`); where the items are each run's own, value against value. A row that loses in every seed
+    has lost, however widely its seeds differ. Times are compared by their ratios to the baseline where both have them,
+    since those were measured next to it. A figure is exact: its interval has no width.
+    stochastic: slugs of methods that hang on their seed: with too few seeds to tell, they are taken to spread like the
+    others.
     """
     n = len(rows)
     pairs = Pairs(*(np.full((n, n), np.nan) for _ in range(4)))
@@ -74,166 +84,45 @@ def pairwise(rows: Sequence[Row], metric: Metric) -> Pairs:
     others = sorted(set(range(n)) - set(scored))
     with np.errstate(all="ignore"):
         _compare_costs([rows[i] for i in others], metric.name, others, pairs)
-        groups: dict[tuple[str, int], list[tuple[int, _Scored]]] = {}
-        for i in scored:
-            found = _scored(*rows[i].scores(metric.name))
-            if found is not None:
-                groups.setdefault((found.aggregate, found.table.shape[1]), []).append((i, found))
-        for (aggregate, items), group in groups.items():
-            _compare_scores([score for _, score in group], aggregate, items, [i for i, _ in group], pairs)
+        if metric.own_items:
+            _place(pairs, scored, changes([figure(rows[i], metric) for i in scored]))
+        else:
+            _compare_all_scores(rows, scored, metric, stochastic, pairs)
     return pairs.turned(metric)
 
 
-@dataclass(frozen=True)
-class _Scored:
-    """A score of a row: samples and weights (seeds x items)."""
-
-    seeds: tuple[int, ...]
-    aggregate: str
-    table: Matrix
-    weights: Matrix
-
-    def of(self, seeds: Sequence[int]) -> "_Scored":
-        """The same with these of its seeds alone."""
-        if tuple(seeds) == self.seeds:
-            return self
-        kept = [self.seeds.index(seed) for seed in seeds]
-        return _Scored(tuple(seeds), self.aggregate, self.table[kept], self.weights[kept])
-
-    @cached_property
-    def per_seed(self) -> Matrix:
-        """The value of each seed."""
-        value: Matrix = self.table.sum(axis=1) / self.weights.sum(axis=1)
-        return value
-
-    @cached_property
-    def shares(self) -> Matrix:
-        """Each item's share in the error."""
-        residuals = self.table - self.weights * self.per_seed[:, None]
-        share: Matrix = (residuals / self.weights.sum(axis=1)[:, None]).mean(axis=0)
-        return share
-
-    @cached_property
-    def zero_one(self) -> bool:
-        """Whether each item is right or wrong, the same under every seed."""
-        alike = np.all((self.table == self.table[0]) & ((self.table == 0) | (self.table == 1)))
-        return bool(np.all(self.weights == 1)) and bool(alike)
+def _compare_all_scores(
+    rows: Sequence[Row], scored: Sequence[int], metric: Metric, stochastic: Collection[str], pairs: Pairs
+) -> None:
+    groups: dict[tuple[str, int], list[tuple[int, Scored]]] = {}
+    for i in scored:
+        found = scored_by(*rows[i].scores(metric.name), metric, hangs=rows[i].method in stochastic)
+        if found is not None:
+            groups.setdefault((found.aggregate, found.table.shape[1]), []).append((i, found))
+    for group in groups.values():
+        _compare_scores([score for _, score in group], metric, [i for i, _ in group], pairs)
 
 
-def _squared_half_width(per_seed: Matrix) -> Matrix:
-    """Of Student's interval of the spread between seeds, along the last axis; 0 with too few of them."""
-    n = per_seed.shape[-1]
-    if n < MIN_SEEDS:
-        return np.zeros(per_seed.shape[:-1])
-    half: Matrix = _student(n - 1) * per_seed.std(axis=-1, ddof=1) / math.sqrt(n)
-    return half**2
-
-
-def _scored(scores: Sequence[Samples], seeds: tuple[int, ...]) -> _Scored | None:
-    if len({(len(each.samples), each.aggregate) for each in scores}) > 1 or not scores[0].samples:
-        return None
-    table = np.asarray([each.samples for each in scores], dtype=np.float64)
-    weights = np.asarray([each.weights or np.ones(table.shape[1]) for each in scores], dtype=np.float64)
-    return _Scored(seeds, scores[0].aggregate, table, weights)
-
-
-@dataclass(frozen=True)
-class _Stack:
-    """Rows with the same seeds, side by side."""
-
-    rows: Sequence[_Scored]
-
-    @cached_property
-    def arrays(self) -> tuple[Matrix, Matrix, Matrix, Matrix, NDArray[np.bool_]]:
-        """Shares, first seeds' samples, tops, values of each seed, and which are right or wrong throughout."""
-        return (
-            np.array([row.shares for row in self.rows]),
-            np.array([row.table[0] for row in self.rows]),
-            np.array([row.table.max() for row in self.rows]),
-            np.array([row.per_seed for row in self.rows]),
-            np.array([row.zero_one for row in self.rows]),
-        )
-
-
-def _compare_scores(rows: Sequence[_Scored], aggregate: str, items: int, at: Sequence[int], pairs: Pairs) -> None:
+def _compare_scores(rows: Sequence[Scored], metric: Metric, at: Sequence[int], pairs: Pairs) -> None:
+    """Rows that have the same aggregate over as many items."""
     places: dict[tuple[int, ...], list[int]] = {}
     for i, row in enumerate(rows):
         places.setdefault(row.seeds, []).append(i)
-    stacks: dict[tuple[tuple[int, ...], tuple[int, ...]], _Stack] = {}
+    known = prior_of(rows)
+    known_of_differences = {seeds: prior_of_differences([rows[j] for j in theirs]) for seeds, theirs in places.items()}
+    stacks: dict[tuple[tuple[int, ...], tuple[int, ...]], Stack] = {}
     for i, where in enumerate(at):
         for seeds, theirs in places.items():
             common = common_seeds(rows[i].seeds, seeds)
             kept = seeds if common is None else common
             if (seeds, kept) not in stacks:
-                stacks[seeds, kept] = _Stack([rows[j].of(kept) for j in theirs])
+                stacks[seeds, kept] = Stack([rows[j].of(kept) for j in theirs], known)
             mine = rows[i] if common is None else rows[i].of(common)
-            found = _differences(mine, stacks[seeds, kept], common is not None, aggregate, items)
+            prior = known_of_differences.get(kept, NOTHING)
+            found = differences(mine, stacks[seeds, kept], None if common is None else prior, metric)
             columns = [at[j] for j in theirs]
             for part, values in zip(_parts(pairs), found, strict=True):
                 part[where, columns] = values
-
-
-def _differences(
-    mine: _Scored, theirs: _Stack, paired: bool, aggregate: str, items: int
-) -> tuple[Matrix, Matrix, Matrix, Matrix]:
-    """How much a row differs from each of a stack, relative to that, and the chance; paired: seed by seed."""
-    shares, first, tops, per_seed, alike = theirs.arrays
-    means = per_seed.mean(axis=1)
-    if aggregate == "max":
-        value = low = high = mine.table.max() - tops
-    else:
-        value = mine.per_seed.mean() - means
-        half = _half_width(mine.shares - shares, items)
-        low, high = value - half, value + half
-        binary = alike & (aggregate == "mean")
-        if mine.zero_one and binary.any():
-            low[binary], high[binary] = _bonett_price(mine.table[0] - first[binary])
-        if paired:  # what makes a seed hard for both cancels
-            around = _squared_half_width(mine.per_seed - per_seed)
-        else:
-            around = _squared_half_width(mine.per_seed) + _squared_half_width(per_seed)
-        low = np.where(around > 0, value - np.hypot(value - low, np.sqrt(around)), low)
-        high = np.where(around > 0, value + np.hypot(high - value, np.sqrt(around)), high)
-        low, high = _where_not_finite(value, low, high)
-    chance = _chance(value, low, high, items - 1)
-    if aggregate == "exp_mean":
-        return np.expm1(value), np.expm1(low), np.expm1(high), chance
-    level = np.abs(tops if aggregate == "max" else means)
-    scale = np.where(level > 0, level, np.where(value != 0, np.abs(value), 1.0))
-    return value / scale, low / scale, high / scale, chance
-
-
-def _chance(value: Matrix, low: Matrix, high: Matrix, freedom: float) -> Matrix:
-    """Two-sided, from an interval of CONFIDENCE: how far it lies from 0, in its half-widths on that side."""
-    half = np.where(value > 0, value - low, high - value)
-    distance = np.where(value == 0, 0.0, np.abs(value) / half)
-    if freedom < 1 or not np.isfinite(freedom):
-        found: Matrix = 2 * stats.norm.sf(distance * _Z)
-    else:
-        found = 2 * stats.t.sf(distance * _student(int(freedom)), freedom)
-    return np.where(np.isnan(found), 1.0, found)
-
-
-def _half_width(differences: Matrix, items: int) -> Matrix:
-    if items < 2:
-        return np.full(len(differences), np.inf)
-    squares: Matrix = (differences**2).sum(axis=1)
-    return _student(items - 1) * np.sqrt(items / (items - 1) * squares)
-
-
-def _bonett_price(differences: Matrix) -> tuple[Matrix, Matrix]:
-    """The adjusted Wald interval of `bench.measure.statistics.pooled_difference`, for each row of differences."""
-    n = differences.shape[1]
-    up = ((differences > 0).sum(axis=1) + 1) / (n + 2)
-    down = ((differences < 0).sum(axis=1) + 1) / (n + 2)
-    half = _Z * np.sqrt((up + down - (up - down) ** 2) / (n + 2))
-    return np.maximum(-1.0, up - down - half), np.minimum(1.0, up - down + half)
-
-
-def _where_not_finite(value: Matrix, low: Matrix, high: Matrix) -> tuple[Matrix, Matrix]:
-    """Infinity stands as itself, not-a-number could be anything."""
-    low = np.where(np.isinf(value), value, np.where(np.isnan(value), -np.inf, low))
-    return low, np.where(np.isinf(value), value, np.where(np.isnan(value), np.inf, high))
 
 
 def _compare_costs(rows: Sequence[Row], name: str, at: Sequence[int], pairs: Pairs) -> None:
@@ -254,8 +143,12 @@ def _compare_costs(rows: Sequence[Row], name: str, at: Sequence[int], pairs: Pai
             if inverse:  # throughput is the inverse of time
                 preferred = Pairs(*(part.T for part in _parts(preferred)))
             result = Pairs(*(np.where(both, a, b) for a, b in zip(_parts(preferred), _parts(result), strict=True)))
+    _place(pairs, at, result)
+
+
+def _place(pairs: Pairs, at: Sequence[int], found: Pairs) -> None:
     index = np.ix_(at, at)
-    for part, values in zip(_parts(pairs), _parts(result), strict=True):
+    for part, values in zip(_parts(pairs), _parts(found), strict=True):
         part[index] = values
 
 
@@ -275,13 +168,21 @@ def changes(costs: Sequence[Cost | None]) -> Pairs:
     low, high = (np.array([math.nan if c is None else getattr(c, end) for c in kept]) for end in ("low", "high"))
     logs = [np.log(np.where(x > 0, x, np.where(np.isnan(x), np.nan, 0.0))) for x in (value, low, high)]
     of_logs, of_values = _spread(*logs), _spread(value, low, high)
-    in_logs = [*map(np.expm1, of_logs), _chance(*of_logs, math.inf)]
+    in_logs = [*map(np.expm1, of_logs), _chance(*of_logs)]
     level = np.abs(value)
     scale = np.where(level[None, :] > 0, level[None, :], np.where(level[:, None] > 0, level[:, None], 1.0))
-    plain = [*(part / scale for part in of_values), _chance(*of_values, math.inf)]
+    plain = [*(part / scale for part in of_values), _chance(*of_values)]
     positive = (value[:, None] > 0) & (value[None, :] > 0)
     valid = usable[:, None] & usable[None, :]
     return Pairs(*(np.where(valid, np.where(positive, a, b), np.nan) for a, b in zip(in_logs, plain, strict=True)))
+
+
+def _chance(value: Matrix, low: Matrix, high: Matrix) -> Matrix:
+    """Two-sided, from an interval of CONFIDENCE: how far it lies from 0, in its half-widths on that side."""
+    half = np.where(value > 0, value - low, high - value)
+    distance = np.where(value == 0, 0.0, np.abs(value) / half)
+    found: Matrix = 2 * stats.norm.sf(distance * _Z)
+    return np.where(np.isnan(found), 1.0, found)
 
 
 def _spread(value: Matrix, low: Matrix, high: Matrix) -> tuple[Matrix, Matrix, Matrix]:
@@ -293,8 +194,3 @@ def _spread(value: Matrix, low: Matrix, high: Matrix) -> tuple[Matrix, Matrix, M
         difference - np.hypot(below[:, None], above[None, :]),
         difference + np.hypot(above[:, None], below[None, :]),
     )
-
-
-@cache
-def _student(freedom: int) -> float:
-    return float(stats.t.ppf(0.5 + CONFIDENCE / 2, freedom))

@@ -17,7 +17,8 @@ from bench.measure.statistics import (
     pooled_estimate,
     ratio_interval,
 )
-from bench.record.schema import Record, Throughput, Timing
+from bench.record.schema import Record, Samples, Throughput, Timing
+from bench.registry.metrics import Metric
 
 Kind = Literal["measured", "exact", "not realised", "missing"]
 
@@ -91,13 +92,44 @@ def some_figures(record: Record, names: Collection[str]) -> dict[str, Cost]:
 
 @lru_cache(maxsize=4096)
 def row_quality(row: Row) -> Mapping[str, Estimate]:
-    """Every score of the row's successful seeds taken together."""
+    """Every score of the row's successful seeds taken together: item by item, or, where seeds differ in their number of
+    items, as the mean of what each seed scored. No seed is left out."""
     names = dict.fromkeys(name for record in row.ok for name in record.quality)
-    found = {}
-    for name in names:
-        sets, _ = row.scores(name)
-        found[name] = pooled_estimate([s for s in sets if len(s.samples) == len(sets[-1].samples)])
-    return found
+    return {name: _pooled(row.scores(name)[0]) for name in names}
+
+
+def ragged(row: Row) -> list[str]:
+    """Scores whose seeds differ in their number of items."""
+    names = dict.fromkeys(name for record in row.ok for name in record.quality)
+    return [name for name in names if len({len(each.samples) for each in row.scores(name)[0]}) > 1]
+
+
+def figure(row: Row, metric: Metric) -> Cost:
+    """A score or a cost of the row, its interval within the metric's bounds."""
+    return within(lookup(row_quality(row), row_costs(row), metric.name), metric.bounds)
+
+
+def within(found: Cost, bounds: tuple[float, float]) -> Cost:
+    """The figure with an interval that leaves no bound. Between two bounds it is Wilson's (1927) for as many items as
+    would have this error, which no share can leave (Korn and Graubard, 1998); at a single bound it ends. A value that
+    lies beyond a bound stays as it is: `beyond` tells of it."""
+    least, most = bounds
+    if found.value is None or beyond(found, bounds):
+        return found
+    low, high = found.low, found.high
+    width = most - least
+    if math.isfinite(width) and math.isfinite(low) and math.isfinite(high) and (low < least or high > most):
+        share = (found.value - least) / width
+        low = least + width * _wilson_end(share, (low - found.value) / width)
+        high = least + width * _wilson_end(share, (high - found.value) / width)
+    return replace(found, low=max(low, least), high=min(high, most))
+
+
+def beyond(found: Cost, bounds: tuple[float, float]) -> bool:
+    """Whether the value lies beyond a bound, by more than rounding."""
+    least, most = bounds
+    slack = 1e-9 * max(1.0, *(abs(end) for end in bounds if math.isfinite(end)))
+    return found.value is not None and not least - slack <= found.value <= most + slack
 
 
 @lru_cache(maxsize=4096)
@@ -128,6 +160,33 @@ def unit_of(name: str) -> str:
         if name.endswith(ending):
             return unit
     return ""
+
+
+def _pooled(seeds: Sequence[Samples]) -> Estimate:
+    if len({len(each.samples) for each in seeds}) == 1:
+        return pooled_estimate(seeds)
+    if seeds[0].aggregate == "max":
+        return max((mean_estimate(s.samples, s.weights, "max") for s in seeds), key=lambda estimate: estimate.value)
+    each = [mean_estimate(seed.samples, seed.weights) for seed in seeds]  # of "exp_mean" the logarithms
+    value = math.fsum(estimate.value for estimate in each) / len(each)
+    around = mean_with_spread([estimate.value for estimate in each])
+    spread = around.high - around.value if len(each) >= MIN_SEEDS else 0.0
+    below = math.hypot(spread, *((estimate.value - estimate.low) / len(each) for estimate in each))
+    above = math.hypot(spread, *((estimate.high - estimate.value) / len(each) for estimate in each))
+    ends = value, value - below, value + above
+    if seeds[0].aggregate == "exp_mean":
+        ends = (math.exp(min(ends[0], 700.0)), math.exp(min(ends[1], 700.0)), math.exp(min(ends[2], 700.0)))
+    return Estimate(*ends, None, sum(estimate.n for estimate in each))
+
+
+def _wilson_end(share: float, distance: float) -> float:
+    """The end of Wilson's interval around a share, in place of one that lies so far from it."""
+    free = share * (1 - share)
+    if not free or not distance:
+        return share + distance
+    k = distance**2 / free  # squared quantile by the number of items
+    half = math.copysign(math.sqrt(k * free + k * k / 4), distance)
+    return (share + k / 2 + half) / (1 + k)
 
 
 def _pool(found: list[Cost]) -> Cost:

@@ -31,6 +31,11 @@ def main(argv: Sequence[str] | None = None) -> None:
         except KeyboardInterrupt:
             tell("stopped")
             sys.exit(INTERRUPTED)
+        except ModuleNotFoundError as error:
+            if (name := (error.name or "").partition(".")[0]) in ("bench", "methods", "suites"):
+                raise
+            tell(f"{name} is not installed here: pip install -c constraints.txt -e '.[EXTRA]' (README.md names them)")
+            sys.exit(2)
         except Exception as error:
             if not isinstance(error, _refusals()):
                 sys.excepthook(type(error), error, error.__traceback__)  # here, as it has words of others in it

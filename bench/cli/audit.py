@@ -4,6 +4,7 @@ import argparse
 import sys
 
 from bench.cli.common import Commands, add_json, add_results, new_file, opened, print_json, read_records, whole, write
+from bench.cli.confined import add_sandbox, runs
 
 
 def add(commands: Commands) -> None:
@@ -18,22 +19,25 @@ def add(commands: Commands) -> None:
     parser.add_argument("--seed", type=int, default=0, help="of the draw: the same draws the same")
     parser.add_argument("--hardware", help="only records of this hardware class (default: all)")
     parser.add_argument("--output", type=new_file, metavar="FILE", help="where the Markdown goes (default: printed)")
+    add_sandbox(parser)
     add_json(parser, "machine-readable, printed")
     add_results(parser)
 
 
 def run(arguments: argparse.Namespace) -> None:
-    from bench.nightly.audit import as_json, as_markdown, audit, passes
+    from bench.nightly.audit import as_json, as_markdown, audit, draw, passes
     from bench.registry.names import UnknownName
 
     records = read_records(arguments.results)
     known = {record.hardware for record in records}
     if arguments.hardware is not None and arguments.hardware not in known:
         raise UnknownName("hardware class", arguments.hardware, known)
-    done, refused = audit(
-        opened(), records, arguments.results, count=arguments.count, seed=arguments.seed,
-        hardware=arguments.hardware, tell=lambda line: print(line, file=sys.stderr, flush=True),
-    )  # fmt: skip
+    drawn = draw(records, arguments.count, arguments.seed, arguments.hardware)
+    with runs(arguments.sandbox, gpu=any(record.environment.gpu for record in drawn)) as options:
+        done, refused = audit(
+            opened(), records, arguments.results, count=arguments.count, seed=arguments.seed,
+            hardware=arguments.hardware, tell=lambda line: print(line, file=sys.stderr, flush=True), **options,
+        )  # fmt: skip
     if arguments.json:
         print_json(as_json(done, refused, arguments.seed))
     else:

@@ -26,6 +26,7 @@ def add(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     from bench.registry.names import UnknownName
+    from bench.run import artefact
     from bench.run.plan import Selection, make_plan
     from bench.run.runner import check_ready
     from bench.run.shipped import ship
@@ -50,4 +51,5 @@ def run(arguments: argparse.Namespace) -> None:
     if record.status != "ok":
         tell(f"{jobs[0].label}: {record.status} ({record.reason}); nothing is kept")
         sys.exit(1)
-    print(f"{arguments.output}: {record.figures['stored_bytes'] / 1e6:.1f} MB; README.md says how to load it")
+    size = (arguments.output / artefact.CANDIDATE).stat().st_size
+    print(f"{arguments.output}: {size / 1e6:.1f} MB; README.md says how to load it")

@@ -157,11 +157,12 @@ def write(text: str, path: Path | None) -> None:
         print(text, end="")
     else:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
+        path.write_text(text, encoding="utf-8")
 
 
 def print_json(value: Any) -> None:
-    print(json.dumps(_finite(value), indent=1, default=str, allow_nan=False))
+    """In ASCII; two # side by side could be taken for a command of the log's reader (bench/record/plain.py)."""
+    print(json.dumps(_finite(value), indent=1, default=str, allow_nan=False).replace("##", r"#\u0023"))
 
 
 def _finite(value: Any) -> Any:

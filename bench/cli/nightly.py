@@ -16,6 +16,7 @@ from bench.cli.common import (
     tell,
     write,
 )
+from bench.cli.confined import add_sandbox, runs
 from bench.cli.selection import methods_by_suite
 
 
@@ -32,6 +33,7 @@ def add(commands: Commands) -> None:
     parser.add_argument("--time", type=duration, default=7200.0, metavar="2h", help="limit: 90s, 45m, 2h (default)")
     parser.add_argument("--scale", default="embedded", help="tiny, embedded (default) or full")
     add_where(parser)
+    add_sandbox(parser)
     parser.add_argument("--summary", type=new_file, metavar="FILE", help="where the Markdown goes (default: printed)")
     add_results(parser)
 
@@ -51,13 +53,16 @@ def run(arguments: argparse.Namespace) -> None:
     ]
     stop_like_ctrl_c()
     try:
-        night = run_night(
-            registry,
-            jobs,
-            arguments.results,
-            seconds=arguments.time,
-            tell=lambda line: print(line, file=sys.stderr, flush=True),
-        )
+        with runs(arguments.sandbox, gpu=arguments.device.startswith("cuda")) as options:
+            night = run_night(
+                registry,
+                jobs,
+                arguments.results,
+                seconds=arguments.time,
+                confined=arguments.sandbox,
+                tell=lambda line: print(line, file=sys.stderr, flush=True),
+                **options,
+            )
     except KeyboardInterrupt:
         tell(f"stopped; every finished record is in {arguments.results}")
         sys.exit(INTERRUPTED)

@@ -26,9 +26,9 @@ def add(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     from bench.analyse.summary import costs, quality
+    from bench.record.plain import one_line
     from bench.record.schema import Record
     from bench.registry.names import UnknownName
-    from bench.run.progress import one_line
 
     if arguments.schema:
         print_json(Record.model_json_schema())

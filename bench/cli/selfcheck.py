@@ -3,7 +3,8 @@
 import argparse
 import sys
 
-from bench.cli.common import INTERRUPTED, MOST_THREADS, Commands, add_json, number, print_json, whole
+from bench.cli.common import MOST_THREADS, Commands, add_json, number, print_json, whole
+from bench.record.plain import terminal
 
 
 def add(commands: Commands) -> None:
@@ -53,8 +54,6 @@ def run(arguments: argparse.Namespace) -> None:
                 device=device,
                 progress=_progress,
             )
-    except KeyboardInterrupt:
-        sys.exit(INTERRUPTED)
     finally:
         print(file=sys.stderr)
     if arguments.json:
@@ -65,4 +64,9 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def _progress(done: int, total: int) -> None:
-    print(f"\rcomparison {done} of {total}", end="", file=sys.stderr, flush=True)
+    """In place on a terminal; elsewhere ten lines in all."""
+    drawn = terminal(sys.stderr)
+    if drawn.isatty():
+        print(f"\rcomparison {done} of {total}", end="", file=drawn, flush=True)
+    elif 10 * done // total > 10 * (done - 1) // total:
+        print(f"comparison {done} of {total}", file=sys.stderr, flush=True)

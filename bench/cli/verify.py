@@ -15,6 +15,7 @@ from bench.cli.common import (
     tell,
     whole,
 )
+from bench.cli.confined import add_sandbox, runs
 
 EXIT_CODES = {"reproduced": 0, "not reproduced": 1, "not comparable": 3}
 
@@ -33,6 +34,7 @@ def add(commands: Commands) -> None:
     )
     parser.add_argument("--device", help="cpu or cuda (default: as it was)")
     parser.add_argument("--threads", type=whole(1, MOST_THREADS), help="processor threads (default: as it was)")
+    add_sandbox(parser)
     add_json(parser)
     add_results(parser)
 
@@ -47,8 +49,10 @@ def run(arguments: argparse.Namespace) -> None:
     records = read_records(arguments.results) if artefact is None else store.read_all(arguments.results)[0]
     record = find_record(records, arguments.record) if artefact is None else shipped.read(artefact)
     where = {"device": arguments.device, "threads": arguments.threads, "artefact": artefact}
+    gpu = arguments.device.startswith("cuda") if arguments.device else record.environment.gpu is not None
     try:
-        done = verify(opened(), record, records, arguments.results, **where)
+        with runs(arguments.sandbox, gpu=gpu, visible=[artefact.resolve()] if artefact else []) as options:
+            done = verify(opened(), record, records, arguments.results, **where, **options)
     except NotVerifiable as reason:
         tell(f"record {record.id} can't be run again: {reason}")
         sys.exit(2)

@@ -40,8 +40,10 @@ class Card:
     the citation (authors, year); url: http(s) address of the paper.
     problems: names of the suite's problems that it is for; none means all. No other run of it is ever planned.
     suite: slug of its suite, where the file does not lie in methods/<suite>/ (a plug-in's).
-    control: True for what anyone would try first. reference: True for a control that has more than the others of its
-    track may have (all adapters unmerged, the real data): a level to look at, that no method is asked to beat.
+    control: True for what anyone would try first. trivial: True for a control that looks at no input, or at frequencies
+    and means alone (the most frequent class, a table of words): its score is the floor, and what does not beat it is no
+    better than guessing. reference: True for a control that has more than the others of its track may have (all
+    adapters unmerged, the real data): a level to look at, that no method is asked to beat.
     stochastic: True if its result depends on the seed, so that it is run with several.
     speed_realised: False if no kernel, ours or a library's, turns the saving into time here: the site then shows
     "not realised" in place of a speed. notes: where our version differs from the paper or its code, and why.
@@ -54,6 +56,7 @@ class Card:
     problems: tuple[str, ...] = ()
     suite: str | None = None
     control: bool = False
+    trivial: bool = False
     reference: bool = False
     stochastic: bool = False
     speed_realised: bool = True
@@ -72,5 +75,7 @@ class Card:
             raise ValueError(f"card {self.slug}: url {self.url!r} must start with https:// or http://")
         if self.reference and not self.control:
             raise ValueError(f"card {self.slug}: a reference is a control; set control=True")
+        if self.trivial and not self.control:
+            raise ValueError(f"card {self.slug}: a trivial method is a control; set control=True")
         if not self.control and not self.claims:
             raise ValueError(f"card {self.slug}: a method that is not a control states at least one claim of its paper")

@@ -19,7 +19,7 @@ from bench.publish.markdown import code, escaped, table
 from bench.record.environment import NoSuchDevice
 from bench.record.schema import Record
 from bench.registry import Registry, UnknownName
-from bench.run.runner import Executor
+from bench.run.runner import Executor, Ready, check_ready
 
 BEYOND_CHANCE = 0.01
 """An audit fails if so many records are not reproduced as would be seen this seldom by chance."""
@@ -45,6 +45,7 @@ def audit(
     seed: int,
     hardware: str | None = None,
     executor: Executor | None = None,
+    ready: Ready = check_ready,
     tell: Callable[[str], None] = lambda line: None,
 ) -> tuple[list[Verification], list[tuple[Record, str]]]:
     """Draw and verify; what was verified, and what could not be run again with the reason."""
@@ -52,7 +53,7 @@ def audit(
     for record in draw(records, count, seed, hardware):
         tell(f"{record.id}: {configuration_of(record).name}")
         try:
-            done.append(verify(registry, record, records, results, executor=executor))
+            done.append(verify(registry, record, records, results, executor=executor, ready=ready))
             tell(f"{record.id}: {done[-1].outcome}")
         except (NotVerifiable, UnknownName, NoSuchDevice, MissingAsset) as reason:
             refused.append((record, str(reason)))
@@ -142,7 +143,8 @@ def markdown_of(verification: Verification) -> str:
     lines += [f"- {len(exact)} counted or weighed figures are equal"] if exact else []
     silent = [check for check in verification.checks if check.outcome == "not comparable"]
     if silent:
-        lines.append(f"- not comparable: {', '.join(escaped(check.figure) for check in silent)} ({silent[0].reason})")
+        figures = ", ".join(escaped(check.figure) for check in silent)
+        lines.append(f"- not comparable: {figures} ({escaped(silent[0].reason)})")
     return "\n".join(lines)
 
 

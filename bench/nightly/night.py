@@ -20,7 +20,7 @@ from bench.record.schema import Record
 from bench.registry import Registry
 from bench.run.local import LocalExecutor
 from bench.run.plan import Job
-from bench.run.runner import ROOT, Executor, check_ready, planned, run_one
+from bench.run.runner import ROOT, Executor, Ready, check_ready, planned, run_one
 
 MOST_RUNS = 16
 """Most runs of one configuration in a night."""
@@ -76,15 +76,18 @@ def run_night(
     *,
     seconds: float,
     executor: Executor | None = None,
+    ready: Ready = check_ready,
+    confined: bool = False,
     root: Path = ROOT,
     clock: Callable[[], float] = time.monotonic,
     tell: Callable[[str], None] = lambda line: None,
 ) -> Night:
     """Run a night of at most so many seconds (a run that does not fit any more is not begun) and judge it.
 
-    Raises what `check_ready` and `store.check_writable` raise, before any work.
+    ready: says before any work, by what it raises, whether the jobs can be run here. confined: earlier code, too, is
+    run in a sandbox. Raises what `ready` and `store.check_writable` raise, before any work.
     """
-    check_ready(registry, jobs)
+    ready(registry, jobs)
     store.check_writable(results)
     known, broken = store.read_all(results)
     for line in broken:
@@ -105,7 +108,8 @@ def run_night(
     night.open = watch.open()
     night.shifts = baseline_shifts(known, night.records)
     sources = Sources(registry, root)
-    night.findings = [_explained(finding, watch, night, sources, jobs, left) for finding in watch.findings]
+    again = partial(measure_past, root, confined=confined)
+    night.findings = [_explained(finding, watch, night, sources, jobs, left, again) for finding in watch.findings]
     night.seconds = clock() - started
     return night
 
@@ -222,6 +226,7 @@ def _explained(
     sources: Sources,
     jobs: Sequence[Job],
     left: Callable[[], float],
+    past: Callable[[str, Job, int, float], list[Record]],
 ) -> Finding:
     """The finding with its cause."""
     where = finding.configuration
@@ -238,25 +243,30 @@ def _explained(
         shift=_shift_of(finding, night.shifts),
     )
     if finding.change is not None and finding.worse and needs_experiment(facts) and not before.dirty and before.commit:
-        facts = _with_experiment(finding, facts, watch, job, sources.root, left)
+        facts = _with_experiment(finding, facts, watch, job, past, left)
     cause, reason = cause_of(facts)
     return replace(finding, cause=cause, reason=reason)
 
 
 def _with_experiment(
-    finding: Finding, facts: Facts, watch: _Watch, job: Job, root: Path, left: Callable[[], float]
+    finding: Finding,
+    facts: Facts,
+    watch: _Watch,
+    job: Job,
+    past: Callable[[str, Job, int, float], list[Record]],
+    left: Callable[[], float],
 ) -> Facts:
     """Facts with what the old code says today; as they are where it can't be asked."""
     each = finding.after.seconds
     if PAST_RUNS * each > left() or finding.before.environment.commit is None:
         return facts
     try:
-        past = measure_past(root, finding.before.environment.commit, job, PAST_RUNS, 3 * each + 60)
+        then = past(finding.before.environment.commit, job, PAST_RUNS, 3 * each + 60)
     except NoPast:
         return facts
     values = [
         run.value
-        for record in past
+        for record in then
         for series, run in runs_of(record, watch.infos[record.suite]).items()
         if series.figure == finding.figure
     ]

@@ -1,6 +1,7 @@
 """The code of an earlier commit, measured here and now: in a work tree of its own, with today's libraries."""
 
 import os
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -18,14 +19,17 @@ class NoPast(RuntimeError):
     """The earlier code can't be had or can't be run; the message says why."""
 
 
-def measure_past(root: Path, commit: str, job: Job, times: int, seconds: float) -> list[Record]:
+def measure_past(
+    root: Path, commit: str, job: Job, times: int, seconds: float, *, confined: bool = False
+) -> list[Record]:
     """Records of the job run so many times with the code of a commit of the checkout at root. seconds: for each run.
+    confined: in a sandbox, where there is one.
 
     The records are not kept: they are not of today's code. Raises NoPast.
     """
     with _worktree(root, commit) as tree, tempfile.TemporaryDirectory(prefix="effbench-past-") as folder:
         path = os.pathsep.join(filter(None, [str(tree), os.environ.get("PYTHONPATH")]))
-        command = [*job.command.split()[1:], "--results", folder]
+        command = [*shlex.split(job.command)[1:], "--results", folder, *(["--sandbox"] if confined else [])]
         for _ in range(times):
             try:
                 subprocess.run(

@@ -7,7 +7,7 @@ from datetime import timedelta
 from bench.analyse.regressions import Change
 from bench.nightly.night import Finding, Night
 from bench.publish.format import percent
-from bench.publish.markdown import code, escaped
+from bench.publish.markdown import command, escaped
 
 _MOST = 30  # lines of one list
 
@@ -63,7 +63,7 @@ def _line(finding: Finding) -> str:
     return (
         f"**{escaped(where.name)}** ({escaped(board.suite)}, {escaped(board.hardware)}): {what}  \n"
         f"  cause: {finding.cause}. {escaped(finding.reason)}  \n"
-        f"  commits {escaped(commits)}; {code(finding.after.command)}"
+        f"  commits {escaped(commits)}; {command(finding.after.command)}"
     )
 
 

@@ -17,7 +17,7 @@ from bench.registry import Registry, UnknownName
 from bench.registry.fields import known_fields
 from bench.registry.key import settings_as_stored
 from bench.run.plan import Job, Selection, make_plan
-from bench.run.runner import Executor, check_ready, planned, run_one
+from bench.run.runner import Executor, Ready, check_ready, planned, run_one
 from bench.run.shipped import plan_again
 
 Outcome = Literal["reproduced", "not reproduced", "not comparable"]
@@ -82,14 +82,16 @@ def verify(
     threads: int | None = None,
     artefact: Path | None = None,
     executor: Executor | None = None,
+    ready: Ready = check_ready,
 ) -> Verification:
     """Run the record's job again and compare. records: history, from which the noise between runs is estimated.
-    artefact: folder of what the run made; it is judged as it is then, and not built again.
+    artefact: folder of what the run made; it is judged as it is then, and not built again. ready: says, by what it
+    raises, whether the job can be run here.
 
     The new record is stored nowhere. Raises NotVerifiable, UnknownName, NoSuchDevice, MissingAsset.
     """
     job = job_of(registry, record, device, threads)
-    check_ready(registry, [job])
+    ready(registry, [job])
     plan = planned(registry, job, results) if artefact is None else plan_again(registry, job, artefact)
     again = run_one(plan, results, timeout=None, executor=executor)
     return Verification(record, again, compare(registry, record, again, records))

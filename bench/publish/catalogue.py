@@ -5,15 +5,15 @@ one ended.
 """
 
 import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from bench.analyse.rows import Board
 from bench.analyse.summary import MISSING, Cost, some_figures
-from bench.publish import parquet
+from bench.publish import kept, parquet
 from bench.publish.paths import file_name
 from bench.publish.workers import each
 from bench.record.schema import Record
@@ -23,6 +23,9 @@ REASON = 300
 """Longest reason, in characters, that a list shows."""
 
 
+_PLACE = 3
+"""Fields of an entry that say where it stands."""
+_PART = 1 << 20
 MEGABYTES_TO_SHARE = 10
 """More than this is read by several processes."""
 
@@ -92,15 +95,31 @@ def read_catalogue(folders: Sequence[Path], output: Path, wanted: Mapping[str, S
     jobs = [(folder, path, output, _download(folders, folder, path), wanted, code) for folder, path in found]
     heavy = sum(path.stat().st_size for _, path in found) > MEGABYTES_TO_SHARE * 1e6
     entries: list[Entry] = []
-    broken: list[str] = []
+    broken: list[tuple[str, str]] = []
     downloads: dict[str, int] = {}
     for read, problems, address in each(_read_file, jobs, heavy):
         entries += read
-        broken += problems
+        broken += [(text, line) for text, line in problems]
         if read:
             downloads[address] = len(read)
-    entries.sort(key=lambda entry: (entry.started, entry.id))
-    return Catalogue(entries, sorted(broken), sorted(downloads.items()))
+    entries.sort(key=lambda entry: (entry.started, entry.id, entry.file, entry.offset))
+    told = {line: text for text, line in sorted(broken, reverse=True)}
+    return Catalogue(_once(entries), sorted(told.values()), sorted(downloads.items()))
+
+
+def _once(entries: Sequence[Entry]) -> list[Entry]:
+    """Without copies of records."""
+    seen: dict[str, list[Entry]] = {}
+    for entry in entries:
+        alike = seen.setdefault(entry.id, [])
+        if not any(_same(entry, other) for other in alike):
+            alike.append(entry)
+    return sorted(chain(*seen.values()), key=lambda entry: (entry.started, entry.id))
+
+
+def _same(one: Entry, other: Entry) -> bool:
+    """Wherever they stand."""
+    return one[_PLACE:] == other[_PLACE:]
 
 
 def _download(folders: Sequence[Path], folder: Path, path: Path) -> str:
@@ -112,14 +131,16 @@ def _download(folders: Sequence[Path], folder: Path, path: Path) -> str:
 
 def _read_file(
     folder: Path, path: Path, output: Path, address: str, wanted: Mapping[str, Sequence[str]], code: str
-) -> tuple[list[Entry], list[str], str]:
+) -> tuple[list[Entry], list[list[str]], str]:
+    """Its records, its broken lines with a digest of each, and the address of its table."""
     inside = path.relative_to(folder)  # what the pages name: no path of this machine
-    cache = output / ".cache" / f"{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:16]}.json"
-    known = _cached(cache, path, code)
+    cache = output / kept.FOLDER / f"{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:16]}.json"
+    table = output / address
+    known = _cached(cache, path, table, code)
     start, number = (known["end"], known["number"]) if known else (0, 1)
     entries = [Entry(*values) for values in known["entries"]] if known else []
-    broken: list[str] = list(known["broken"]) if known else []
-    unfinished: list[str] = []
+    broken: list[list[str]] = list(known["broken"]) if known else []
+    unfinished: list[list[str]] = []
     fresh: list[Record] = []
     for place, found in read_lines(path, start, number):
         brief = _brief(found, path, place, wanted) if isinstance(found, Record) else found.reason
@@ -127,34 +148,41 @@ def _read_file(
             entries.append(brief)
             fresh.append(found)
         elif isinstance(brief, str):
-            (broken if place.whole else unfinished).append(f"{inside}:{place.number}: {brief}")
+            line = found.id if isinstance(found, Record) else found.digest
+            (broken if place.whole else unfinished).append([f"{inside}:{place.number}: {brief}", line])
         if place.whole or isinstance(brief, Entry):  # else it is read again: it may still be being written
             start, number = place.end, place.number + 1
     if fresh or known is None:
-        misfits = parquet.write(fresh, output / address, keep=known is not None)
+        misfits = parquet.write(fresh, table, keep=known is not None)
         broken += [
-            f"{inside}: record {record.id} does not fit into Parquet, it is on the pages alone" for record in misfits
+            [f"{inside}: record {record.id} does not fit into Parquet, it is on the pages alone", record.id]
+            for record in misfits
         ]
-        cache.parent.mkdir(parents=True, exist_ok=True)
-        kept = {"code": code, "end": start, "number": number, "tail": _tail(path, start), "broken": broken}
-        cache.write_text(json.dumps(kept | {"entries": entries}))
+        read = {"code": code, "end": start, "number": number, "before": _before(path, start)}
+        kept.write(cache, read | {"broken": broken, "entries": entries, "table": kept.digest(table)})
     return entries, broken + unfinished, address
 
 
-def _cached(cache: Path, path: Path, code: str) -> dict[str, Any] | None:
-    """What the last build read of the file, unless it, or the code that read it, has changed since."""
-    try:
-        known: dict[str, Any] = json.loads(cache.read_text())
-        return known if known["code"] == code and known["tail"] == _tail(path, known["end"]) else None
-    except (OSError, ValueError, KeyError, TypeError):
+def _cached(cache: Path, path: Path, table: Path, code: str) -> dict[str, Any] | None:
+    """What the last build read of the file, unless that, the table that was made of it, or the code that read it has
+    changed since."""
+    known: dict[str, Any] | None = kept.read(cache)
+    if known is None or known["code"] != code or known["before"] != _before(path, known["end"]):
         return None
+    return known if known["table"] == kept.digest(table) else None
 
 
-def _tail(path: Path, end: int) -> str:
-    """A hash of the bytes before `end`: another file, or a line rewritten at the end, has another."""
-    with path.open("rb") as file:
-        file.seek(max(0, end - 4096))
-        return f"{end} {hashlib.sha256(file.read(min(end, 4096))).hexdigest()}"
+def _before(path: Path, end: int) -> str | None:
+    """A hash of all bytes before `end`, which nobody rewrites; None where the file can't be read."""
+    found = hashlib.sha256()
+    try:
+        with path.open("rb") as file:
+            while end > 0 and (part := file.read(min(end, _PART))):
+                found.update(part)
+                end -= len(part)
+    except OSError:
+        return None
+    return found.hexdigest() if end == 0 else None
 
 
 def _brief(record: Record, path: Path, place: Place, wanted: Mapping[str, Sequence[str]]) -> Entry | str:

@@ -1,6 +1,9 @@
 """Text that others wrote, safe inside Markdown: it stays text, whatever stands in it."""
 
 import html
+import re
+
+from bench.record.plain import is_one_command
 
 _JOINER = "\N{WORD JOINER}"
 
@@ -18,6 +21,14 @@ def escaped(text: str, most: int = 300) -> str:
 def code(text: str, most: int = 300) -> str:
     """The text as code, on one line: HTML, as a fence of backticks could be closed by the text itself."""
     return f"<code>{escaped(text, most)}</code>"
+
+
+def command(text: str) -> str:
+    """A command to be pasted, as it is, in a fence of more backticks than it has; what is none is text."""
+    if not is_one_command(text):
+        return code(text)
+    fence = "`" * (1 + max(map(len, re.findall("`+", text)), default=0))
+    return f"{fence} {text} {fence}" if len(fence) > 1 else f"`{text}`"
 
 
 def table(head: list[str], rows: list[list[str]]) -> str:

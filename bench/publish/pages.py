@@ -10,6 +10,7 @@ import jinja2
 from markupsafe import Markup, escape
 
 from bench.publish.format import carries_unit, number, quantity
+from bench.publish.kept import write_whole
 from bench.publish.markers import SHAPES, marker
 from bench.publish.paths import (
     board_address,
@@ -46,7 +47,7 @@ class Pages:
                 return address
         except OSError:
             path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data)
+        write_whole(path, data)
         return address
 
 

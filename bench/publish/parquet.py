@@ -12,6 +12,7 @@ import pyarrow as pa  # type: ignore[import-untyped]
 from pyarrow import parquet
 from pydantic import BaseModel
 
+from bench.publish.kept import write_whole
 from bench.record.schema import Record
 
 _JSON = pa.large_string()
@@ -42,8 +43,8 @@ SCHEMA = pa.schema([(name, arrow_type(field.annotation)) for name, field in Reco
 
 
 def write(records: Sequence[Record], path: Path, keep: bool) -> list[Record]:
-    """Write the records to a Parquet file; keep: behind those that it holds already. Returns those that do not fit in,
-    such as one with a number that takes more than 64 bits."""
+    """Write the records to a Parquet file; keep: behind those that it holds already, which is known to be whole.
+    Returns those that do not fit in, such as one with a number that takes more than 64 bits."""
     misfits: list[Record] = []
     try:
         table = _table(records)
@@ -51,9 +52,11 @@ def write(records: Sequence[Record], path: Path, keep: bool) -> list[Record]:
         misfits = [record for record in records if not _fits(record)]
         table = _table([record for record in records if record not in misfits])
     path.parent.mkdir(parents=True, exist_ok=True)
-    if keep and path.exists():
+    if keep:
         table = pa.concat_tables([parquet.read_table(path, schema=SCHEMA), table])
-    parquet.write_table(table, path, compression="zstd", compression_level=1)
+    written = pa.BufferOutputStream()
+    parquet.write_table(table, written, compression="zstd", compression_level=1)
+    write_whole(path, written.getvalue())
     return misfits
 
 

@@ -11,6 +11,7 @@ from bench.publish.freshness import Age
 from bench.publish.history import Series, series_of
 from bench.publish.samples_view import Strip, strip
 from bench.publish.table_view import Cell, make_cell
+from bench.record.plain import is_one_command
 from bench.record.schema import Record, Throughput
 from bench.registry import ProblemInfo
 from bench.registry.metrics import Metric
@@ -34,7 +35,8 @@ class Tried:
 @dataclass(frozen=True)
 class RecordView:
     """A record in full. environment: facts in order, of the device before and after. strips: its samples as pictures.
-    counts: of each timed phase. tried: of each workload, the batch sizes and what they gave. log: its end.
+    counts: of each timed phase. tried: of each workload, the batch sizes and what they gave. log: its end. pasteable:
+    whether its command is one that may be pasted.
     """
 
     record: Record
@@ -47,6 +49,7 @@ class RecordView:
     log: str
     log_cut: int
     file: str
+    pasteable: bool
 
 
 @dataclass(frozen=True)
@@ -125,7 +128,7 @@ def _record(record: Record, place: str, age: Age) -> RecordView:
     tried = [_tried(name, throughput) for name, throughput in record.throughput.items()]
     return RecordView(
         record, age, _environment(record), _device(record), _strips(record), _counts(record), tried, log,
-        len(record.log) - len(log), place,
+        len(record.log) - len(log), place, is_one_command(record.command),
     )  # fmt: skip
 
 

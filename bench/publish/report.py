@@ -12,7 +12,7 @@ from bench.analyse.rows import Board, Row, by_board, make_rows
 from bench.analyse.summary import lookup, row_costs, row_quality, value_of
 from bench.measure.statistics import verdict
 from bench.publish.format import interval, percent, quantity
-from bench.publish.markdown import code, escaped
+from bench.publish.markdown import command, escaped
 from bench.record.schema import Record
 from bench.registry import ProblemInfo, Registry
 from bench.registry.metrics import Metric
@@ -168,7 +168,7 @@ def _row(each: _Board, name: str, losers: Mapping[str, Sequence[str]]) -> list[s
         if found.value is None:
             continue
         unit = found.unit or metric.unit
-        shown = f"{quantity(found.value, unit)} {interval(found.low, found.high, found.value, unit)}"
+        shown = f"{escaped(quantity(found.value, unit))} {interval(found.low, found.high, found.value, unit)}"
         saving = change_from_baseline(row, metric) if _to_baseline(metric, row, each) else None
         lines.append(f"- {escaped(metric.title)}: {shown.strip()}{f' ({_word(saving)})' if saving else ''}")
         change = improvement(row, old, metric) if old is not None and old.ok else None
@@ -220,7 +220,7 @@ def _failures(failed: Sequence[Record]) -> str:
 
 def _failure(record: Record) -> str:
     name = escaped(f"{_name(record)}, seed {record.seed}")
-    return f"- **{name}**: {record.status}: {escaped(record.reason or 'no reason')}  \n  {code(record.command)}"
+    return f"- **{name}**: {record.status}: {escaped(record.reason or 'no reason')}  \n  {command(record.command)}"
 
 
 def _name(record: Record) -> str:

@@ -11,6 +11,7 @@ from dataclasses import asdict
 from typing import Any
 
 from bench.analyse.rows import Board, Row, by_board
+from bench.publish import kept
 from bench.publish.board_pages import figures_of, write_board
 from bench.publish.claims_view import claims_of
 from bench.publish.configurations import write_configurations
@@ -24,20 +25,20 @@ from bench.registry import SuiteInfo
 
 
 def build_section(section: Section) -> dict[str, Any]:
-    """Write all pages of the section, unless nothing has changed; returns what other pages say of it (plain JSON)."""
+    """Write all pages of the section, unless nothing has changed and all are there; returns what other pages say of it
+    (plain JSON)."""
     wanted = _identity(section)
     name = hashlib.sha256(section.place.address.encode()).hexdigest()[:16]
-    cache = section.context.pages.output / ".cache" / f"{name}.section.json"
-    known: dict[str, Any] = {}
-    try:
-        known = json.loads(cache.read_text())
-        if known["wanted"] == wanted:
-            return known
-    except (OSError, ValueError, KeyError):
-        pass
-    made = _build(section, known.get("standing", {})) | {"wanted": wanted}
-    cache.parent.mkdir(parents=True, exist_ok=True)
-    cache.write_text(json.dumps(made))
+    output = section.context.pages.output
+    cache = output / kept.FOLDER / f"{name}.section.json"
+    known = kept.read(cache) or {"wanted": "", "sizes": {}, "standing": {}}
+    gone = {address for address, size in known["sizes"].items() if kept.size(output / address) != size}
+    if known["wanted"] == wanted and not gone:
+        return known
+    standing = {address: made_of for address, made_of in known["standing"].items() if address not in gone}
+    made = _build(section, standing)
+    made |= {"wanted": wanted, "sizes": {address: kept.size(output / address) for address in made["written"]}}
+    kept.write(cache, made)
     return made
 
 

@@ -1,5 +1,6 @@
 """Builds the leaderboard: static HTML that needs no JavaScript, no server and no other site."""
 
+import contextlib
 import hashlib
 import json
 import shutil
@@ -13,6 +14,7 @@ from bench.analyse.compare import MARGIN
 from bench.analyse.regressions import CONFIRMING
 from bench.contract import SCALES, Limits, OperatingPoint
 from bench.measure.statistics import CONFIDENCE, MIN_PAIRS, MIN_SEEDS
+from bench.publish import kept
 from bench.publish.board_data import script
 from bench.publish.catalogue import Catalogue, Entry, read_catalogue
 from bench.publish.context import Context, Place, Section
@@ -190,16 +192,12 @@ def _glance(sections: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
 
 def _forget_others(output: Path, written: Iterable[str]) -> None:
     """Remove pages that the last build wrote and this one did not; of anything else nothing is removed."""
-    manifest = output / ".cache" / "written.json"
-    try:
-        before = set(json.loads(manifest.read_text()))
-    except (OSError, ValueError):
-        before = set()
+    manifest = output / kept.FOLDER / "written.json"
     now = sorted(set(written))
-    for address in before - set(now):
-        (output / address).unlink(missing_ok=True)
-    manifest.parent.mkdir(parents=True, exist_ok=True)
-    manifest.write_text(json.dumps(now))
+    for address in set(kept.read(manifest) or ()) - set(now):
+        with contextlib.suppress(OSError):
+            (output / address).unlink()
+    kept.write(manifest, now)
 
 
 def _code(registry: Registry, infos: Mapping[str, SuiteInfo]) -> str:

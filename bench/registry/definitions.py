@@ -254,6 +254,27 @@ class _Definition(ast.NodeTransformer):
 
     visit_ListComp = visit_SetComp = visit_DictComp = visit_GeneratorExp = _comprehension  # noqa: N815
 
+    # --- text ---
+
+    def visit_JoinedStr(self, node: ast.JoinedStr) -> ast.AST:
+        """As its own text: every version of Python writes f-strings in another way, and a key is the same on all."""
+        return ast.Name(_quoted(self._between_quotes(node)), ast.Load())
+
+    def _between_quotes(self, node: ast.JoinedStr) -> str:
+        return "".join(map(self._part, node.values))
+
+    def _part(self, part: ast.expr) -> str:
+        if isinstance(part, ast.Constant):
+            return "".join(map(_escaped, part.value.replace("{", "{{").replace("}", "}}")))
+        assert isinstance(part, ast.FormattedValue)
+        open_ended = isinstance(part.value, ast.IfExp | ast.Lambda)
+        value = ast.unparse(ast.fix_missing_locations(self.visit(part.value)))
+        text = f"({value})" if open_ended else value
+        text = f" {text}" if text.startswith("{") else text
+        text += "" if part.conversion == -1 else f"!{chr(part.conversion)}"
+        text += f":{self._between_quotes(part.format_spec)}" if isinstance(part.format_spec, ast.JoinedStr) else ""
+        return f"{{{text}}}"
+
     # --- references ---
 
     def visit_Name(self, node: ast.Name) -> ast.AST:
@@ -290,6 +311,20 @@ class _Definition(ast.NodeTransformer):
         words = ".".join([*([name.attribute] if name.attribute else []), *chain])
         self.refers.append(Name(name.module, words or None))
         return ast.Name(REFERENCE, ast.Load())
+
+
+def _escaped(character: str) -> str:
+    if character != "\\" and character.isprintable():
+        return character
+    return character.encode("unicode_escape").decode()
+
+
+def _quoted(text: str) -> str:
+    """An f-string around this, in quotes that it has not."""
+    fitting = [quote for quote in ("'", '"', "'''", '"""') if quote not in text and not text.endswith(quote[0])]
+    if not fitting:
+        return f"f{text!r}"
+    return f"f{fitting[0]}{text}{fitting[0]}"
 
 
 _NAMING = (

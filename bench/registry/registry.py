@@ -125,6 +125,10 @@ class Registry:
         """Slugs of the suite's methods whose results hang on the seed."""
         return frozenset(slug for slug, listed in self.methods_of(suite).items() if listed.card.stochastic)
 
+    def trivial(self, suite: str) -> frozenset[str]:
+        """Slugs of the suite's controls whose score is the floor."""
+        return frozenset(slug for slug, listed in self.methods_of(suite).items() if listed.card.trivial)
+
     def content(self, listed: Listed) -> Content:
         """What a method comes from, as it was when this was first asked. Raises SyntaxError and LookupError."""
         where = listed.module, listed.name

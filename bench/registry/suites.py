@@ -16,6 +16,9 @@ AREAS = (
     "language", "vision", "multimodal", "generation", "audio and signals", "science", "recommendation",
 )  # fmt: skip
 
+DTYPES = ("float16", "bfloat16", "float32", "float64")
+"""Of a base's weights."""
+
 
 class BadSuite(ValueError):
     """A suite.toml that can't be read or contradicts itself; the message says where, and what there is."""
@@ -61,7 +64,7 @@ class SuiteInfo:
     timing: scale -> {"seconds": measuring time per workload, "half_width": of the ratio's interval,
         "seeds": how many of a stochastic method's seeds are timed (default all)}.
     seeds: of each stochastic method, from 0, where none are asked for. timeout: scale -> seconds after which a run is
-    stopped.
+    stopped. dtype: scale -> type of the base's weights, a name of torch's, where it is not the tiny scale's.
     """
 
     slug: str
@@ -77,6 +80,7 @@ class SuiteInfo:
     timeout: Mapping[str, float]
     notice: str = ""
     seeds: int = 3
+    dtype: Mapping[str, str] = field(default_factory=dict)
     libraries: tuple[str, ...] = ()
     data: tuple[str, ...] = ()
     preload: tuple[str, ...] = ()
@@ -125,8 +129,8 @@ def _read(data: dict[str, Any], folder: PurePosixPath, package: str) -> SuiteInf
         data["baseline"],
         package,
         data.pop("settings", {}),
-        {name: Metric(name, **metric) for name, metric in data.pop("scores").items()},
-        {name: Metric(name, **metric) for name, metric in data.pop("costs", {}).items()},
+        {name: Metric.read(name, metric) for name, metric in data.pop("scores").items()},
+        {name: Metric.read(name, metric) for name, metric in data.pop("costs", {}).items()},
         {name: WorkloadInfo(name, **workload) for name, workload in data.pop("workloads", {}).items()},
         tuple(data.pop("primary_costs", ())),
         data.pop("counted", ""),
@@ -142,6 +146,7 @@ def _read(data: dict[str, Any], folder: PurePosixPath, package: str) -> SuiteInf
     for name in ("bases", "timing", "timeout"):
         if lacking := [scale for scale in SCALES if scale not in data[name]]:
             raise BadSuite(f"{name} says nothing for the scale {lacking[0]}")
+    _check_dtype(data.get("dtype", {}))
     return SuiteInfo(
         problems=problems,
         points=points,
@@ -234,6 +239,12 @@ def _check_allowances(allowances: Mapping[str, Any], points: Mapping[str, Operat
     for scale, factors in allowances.items():
         if wrong := sorted(set(factors) - known):
             raise BadSuite(f"allowances.{scale}: no point limits {wrong[0]!r}; there are {sorted(known)}")
+
+
+def _check_dtype(dtype: Mapping[str, Any]) -> None:
+    for scale, name in dtype.items():
+        if scale not in SCALES or name not in DTYPES:
+            raise BadSuite(f"dtype: {scale} = {name!r}; scales are {', '.join(SCALES)}, types {', '.join(DTYPES)}")
 
 
 def at_scale(settings: Any, scale: str) -> Any:

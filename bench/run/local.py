@@ -13,11 +13,11 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from bench.record.plain import one_line
 from bench.record.schema import Isolation, Outcome
 from bench.run.channel import Gone, Malformed
 from bench.run.order import Order
 from bench.run.party import NotStarted, Party, Warm, Wrap
-from bench.run.progress import one_line
 from bench.run.tree import usage
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -9,6 +9,7 @@ from typing import Any
 from bench.contract import Limits, Method, OperatingPoint, Problem, Setting
 from bench.registry import ProblemInfo, SuiteInfo
 from bench.registry.registry import Listed, ready
+from bench.run.cast import in_dtype
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class Order:
     timing: see SuiteInfo. realised: see Card. baseline_key: of the baseline's artefact in the cache. data:
     distributions that hold what is out of a method's reach. protected: folders of records. folder: the run's, where
     each party has its own. made: folder of an artefact that is judged as it is, in place of building one. keep: folder
-    that gets the artefact of a run that ends well."""
+    that gets the artefact of a run that ends well. dtype: of the base's weights, where another than the scale's."""
 
     suite: str
     problem: str
@@ -63,6 +64,7 @@ class Order:
     folder: str = ""
     made: str = ""
     keep: str = ""
+    dtype: str = ""
 
     @classmethod
     def of(cls, info: SuiteInfo, problem: ProblemInfo, method: Made, baseline: Made, **rest: Any) -> "Order":
@@ -92,7 +94,8 @@ class Order:
 
     def load_problem(self) -> Problem[Any, Any]:
         """Runs the suite's files."""
-        return ready(importlib.import_module(self.module), self.problem, self.settings)
+        problem = ready(importlib.import_module(self.module), self.problem, self.settings)
+        return in_dtype(problem, self.dtype) if self.dtype else problem
 
     def plain(self) -> dict[str, Any]:
         """To be sent."""

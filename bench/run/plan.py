@@ -16,7 +16,8 @@ from bench.registry.names import split_selection
 @dataclass(frozen=True)
 class Job:
     """One run to be done. timed: whether the workloads are timed: seeds are there for the quality, a suite may time the
-    first few alone. workloads: the only ones that are timed; empty means all."""
+    first few alone. workloads: the only ones that are timed; empty means all. dtype: of the base's weights, where a
+    check wants another than the scale's; no record is made of such a run."""
 
     suite: str
     problem: str
@@ -30,6 +31,7 @@ class Job:
     threads: int
     timed: bool = True
     workloads: tuple[str, ...] = ()
+    dtype: str = ""
 
     @property
     def label(self) -> str:
@@ -39,11 +41,15 @@ class Job:
     @property
     def command(self) -> str:
         """The command that reproduces the run, as a shell reads it."""
-        timed = "".join(f" --workload {name}" for name in self.workloads) if self.timed else " --untimed"
-        return (
-            f"effbench run --suite {self.suite} --method {self.method}:{self.variant} --point {self.point} "
-            f"--scale {self.scale} --base {shlex.quote(self.base)} --seed {self.seed} --device {self.device} "
-            f"--threads {self.threads}{timed} --again"
+        workloads = [word for name in self.workloads for word in ("--workload", name)]
+        return shlex.join(
+            [
+                *("effbench", "run", "--suite", self.suite, "--method", f"{self.method}:{self.variant}"),
+                *("--point", self.point, "--scale", self.scale, "--base", self.base, "--seed", str(self.seed)),
+                *("--device", self.device, "--threads", str(self.threads)),
+                *(workloads if self.timed else ["--untimed"]),
+                "--again",
+            ]
         )
 
 

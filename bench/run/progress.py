@@ -1,12 +1,14 @@
 """What a person sees while a plan runs: what runs, what is left, and an estimate of how long."""
 
 import statistics
+import sys
 from collections.abc import Sequence
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bar
 
+from bench.record.plain import one_line, terminal
 from bench.record.schema import Record
 from bench.run.plan import Job
 
@@ -18,7 +20,7 @@ class Progress:
     """How many runs go on at a time, for the estimate."""
 
     def __init__(self, console: Console | None = None) -> None:
-        self.console = console or Console(stderr=True)
+        self.console = console or Console(file=terminal(sys.stderr))
 
     def start(self, todo: Sequence[Job], skipped: int, history: Sequence[Record]) -> None:
         self._left = list(todo)
@@ -33,7 +35,7 @@ class Progress:
             self.console.print(f"{skipped} of {len(todo) + skipped} runs are already recorded; --again repeats them")
         self.console.print(f"{len(todo)} runs to do, {self._estimate()}")
         self._bar = Bar(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
@@ -47,7 +49,7 @@ class Progress:
     def begin(self, job: Job, where: str = "") -> None:
         if not self.console.is_terminal:
             self.say(f"running {job.label}{where and f' on {where}'}")
-        self._bar.update(self._task, description=job.label, estimate=self._estimate())
+        self._bar.update(self._task, description=one_line(job.label), estimate=self._estimate())
 
     def end(self, job: Job, record: Record | None) -> None:
         """record: None where another runner does the job, or has done it."""
@@ -79,9 +81,3 @@ class Progress:
         slower = sum(seconds for _, seconds in self._took) / expected if self._took else 1.0
         seconds = slower * sum(known.get(job.method, usual) for job in self._left) / self.side_by_side
         return f"about {seconds / 60:.0f} min left" if seconds >= 90 else f"about {seconds:.0f} s left"
-
-
-def one_line(text: str) -> str:
-    """Without what would begin a line or steer the terminal: a reason is a method's own words, and some readers of a
-    log (GitHub Actions) obey lines that begin in a certain way."""
-    return "".join(char if char.isprintable() else " " for char in text)

@@ -36,9 +36,9 @@ def ship(registry: Registry, job: Job, folder: Path, executor: Executor | None =
     try:
         record = run_one(replace(plan, order=order), folder, timeout=None, executor=executor)
         if record.status == "ok":
-            (folder / RECORD).write_text(record.model_dump_json(indent=1) + "\n")
+            (folder / RECORD).write_text(record.model_dump_json(indent=1) + "\n", encoding="utf-8")
             (folder / DIGEST).write_text(digest(folder) + "\n")
-            (folder / README).write_text(_readme(registry, record, folder))
+            (folder / README).write_text(_readme(registry, record, folder), encoding="utf-8")
             whole = True
         return record
     finally:

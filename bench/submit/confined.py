@@ -8,6 +8,8 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from threading import Thread
+from typing import IO, TextIO
 
 from bench.run.sandbox.bubblewrap import ROOT, environment, find
 from bench.run.sandbox.confinement import Confinement
@@ -26,9 +28,16 @@ def check_confined(arguments: Sequence[str]) -> int:
     process = subprocess.Popen(
         confinement.command(command, visible=[ROOT], hidden=_secrets()),
         stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+        errors="replace",
         env=environment() | {"TMPDIR": "/tmp", "MYPY_CACHE_DIR": "/tmp/mypy", "GIT_OPTIONAL_LOCKS": "0"},
     )
     watch = Watch(process.pid, confinement.resources)
+    relays = [Thread(target=_relay, args=each) for each in ((process.stdout, sys.stdout), (process.stderr, sys.stderr))]
+    for relay in relays:
+        relay.start()
     try:
         while process.poll() is None:
             if exceeded := watch.exceeded():
@@ -39,7 +48,16 @@ def check_confined(arguments: Sequence[str]) -> int:
     finally:
         process.kill()
         process.wait()
+        for relay in relays:
+            relay.join()
     return process.returncode
+
+
+def _relay(source: IO[str], target: TextIO) -> None:
+    """What is said in there is printed by this process, plainly as all that it prints."""
+    for line in source:
+        target.write(line)
+        target.flush()
 
 
 def _secrets() -> list[Path]:

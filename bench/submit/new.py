@@ -42,7 +42,7 @@ def new_method(registry: Registry, slug: str, *, suite: str, family: str | None,
         known = ", ".join(families_of(registry, suite)) or "none yet"
         raise CannotCreate(f"name its family with --family: one of those of {suite} ({known}), or a new one")
     own = root / info.folder / TEMPLATE
-    template = (own if own.exists() else TEMPLATES / TEMPLATE).read_text()
+    template = (own if own.exists() else TEMPLATES / TEMPLATE).read_text(encoding="utf-8")
     text = Template(template).substitute(_names(slug, template), **_names_of_suite(registry, info))
     package = root / "methods" / _module_name("suite", suite) / _module_name("family", family)
     packages = [folder / "__init__.py" for folder in (package, package.parent)]
@@ -64,7 +64,7 @@ def new_suite(registry: Registry, slug: str, *, root: Path) -> list[Path]:
     for template in sorted((TEMPLATES / "suite").rglob("*.txt")):
         place = template.relative_to(TEMPLATES / "suite")
         kind, *below = place.parts  # "suites" or "methods", and where it goes below the suite's folder there
-        text = template.read_text()
+        text = template.read_text(encoding="utf-8")
         files[root.joinpath(kind, name, *below[:-1], place.stem)] = Template(text).substitute(
             _names(slug, text), module=name
         )

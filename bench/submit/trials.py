@@ -21,11 +21,12 @@ _TRIED = re.compile(rf"^{re.escape(MARK)}(.*)$", re.MULTILINE)
 @dataclass(frozen=True)
 class Trial:
     """What came of a run. processor_seconds: of all its processes. connections: what it tried to reach over the
-    network; the attempts were refused."""
+    network; the attempts were refused. log: the end of what it printed."""
 
     outcome: Outcome
     processor_seconds: float = 0.0
     connections: tuple[str, ...] = ()
+    log: str = ""
 
 
 TrialRunner = Callable[[Job], Trial]
@@ -49,4 +50,4 @@ class Trials:
         each = planned(self.registry, job)
         modules = (*each.info.preload, _NO_NETWORK)
         outcome, log = self.executor.execute(each.order, _PATIENCE * each.info.timeout[job.scale], modules)
-        return Trial(outcome, self.executor.processor_seconds, tuple(dict.fromkeys(_TRIED.findall(log))))
+        return Trial(outcome, self.executor.processor_seconds, tuple(dict.fromkeys(_TRIED.findall(log))), log)

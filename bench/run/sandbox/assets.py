@@ -11,9 +11,9 @@ import threading
 from collections.abc import Sequence
 
 from bench.contract import MissingAsset
+from bench.record.plain import one_line
 from bench.registry.registry import ready
 from bench.run.order import Order
-from bench.run.progress import one_line
 from bench.run.sandbox.bubblewrap import environment
 from bench.run.sandbox.confinement import Confinement
 

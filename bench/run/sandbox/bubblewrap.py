@@ -12,8 +12,9 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
-from bench.contract.cache import cache_root
+from bench.contract.cache import Kind, added, cache_root, is_whole
 from bench.run.sandbox import NoSandbox
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -83,7 +84,7 @@ class Bubblewrap:
             *(_gpus() if gpu else ()),
             *_read_only(self._python_paths()),
             *self._packages(),
-            *size, str(cache_root()), *_files_of(cache_root()),
+            *size, str(cache_root()), *_cached(),
             *_read_only([str(_hub_cache()), *map(str, visible)]),
             *(word for path in hidden for word in ("--ro-bind", os.devnull, str(path))),
             "--remount-ro", "/dev", "--remount-ro", "/", "--chdir", "/tmp",
@@ -156,16 +157,24 @@ def _gpus() -> Iterator[str]:
         yield from ("--dev-bind", str(device), str(device))
 
 
-def _files_of(folder: Path) -> Iterator[str]:
-    """The files below a folder, each read-only, in folders that can be written: what a library makes beside them, or is
-    missing, is made for this run alone. Empty files are locks, which their user has to open for writing.
-    """
+def _cached() -> Iterator[str]:
+    """What is whole of the cache, each file read-only, in folders that can be written: what a library makes beside
+    them, what is missing and what somebody has changed is made for this run alone."""
+    for kind in get_args(Kind):
+        for folder in sorted((cache_root() / kind).glob("[!.]*")):
+            if is_whole(folder):
+                yield from _made(folder)
+
+
+def _made(folder: Path) -> Iterator[str]:
+    yield from ("--dir", str(folder))
+    beside = added(folder)
     for path in sorted(folder.rglob("*")):
-        if path.is_symlink():
-            yield from ("--symlink", os.readlink(path), str(path))
-        elif path.is_dir():
+        if any(path.is_relative_to(each) for each in beside):
+            continue
+        if path.is_dir():
             yield from ("--dir", str(path))
-        elif path.is_file() and path.stat().st_size:
+        elif path.is_file():
             yield from ("--ro-bind", str(path), str(path))
 
 

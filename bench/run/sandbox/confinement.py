@@ -23,10 +23,10 @@ class Confinement:
     sandbox: Bubblewrap | None
     resources: Resources
 
-    def executor(self, *, gpu: bool = False) -> LocalExecutor:
-        """Runs jobs in here. Used as a context."""
+    def executor(self, *, gpu: bool = False, visible: Sequence[Path] = ()) -> LocalExecutor:
+        """Runs jobs in here. Used as a context. visible: see Bubblewrap.command."""
         return LocalExecutor(
-            wrap=lambda command: self.command(command, gpu=gpu),
+            wrap=lambda command: self.command(command, gpu=gpu, visible=visible),
             variables=environment(),
             clean=True,
             watch=lambda root: Watch(root, self.resources).exceeded,

@@ -13,7 +13,7 @@ def of_method(subject: MethodSubject) -> Iterator[str]:
 
 def of_suite(subject: SuiteSubject) -> Iterator[str]:
     for file in subject.files:
-        yield from _left(file.name, file.read_text())
+        yield from _left(file.name, file.read_text(encoding="utf-8"))
 
 
 def _left(name: str, text: str) -> Iterator[str]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from bench.analyse.believed import refused
 from bench.publish.revision import records_at
 from bench.record.git import history
+from bench.record.plain import is_one_command
 from bench.record.schema import Record
 from bench.record.store import read_lines, record_path
 from bench.registry import open_registry
@@ -52,6 +53,8 @@ def _misplaced(record: Record, path: Path) -> str | None:
         return f"belongs in {record_path(Path('results'), record)}"
     if record.environment.dirty:
         return "was taken with uncommitted changes, so nobody can repeat it"
+    if not is_one_command(record.command):
+        return "its command, which people will paste, is not one call of effbench"
     return None
 
 

@@ -47,7 +47,7 @@ def _readme(subject: SuiteSubject) -> Iterator[str]:
     readme = subject.folder / "README.md"
     if not readme.exists():
         yield f"{readme} is missing"
-    elif not readme.read_text().startswith("# "):
+    elif not readme.read_text(encoding="utf-8").startswith("# "):
         yield f"{readme} does not begin with a title"
 
 

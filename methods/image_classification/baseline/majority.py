@@ -27,7 +27,13 @@ class Constant(nn.Module):
 class Majority(Method[ClassificationTask]):
     """The logarithms of the classes' shares in the training labels, whatever the image: what guessing gets."""
 
-    card = Card(slug="majority", title="Most frequent class", paper="Control: the labels alone", control=True)
+    card = Card(
+        slug="majority",
+        title="Most frequent class",
+        paper="Control: the labels alone",
+        control=True,
+        trivial=True,
+    )
 
     def build(self, task: ClassificationTask) -> nn.Module:
         counts = np.bincount(task.labels, minlength=task.classes) + 1

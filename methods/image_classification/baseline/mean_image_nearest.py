@@ -36,6 +36,7 @@ class MeanImageNearest(Method[ClassificationTask]):
         title="Nearest mean image",
         paper="Control: nearest class mean on pixels",
         control=True,
+        trivial=True,
         stochastic=True,
         notes="Of the pixels as they are.",
     )

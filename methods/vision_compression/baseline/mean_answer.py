@@ -27,7 +27,13 @@ class MeanAnswer(Method[CompressionTask]):
     """The logarithm of the mean probabilities that the dense model gives calibration images, whatever the image: what
     guessing gets. images: at most."""
 
-    card = Card(slug="mean-answer", title="Mean answer", paper="Control: the dense model's mean answer", control=True)
+    card = Card(
+        slug="mean-answer",
+        title="Mean answer",
+        paper="Control: the dense model's mean answer",
+        control=True,
+        trivial=True,
+    )
 
     images: int = 512
 

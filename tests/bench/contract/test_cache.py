@@ -1,10 +1,13 @@
 """The cache: made once, whole or not at all, and made again where somebody changed it."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from bench.contract.cache import known, made_once
+from bench.contract.cache import CacheAltered, known, made_once
 
 
 @pytest.fixture
@@ -43,11 +46,32 @@ def test_the_loser_of_a_race_takes_the_winners_folder(cache: Path) -> None:
     assert [path.name for path in cache.iterdir()] == ["thing"]
 
 
-@pytest.mark.parametrize("harm", ["changed", "gone", "more", "no manifest"])
+@pytest.mark.parametrize(
+    "harm",
+    [
+        "changed",
+        "changed, as long and as old",
+        "a link to another",
+        "gone",
+        "more",
+        "no manifest",
+        "manifest of another",
+    ],
+)
 def test_what_somebody_changed_is_made_again(cache: Path, harm: str) -> None:
     folder = made("first")
     if harm == "changed":
         (folder / "a").write_text("other")
+    elif harm == "changed, as long and as old":
+        old = (folder / "a").stat()
+        (folder / "a").write_text("Fifth")
+        os.utime(folder / "a", ns=(old.st_atime_ns, old.st_mtime_ns))
+    elif harm == "a link to another":
+        (folder / "a").unlink()
+        (cache.parent / "b").write_text("other")
+        (folder / "a").symlink_to(cache.parent / "b")
+    elif harm == "manifest of another":
+        (folder / "manifest.json").write_text('{"a": [1, 2, "3"]}')
     elif harm == "gone":
         (folder / "a").unlink()
     elif harm == "more":
@@ -69,12 +93,53 @@ def test_a_copy_of_the_cache_is_believed(cache: Path) -> None:
     assert (made("second") / "a").read_text() == "first"
 
 
-def test_a_folder_of_a_librarys_own_is_left_alone(cache: Path) -> None:
+def test_what_a_library_adds_is_left_alone_as_long_as_somebody_is_at_work_with_it(cache: Path) -> None:
     own = made("first") / "datasets" / "json"
     own.mkdir(parents=True)
-    (own / "builder.lock").touch()
-    assert (made("second") / "a").read_text() == "first"
-    assert (own / "builder.lock").exists()
+    (own / "test.arrow").write_text("what the library made of the files")
+    made()
+    elsewhere(cache)  # this process is at work with it
+    assert (own / "test.arrow").exists()
+
+
+@pytest.mark.parametrize("how", ["made_once('data', 'thing', None)", "known('data', 'thing')"])
+@pytest.mark.parametrize("what", ["folder", "link to a folder", "link to nothing"])
+def test_what_was_not_made_is_not_believed_by_the_next_process(cache: Path, what: str, how: str) -> None:
+    """A library reads its own copy of a text before the text."""
+    elsewhere(cache, "made_once('data', 'thing', lambda folder: (folder / 'a').write_text('first'))")
+    added = cache / "thing" / "datasets"
+    if what == "folder":
+        (added / "json").mkdir(parents=True)
+        (added / "json" / "test.arrow").write_text("what a method put there")
+    else:
+        added.symlink_to(cache.parent if what == "link to a folder" else cache / "nowhere")
+    elsewhere(cache, how)
+    assert sorted(path.name for path in (cache / "thing").iterdir()) == ["a", "manifest.json"]
+    assert cache.parent.is_dir()
+
+
+def elsewhere(cache: Path, code: str = "made_once('data', 'thing', None)") -> None:
+    """In a process of its own."""
+    code = f"from bench.contract.cache import CacheAltered, known, made_once; {code}"
+    subprocess.run([sys.executable, "-c", code], check=True, env=os.environ | {"EFFBENCH_CACHE": str(cache.parent)})
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_what_can_not_be_replaced_is_named_and_not_believed(cache: Path) -> None:
+    (made("first") / "a").write_text("other")
+    cache.chmod(0o555)
+    try:
+        with pytest.raises(OSError, match=r"Permission|Read-only"):
+            made("second")
+    finally:
+        cache.chmod(0o755)
+
+
+def test_what_was_altered_and_stays_is_not_believed(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (made("first") / "a").write_text("other")
+    monkeypatch.setattr("bench.contract.cache._put_away", lambda folder: None)  # as where its files are mounted
+    with pytest.raises(CacheAltered, match=r"thing is not as it was made.*delete it"):
+        made("second")
 
 
 def test_a_folder_that_was_made_is_not(cache: Path) -> None:

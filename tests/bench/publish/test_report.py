@@ -9,12 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bench import cli
 from bench.publish.markdown import code, escaped
 from bench.publish.report import MOST, make_report
 from bench.publish.revision import UnknownRevision, records_at
 from bench.record import store
 from bench.record.schema import Record
-from tests.bench.analyse.record_factory import make_record
+from bench.registry.metrics import Metric
+from tests.bench.analyse.record_factory import COSTS, make_problem, make_record
 from tests.bench.publish.site_factory import make_method, make_registry
 
 NASTY = "|x| `y` @person #12 https://evil.example/a <img src=x onerror=alert(1)> [a](b) **b** _c_ $z$\n\n# head -->"
@@ -83,6 +85,92 @@ def test_failures_are_listed_with_reason_and_command_and_cannot_break_the_page()
     assert "1 not ok" in text.splitlines()[0]
     for dangerous in ("<img", "`y`", "@person", " #12", "https://evil", "[a](b)", "|x|", "-->", "\n# head"):
         assert dangerous not in text
+
+
+ATTACKS = {
+    "&#64;name": "&#64;",
+    "&commat;name": "&commat;",
+    "@name": "@name",
+    "![](https://evil.example/a.png)": "](",
+    "[look](javascript:alert(1))": "](",
+    "<img src=x onerror=alert(1)>": "<img",
+    "<!-- effbench report -->": "<!--",
+    "www.evil.example": "www.evil",
+    "https://evil.example": "https://evil",
+    "someone@evil.example": "@evil",
+    "owner/repo#1": "repo#1",
+    "GH-1": None,
+    "a `code` ``more``": "`code`",
+    "| a | b |\n|---|---|": "| a |",
+    "\n# Head\n- [ ] done": "\n# Head",
+    "\u2028::error::x": "\u2028",
+    "\x1b[31mred": "\x1b",
+    "\u202eback": "\u202e",
+    ":tada:": ":tada:",
+    "~~struck~~": "~~",
+    "$x^2$": "$x",
+    "\\[x\\]": "\\[",
+    "[^1]: note": "[^1]",
+}
+"""Text in a record, and what of it must not be in Markdown."""
+
+
+def attacked(record: Record, text: str) -> Record:
+    """The record with the text as every text in it that it is free to choose, units among them."""
+
+    def changed(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {name: value[name] if name in FIXED else changed(value[name]) for name in value}
+        return text if isinstance(value, str) else value
+
+    return Record.model_validate(changed(record.model_dump()))
+
+
+FIXED = {"status", "started", "suite", "suite_version", "aggregate", "isolation", "method", "variant", "point"}
+
+
+@pytest.mark.parametrize("status", ["ok", "failed"])
+@pytest.mark.parametrize("text", ATTACKS)
+def test_no_text_of_a_record_is_more_than_text(text: str, status: str) -> None:
+    speed = Metric("decode.tpot.per_second", "Tokens per second", better="higher", primary=True)
+    problem = make_problem("main", costs=(*COSTS, speed))
+    with_speed = make_registry(*(make_method(slug, control=True) for slug in ("dense", "magnitude")), problems={
+        "main": problem, "other": make_problem("other")})  # fmt: skip
+    plain = make_record("beta", losses=losses(1.2), status=status, reason="no" if status != "ok" else None, **TIMES)
+    for new in (attacked(plain, text), plain.model_copy(update={"method": text, "variant": text, "point": text})):
+        told = make_report(BASE, [*BASE, new], [f"{text}:1: {text}"], with_speed, {"demo": [text], text: [text]})
+        assert "1 new record" in told
+        assert "Tokens per second" in told or status != "ok" or new.point == text
+        for line in told.splitlines():
+            assert not re.match(r"\s*(::|\[)", line)
+        bad = ATTACKS[text]
+        assert bad is None or bad not in re.sub(r"(`+) effbench [^`]* \1", "", told)
+
+
+def test_what_a_submission_uploads_is_read_as_records_and_never_shown(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its workflow may be changed, so that anything may lie in the folder: comment.yml gives it to this command."""
+    uploaded = tmp_path / "records"
+    folder = uploaded / "cpu-test" / "demo"
+    folder.mkdir(parents=True)
+    for path in (uploaded / "report.md", folder / "report.md", uploaded / "report.jsonl", folder / "x.jsonl.md"):
+        path.write_text("@name wins! ![](https://evil.example/a.png)")
+    (folder / "bad.jsonl").write_text("@name wins! ![](https://evil.example/a.png)\n")
+    (folder / "deep.jsonl").write_text("[" * 100_000)
+    (folder / "binary.jsonl").write_bytes(bytes(range(256)) * 10)
+    (folder / "folder.jsonl").mkdir()
+    (folder / "gone.jsonl").symlink_to(tmp_path / "nowhere")
+    good = make_record("beta", losses=losses(1.2), status="failed", reason="@name ![](https://evil.example)")
+    store.append(uploaded, good)
+    cli.main(["report", "--base", "HEAD", "--results", str(uploaded), "--output", str(tmp_path / "report.md")])
+    text = (tmp_path / "report.md").read_text()
+    assert text.startswith("# No new records\n\n## To be mended")
+    assert text.count("- broken: ") >= 5
+    assert "- refused: beta at half" in text  # of a suite that is not registered here
+    for name in ("bad", "deep", "binary", "folder", "gone"):
+        assert f"{name}.\N{WORD JOINER}jsonl" in text
+    assert not re.search(r"@name|!\[|evil\.example", text)
 
 
 def test_records_that_are_gone_and_lines_that_are_broken_are_told_first() -> None:

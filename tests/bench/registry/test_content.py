@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from bench.registry.content import Content, Contents
+from bench.registry.definitions import read_module
 from bench.registry.tree import WorkTree
 
 FILES = {
@@ -261,6 +262,21 @@ def test_what_is_registered_at_import_counts_though_nobody_names_it(tmp_path: Pa
     assert written(tmp_path / "two", files=changed).of(("methods.m", "build")).hash != one
     unused = {name: text.replace("return 1", "return 2") for name, text in files.items()}
     assert written(tmp_path / "three", files=unused).of(("methods.m", "build")).hash == one
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("""f"{x['a'] or 'none'}" """, """f"{x['a'] or 'none'}\""""),
+        ("""f'{x["a"]:>{w}.2f}' """, """f"{x['a']:>{w}.2f}\""""),
+        ("""f"{', '.join(f'{n!r} of {x}' for n in x)}" """, """f"{', '.join((f'{n!r} of {x}' for n in x))}\""""),
+        ("""f"a 'b' {x + 'c'}\\n{{{1 if x else w}}}" """, """f"a 'b' {x + 'c'}\\n{{{(1 if x else w)}}}\""""),
+        (f\"it's \\\"{x['a']}\\\"\" "'', 'f\'\'\'it\\\'s "{x[\\\'a\\\']}"\'\'\''),
+    ],
+)
+def test_an_f_string_reads_the_same_on_every_python(written: str, read: str) -> None:
+    text = read_module(f"def f(x, w):\n    return {written}".encode(), "m", package=False).named["f"].text
+    assert text == f"def f(x, w):\n    return {read}"
 
 
 def test_what_does_not_exist_is_said(tmp_path: Path) -> None:
