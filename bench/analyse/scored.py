@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property, lru_cache
+from functools import cache, cached_property, lru_cache, reduce
 
 import numpy as np
 from numpy.typing import NDArray
@@ -134,7 +134,7 @@ def spread_of(rows: Sequence[Scored], known: Prior) -> tuple[Matrix, float]:
         steadied, freedom = known.steadied(raw, count - 1)
         return np.where(raw > 0, steadied, 0.0), freedom
     hanging = np.array([row.hangs for row in rows])
-    return np.where(hanging, known.variance, 0.0), known.freedom
+    return np.where(hanging, known.variance, 0.0), known.freedom or math.inf
 
 
 def differences(mine: Scored, theirs: Stack, paired: Prior | None, metric: Metric) -> Found:
@@ -227,7 +227,7 @@ def _chance_of(value: Matrix, *errors: Error) -> Matrix:
     """Two-sided chance of a value with independent errors: the level at which an interval begins to hold 0 whose
     half-width is that of each error's own, in quadrature. To add the errors up first and to ask for degrees of freedom
     then (Satterthwaite) trusts an error too much that few seeds show small by chance."""
-    squares = sum(((_quantiles(freedom) * error[:, None]) ** 2 for error, freedom in errors))
+    squares = reduce(np.add, [(_quantiles(freedom) * error[:, None]) ** 2 for error, freedom in errors])
     known = squares[:, -2] > 0
     return np.array([
         np.exp(np.interp(-abs(x), -np.sqrt(row), LEVELS)) if some else float(x == 0)
@@ -237,7 +237,8 @@ def _chance_of(value: Matrix, *errors: Error) -> Matrix:
 
 def _half_of(chance: float, *errors: Error) -> Matrix:
     """Half-width of the interval that misses with this chance."""
-    half: Matrix = np.sqrt(sum((stats.t.isf(chance / 2, freedom) * error) ** 2 for error, freedom in errors))
+    squares = [(stats.t.isf(chance / 2, freedom) * error) ** 2 for error, freedom in errors]
+    half: Matrix = np.sqrt(reduce(np.add, squares))
     return half
 
 
@@ -282,7 +283,7 @@ def _further(rows: Sequence[Scored], known: Prior, unknown: Matrix) -> Error:
     variance, freedom = spread_of(rows, known)
     told = variance > 0
     assumed = np.maximum(known.variance, unknown**2)
-    degrees = np.where(told | (assumed == known.variance), freedom or np.inf, np.inf)
+    degrees = np.where(told | (assumed == known.variance), freedom, np.inf)
     return np.sqrt(np.where(told, variance, assumed) * (1 + 1 / len(rows[0].seeds))), degrees
 
 
@@ -290,8 +291,8 @@ def _half_width(shares: Matrix) -> Matrix:
     items = shares.shape[1]
     if items < 2:
         return np.full(len(shares), np.inf)
-    squares: Matrix = (shares**2).sum(axis=1)
-    return student(items - 1) * np.sqrt(items / (items - 1) * squares)
+    half: Matrix = student(items - 1) * np.sqrt(items / (items - 1) * (shares**2).sum(axis=1))
+    return half
 
 
 def _bonett_price(differences: Matrix) -> tuple[Matrix, Matrix]:

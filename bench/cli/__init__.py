@@ -31,16 +31,12 @@ def main(argv: Sequence[str] | None = None) -> None:
         except KeyboardInterrupt:
             tell("stopped")
             sys.exit(INTERRUPTED)
-        except ModuleNotFoundError as error:
-            if (name := (error.name or "").partition(".")[0]) in ("bench", "methods", "suites"):
-                raise
-            tell(f"{name} is not installed here: pip install -c constraints.txt -e '.[EXTRA]' (README.md names them)")
-            sys.exit(2)
         except Exception as error:
-            if not isinstance(error, _refusals()):
+            said = _said(error)
+            if said is None:
                 sys.excepthook(type(error), error, error.__traceback__)  # here, as it has words of others in it
                 sys.exit(1)
-            tell(str(error))
+            tell(said)
             sys.exit(2)
 
 
@@ -50,6 +46,18 @@ def _begin_in_utf8() -> None:
     if sys.flags.utf8_mode or os.environ.get("PYTHONUTF8") == "1" or locale.getencoding().lower() in ("utf-8", "utf8"):
         return
     os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], os.environ | {"PYTHONUTF8": "1"})
+
+
+def _said(error: Exception) -> str | None:
+    """What is to be told of an error that is no fault of the program, else None."""
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        name = error.name.partition(".")[0]
+        how = "pip install -c constraints.txt -e '.[EXTRA]', with the extra of the suite's area (pyproject.toml)"
+        return None if name in ("bench", "methods", "suites") else f"{name} is not installed here: {how}"
+    try:
+        return str(error) if isinstance(error, _refusals()) else None
+    except ModuleNotFoundError as missing:
+        return _said(missing)
 
 
 def _refusals() -> tuple[type[Exception], ...]:

@@ -16,6 +16,9 @@ def add(commands: Commands) -> None:
     )  # fmt: skip
     parser.add_argument("--output", type=folder, required=True, metavar="DIR")
     parser.add_argument("--results", type=folder, action="append", metavar="DIR", help="of records; repeat for more")
+    parser.add_argument(
+        "--strict", action="store_true", help="fail if a record can't be read or a figure can't be right"
+    )
     parser.add_argument("--url", help="where it will be published, for the links of the feed")
     parser.add_argument(
         "--serve", type=whole(0, 65535), nargs="?", const=8000, metavar="PORT", help="show it on this machine"
@@ -33,7 +36,11 @@ def run(arguments: argparse.Namespace) -> None:
     built = build_site(folders, opened(), arguments.output, arguments.url)
     for problem in built.broken:
         tell(f"broken record {problem}")
+    for alarm in built.alarms:
+        tell(f"alarm: {alarm}")
     print(f"{built.records} records; the leaderboard is at {built.index.resolve()}")
+    if arguments.strict and (built.broken or built.alarms):
+        sys.exit(1)
     if arguments.serve is None:
         return
     try:

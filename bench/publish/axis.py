@@ -8,6 +8,8 @@ from bench.analyse.summary import Cost, value_of
 from bench.publish.format import number, scaled, trimmed
 from bench.registry.metrics import Metric
 
+_LEAST, _MOST = 1e-100, 1e100
+
 
 @dataclass(frozen=True)
 class Axis:
@@ -33,7 +35,7 @@ def make_axis(metric: Metric, costs: Sequence[Cost], start: float, end: float) -
 
     Logarithmic where the largest is more than ten times the smallest.
     """
-    values = [value_of(cost) for cost in costs]
+    values = [_drawable(value_of(cost)) for cost in costs]
     low, high = min(values), max(values)
     log = low > 0 and high / low > 10
     low, high = _with_bars(low, high, costs, log)
@@ -49,6 +51,11 @@ def make_axis(metric: Metric, costs: Sequence[Cost], start: float, end: float) -
     ticks = _log_ticks(low, high) if log else _linear_ticks(low, high)
     title = f"{metric.title} ({unit})" if unit else metric.title
     return Axis(title, low, high, log, start, end, [(axis.at(t), _tick(t * factor)) for t in ticks])
+
+
+def _drawable(value: float) -> float:
+    """The value, or the next one that an axis can be made for."""
+    return math.copysign(min(max(abs(value), _LEAST), _MOST), value) if value else 0.0
 
 
 def _with_bars(low: float, high: float, costs: Sequence[Cost], log: bool) -> tuple[float, float]:

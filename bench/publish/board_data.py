@@ -14,13 +14,13 @@ import numpy as np
 
 from bench.analyse.pairs import Pairs
 from bench.analyse.rows import Row
-from bench.analyse.summary import MISSING, Cost, lookup, row_costs, row_quality
+from bench.analyse.summary import MISSING, Cost, figure, row_costs, row_quality
 from bench.publish.table_view import Table
 from bench.registry import ProblemInfo
 from bench.registry.metrics import Metric
 
 COLUMNS = ("rank", "method", "family", "kind", "status", "reason", "seeds", "seeds_elsewhere",
-           "seeds_asked", "beaten_by_control", "stale")  # fmt: skip
+           "seeds_asked", "guessing", "beaten_by_control", "stale")  # fmt: skip
 
 
 def board_metrics(rows: Sequence[Row], problem: ProblemInfo) -> list[Metric]:
@@ -32,7 +32,7 @@ def board_metrics(rows: Sequence[Row], problem: ProblemInfo) -> list[Metric]:
 
 def figures(rows: Sequence[Row], metrics: Sequence[Metric]) -> list[list[Cost]]:
     """rows x metrics."""
-    return [[lookup(row_quality(row), row_costs(row), metric.name) for metric in metrics] for row in rows]
+    return [[figure(row, metric) for metric in metrics] for row in rows]
 
 
 def as_json(table: Table, metrics: Sequence[Metric], found: Sequence[Sequence[Cost]]) -> str:
@@ -120,7 +120,7 @@ def _identity(line: Any) -> dict[str, Any]:
     return {
         "rank": line.rank if line.status == "ok" else "", "method": line.name, "family": line.family,
         "kind": line.kind, "status": line.status, "reason": line.reason, "seeds": line.seeds,
-        "seeds_elsewhere": line.elsewhere, "seeds_asked": line.asked,
+        "seeds_elsewhere": line.elsewhere, "seeds_asked": line.asked, "guessing": line.guessing,
         "beaten_by_control": " ".join(line.unbeaten), "stale": "; ".join(line.stale),
     }  # fmt: skip
 

@@ -4,16 +4,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from bench.analyse.compare import MARGIN
+import numpy as np
+
+from bench.analyse.floors import guessing, silenced
 from bench.analyse.pairs import pairwise
 from bench.analyse.problems import problem_at, same_problem
-from bench.analyse.rows import Row
+from bench.analyse.rows import Row, by_board
 from bench.publish import board_data
 from bench.publish.context import Section
 from bench.publish.frontier_view import Figure, make_figure
 from bench.publish.pairs_view import make_pairs
 from bench.publish.paths import board_address, pairs_address
 from bench.publish.table_view import Table
+from bench.registry.metrics import Metric
 
 
 def write_board(section: Section, table: Table, rows: Sequence[Row], points: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -24,8 +27,11 @@ def write_board(section: Section, table: Table, rows: Sequence[Row], points: Seq
     metrics = board_data.board_metrics(rows, problem)
     found = board_data.figures(rows, metrics)
     score, *costs = problem.primaries
-    figures = [make_figure(rows, cost, score, controls) for cost in costs]
-    pairs = {metric.name: pairwise(rows, metric) for metric in (score, *costs)}
+    guesses = {by_name[line.name]: line.guessing for line in table.lines if line.guessing}
+    figures = [make_figure(rows, cost, score, controls, guesses) for cost in costs]
+    bottom = np.array([row in guesses for row in rows])
+    stochastic = section.context.registry.stochastic(section.place.suite)
+    pairs = {metric.name: silenced(pairwise(rows, metric, stochastic), bottom) for metric in (score, *costs)}
     view = make_pairs(rows, pairs, problem, controls)
     base = board_address(table.board)
     shared = {"table": table, "problem": problem, **section.shared}
@@ -38,7 +44,7 @@ def write_board(section: Section, table: Table, rows: Sequence[Row], points: Seq
         pages.text(f"{base}.pairs.js", board_data.pairs_script([line.name for line in table.lines], problem, pairs)),
     ]  # fmt: skip
     if view is not None:
-        written.append(pages.page("pairs.html", pairs_address(table.board), view=view, margin=MARGIN, **shared))
+        written.append(pages.page("pairs.html", pairs_address(table.board), view=view, **shared))
     return written
 
 
@@ -56,7 +62,18 @@ def figures_of(section: Section, rows: Sequence[Row]) -> list[Figure]:
     for group in problems:
         score, *costs = problem_at(section.info, group[0].board.point).primaries
         points = {row.board.point for row in group}
+        guesses = _guesses(section, group, score)
         place = f": {group[0].board.point}" if len(problems) > 1 and len(points) == 1 else ""
-        drawn = (make_figure(group, cost, score, section.controls) for cost in costs)
+        drawn = (make_figure(group, cost, score, section.controls, guesses) for cost in costs)
         figures += [replace(figure, title=figure.title + place) for figure in drawn if figure is not None]
     return figures
+
+
+def _guesses(section: Section, rows: Sequence[Row], score: Metric) -> dict[Row, str]:
+    """What is no better than guessing, board by board."""
+    registry, suite = section.context.registry, section.place.suite
+    found: dict[Row, str] = {}
+    for board in by_board(rows).values():
+        said = guessing(board, score, registry.trivial(suite), registry.stochastic(suite))
+        found |= {row: said[row.name] for row in board if row.name in said}
+    return found

@@ -8,7 +8,7 @@ from typing import Any
 
 from bench.analyse.problems import problem_at
 from bench.analyse.rows import Board, Row
-from bench.analyse.summary import lookup, row_costs, row_quality
+from bench.analyse.summary import figure
 from bench.publish.catalogue import Entry
 from bench.publish.context import Section
 from bench.publish.history import by_configuration, changes_of, follow_figures, noises_of
@@ -87,11 +87,12 @@ def _standing(row: Row | None, line: Line | None, score: Metric) -> dict[str, An
     """Of the configuration, by its row in today's ranking, if it has one."""
     if row is None or line is None:
         return {
-            "current": False, "rank": "–", "stale": [], "unbeaten": [], "few_seeds": False, "score": "", "sort": 0.0,
+            "current": False, "rank": "–", "stale": [], "unbeaten": [], "guessing": "", "few_seeds": False, "score": "", "sort": 0.0,
         }  # fmt: skip
-    cell = make_cell(lookup(row_quality(row), row_costs(row), score.name), score) if row.ok else None
+    cell = make_cell(figure(row, score), score) if row.ok else None
     return {
         "current": True, "status": row.status, "reason": line.reason, "rank": line.rank, "stale": list(line.stale),
-        "unbeaten": list(line.unbeaten), "few_seeds": line.few_seeds,
+        "unbeaten": list(line.unbeaten), "guessing": line.guessing,
+        "few_seeds": line.few_seeds,
         "score": "" if cell is None else cell_html(cell), "sort": 0.0 if cell is None else cell.sort,
     }  # fmt: skip

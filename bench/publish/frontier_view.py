@@ -1,13 +1,14 @@
 """The picture of quality against a cost: where everything stands, in pixels. The template only draws."""
 
 import math
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 from bench.analyse.frontier import pareto
 from bench.analyse.rows import Row
-from bench.analyse.summary import Cost, lookup, row_costs, row_quality, value_of
+from bench.analyse.summary import Cost, value_of
+from bench.analyse.summary import figure as figure_of
 from bench.publish.axis import Axis, make_axis
 from bench.publish.format import interval, quantity
 from bench.publish.labels import Box, Label, Named, place_labels
@@ -90,13 +91,16 @@ class _Point:
         return value_of(self.cost), value_of(self.score)
 
 
-def make_figure(rows: Sequence[Row], cost: Metric, score: Metric, controls: Collection[str]) -> Figure | None:
+def make_figure(
+    rows: Sequence[Row], cost: Metric, score: Metric, controls: Collection[str], guesses: Mapping[Row, str] | None = None
+) -> Figure | None:
     """Quality against one cost over rows of one problem (any operating points); None with fewer than two points.
 
     The step line is the Pareto frontier of all points; the shaded area is what the controls reach. What has no finite
-    value, or a cost that is not realised, is left out and named.
+    value, or a cost that is not realised, is left out and named; so is what is no better than guessing (`guesses` says
+    of which row what), as it would press all others into a corner.
     """
-    points, left_out = _points(rows, cost, score, controls)
+    points, left_out = _points(rows, cost, score, controls, guesses or {})
     if len(points) < 2:
         return None
     x = make_axis(cost, [point.cost for point in points], LEFT, RIGHT)
@@ -129,15 +133,17 @@ def make_figure(rows: Sequence[Row], cost: Metric, score: Metric, controls: Coll
 
 
 def _points(
-    rows: Sequence[Row], cost: Metric, score: Metric, controls: Collection[str]
+    rows: Sequence[Row], cost: Metric, score: Metric, controls: Collection[str], guesses: Mapping[Row, str]
 ) -> tuple[list[_Point], list[str]]:
     """The rows that can be drawn, and what can't be, with the reason."""
     points, left_out = [], []
     for row in rows:
         if not row.ok:
             continue
-        x, y = (lookup(row_quality(row), row_costs(row), metric.name) for metric in (cost, score))
-        if x.kind == "not realised":
+        x, y = (figure_of(row, metric) for metric in (cost, score))
+        if row in guesses:
+            left_out.append(f"{_named(row)}: {guesses[row]}")
+        elif x.kind == "not realised":
             left_out.append(f"{_named(row)}: not realised")
         elif not (math.isfinite(value_of(x)) and math.isfinite(value_of(y))):
             left_out.append(f"{_named(row)}: no finite value")

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from bench.analyse.rows import Board, Row
-from bench.analyse.summary import lookup, row_costs, row_quality
+from bench.analyse.summary import figure, row_costs, row_quality
 from bench.publish.catalogue import Entry
 from bench.publish.format import number, quantity
 from bench.publish.freshness import Age
@@ -120,7 +120,11 @@ def _figures(row: Row, known: Mapping[str, Metric]) -> dict[str, Cell]:
     scores, costs = row_quality(row), row_costs(row)
     names = [name for name in known if name in scores or name in costs]
     names += [name for name in [*scores, *costs] if name not in known]
-    return {name: make_cell(lookup(scores, costs, name), known.get(name, Metric(name, name))) for name in names}
+    return {name: _cell(row, known.get(name, Metric(name, name))) for name in names}
+
+
+def _cell(row: Row, metric: Metric) -> Cell:
+    return make_cell(figure(row, metric), metric)
 
 
 def _record(record: Record, place: str, age: Age) -> RecordView:

@@ -9,7 +9,7 @@ from bench.analyse.controls import unbeaten
 from bench.analyse.frontier import pareto
 from bench.analyse.problems import problem_at
 from bench.analyse.rows import Board, Row, by_board, make_rows
-from bench.analyse.summary import lookup, row_costs, row_quality, value_of
+from bench.analyse.summary import figure, value_of
 from bench.measure.statistics import verdict
 from bench.publish.format import interval, percent, quantity
 from bench.publish.markdown import command, escaped
@@ -146,14 +146,14 @@ def _moves(each: _Board) -> list[str]:
 
 
 def _on_frontier(rows: Mapping[str, Row], primary: Metric, cost: Metric) -> set[str]:
-    found = {name: lookup(row_quality(row), row_costs(row), cost.name) for name, row in rows.items() if row.ok}
+    found = {name: figure(row, cost) for name, row in rows.items() if row.ok}
     names = [name for name, each in found.items() if each.kind not in ("missing", "not realised")]
     points = [(value_of(found[name]), _score(rows[name], primary)) for name in names]
     return {name for name, on_it in zip(names, pareto(points, cost.better, primary.better), strict=True) if on_it}
 
 
 def _score(row: Row, primary: Metric) -> float:
-    return value_of(lookup(row_quality(row), row_costs(row), primary.name))
+    return value_of(figure(row, primary))
 
 
 def _row(each: _Board, name: str, losers: Mapping[str, Sequence[str]]) -> list[str]:
@@ -164,7 +164,7 @@ def _row(each: _Board, name: str, losers: Mapping[str, Sequence[str]]) -> list[s
     if not row.ok:
         return [f"**{escaped(name)}**: {row.status}"]
     for metric in [each.problem.primary, *each.primary_costs]:
-        found = lookup(row_quality(row), row_costs(row), metric.name)
+        found = figure(row, metric)
         if found.value is None:
             continue
         unit = found.unit or metric.unit

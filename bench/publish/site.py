@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from bench.analyse.compare import MARGIN
 from bench.analyse.regressions import CONFIRMING
 from bench.contract import SCALES, Limits, OperatingPoint
 from bench.measure.statistics import CONFIDENCE, MIN_PAIRS, MIN_SEEDS
@@ -27,7 +26,7 @@ from bench.publish.section import build_section
 from bench.publish.workers import each
 from bench.record.schema import Record
 from bench.registry import ProblemInfo, Registry, SuiteInfo
-from bench.registry.metrics import Metric
+from bench.registry.metrics import MARGIN, Metric
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 NEWEST = 20
@@ -38,12 +37,14 @@ RECORDS_TO_SHARE = 500
 
 @dataclass(frozen=True)
 class Built:
-    """What a build did. broken: records that could not be read, and why; they stand on the index page too."""
+    """What a build did. broken: records that could not be read, and why. alarms: what can't be right in what was made of
+    the others. Both stand on the index page too."""
 
     index: Path
     records: int
     pages: int
     broken: Sequence[str]
+    alarms: Sequence[str]
 
 
 def build_site(
@@ -82,7 +83,11 @@ def build_site(
     shutil.copytree(site_folder() / "assets", output / "assets", dirs_exist_ok=True)
     written = _write_rest(context, catalogue, sections, url)
     _forget_others(output, [*written, *(address for section in sections for address in section["written"])])
-    return Built(output / "index.html", len(catalogue.entries), len(written), catalogue.broken)
+    return Built(output / "index.html", len(catalogue.entries), len(written), catalogue.broken, _alarms(sections))
+
+
+def _alarms(sections: Sequence[Mapping[str, Any]]) -> list[str]:
+    return [problem for section in sections for problem in section["problems"]]
 
 
 def _elsewhere(groups: Mapping[Place, Sequence[Entry]], place: Place) -> list[Entry]:
@@ -126,7 +131,7 @@ def _write_rest(
             changes=[change for change in changes if change["when"] > newest - 7 * 86_400],
             methods=[listed for _, listed in sorted(registry.methods.items())], count=len(catalogue.entries),
             broken=catalogue.broken,
-            problems=[*registry.faults, *(problem for section in sections for problem in section["problems"])],
+            problems=[*registry.faults, *_alarms(sections)],
         ),
     ]  # fmt: skip
     return written

@@ -6,10 +6,11 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 
 from bench.analyse.controls import unbeaten
+from bench.analyse.floors import guessing
 from bench.analyse.problems import problem_at
 from bench.analyse.ranks import ranks
 from bench.analyse.rows import Board, Row, few_seeds
-from bench.analyse.summary import Cost, lookup, row_costs, row_quality, unit_of
+from bench.analyse.summary import Cost, figure, unit_of
 from bench.contract import OperatingPoint
 from bench.publish.format import carries_unit, interval, number, quantity, rank, scaled, with_unit
 from bench.publish.paths import record_address
@@ -38,7 +39,8 @@ class Line:
     stale: what is not today's any more in what it was measured with.
     tied: how many neighbours share its rank, itself included. band: alternates between groups of ties.
     elsewhere: how many of its seeds other hardware ran. asked: how many seeds the suite asks for.
-    few_seeds: it hangs on its seed, and has too few to tell by how much.
+    few_seeds: it hangs on its seed, and has too few to tell by how much. guessing: "no better than guessing", "worse
+    than guessing", or empty.
     """
 
     name: str
@@ -55,6 +57,7 @@ class Line:
     asked: int
     few_seeds: bool
     failed: Sequence[tuple[int, str, str]]
+    guessing: str
     unbeaten: Sequence[str]
     stale: Sequence[str]
     cells: Sequence[Cell]
@@ -83,6 +86,11 @@ class Table:
         return [line for line in self.lines if line.status != "ok"]
 
     @property
+    def at_bottom(self) -> frozenset[str]:
+        """Names of the lines that are no better than guessing."""
+        return frozenset(line.name for line in self.lines if line.guessing)
+
+    @property
     def few_seeds(self) -> list[Line]:
         """Lines whose intervals lack the spread between seeds."""
         return [line for line in self.lines if line.few_seeds]
@@ -109,11 +117,16 @@ def make_table(
     """The table of one board. stale: of each row what is not today's."""
     point, problem = info.points.get(board.point), problem_at(info, board.point)
     shown = _columns(rows, problem)
-    ranked = {metric.name: ranks(rows, metric) for metric in shown if metric.primary}
+    stochastic = registry.stochastic(info.slug)
+    guesses = guessing(rows, problem.primary, registry.trivial(info.slug), stochastic)
+    ranked = {problem.primary.name: ranks(rows, problem.primary, stochastic, guesses)}
+    serious = [row for row in rows if row.name not in guesses]
+    ranked |= {metric.name: ranks(serious, metric) for metric in shown if metric.primary and metric != problem.primary}
     places = ranked[problem.primary.name]
     rows = _in_order(rows, places, problem.primary)
-    make = _Lines(info, problem, registry, shown, ranked)
-    losers = unbeaten(rows, registry.kinds(info.slug, "control"), problem.primary, problem.primaries[1:])
+    make = _Lines(info, problem, registry, shown, ranked, guesses)
+    controls = registry.kinds(info.slug, "control")
+    losers = unbeaten(rows, controls, problem.primary, problem.primaries[1:], stochastic, guesses)
     lines = [
         make.line(row, tied, band % 2, losers.get(row.name, []), stale.get(row, ()))
         for band, tied in enumerate(list(group) for _, group in groupby(rows, key=lambda row: places.get(row.name)))
@@ -139,13 +152,14 @@ def _columns(rows: Sequence[Row], problem: ProblemInfo) -> list[Metric]:
 
 @dataclass(frozen=True)
 class _Lines:
-    """Makes the lines of a table. ranked: by name of the metric."""
+    """Makes the lines of a table. ranked: by name of the metric. guesses: see `guessing`."""
 
     info: SuiteInfo
     problem: ProblemInfo
     registry: Registry
     shown: Sequence[Metric]
     ranked: Mapping[str, Ranks]
+    guesses: Mapping[str, str]
 
     def line(self, row: Row, tied: Sequence[Row], band: int, unbeaten: Sequence[str], stale: Sequence[str]) -> Line:
         """tied: the rows that share its rank, itself among them."""
@@ -167,6 +181,7 @@ class _Lines:
             asked=self.info.seeds if row.method in stochastic else 1,
             few_seeds=few_seeds(row, stochastic),
             failed=[(r.seed, r.status, r.reason or "") for r in row.failed] if row.ok else [],
+            guessing=self.guesses.get(row.name, ""),
             unbeaten=unbeaten,
             stale=stale,
             cells=_cells(row, self.shown, self.ranked),
@@ -214,12 +229,11 @@ def _in_order(rows: Sequence[Row], places: Ranks, primary: Metric) -> list[Row]:
 
 
 def _cells(row: Row, shown: Sequence[Metric], ranked: Mapping[str, Ranks]) -> list[Cell]:
-    scores, costs = row_quality(row), row_costs(row)
     cells = []
     for metric in shown:
         place = ranked.get(metric.name, {}).get(row.name)
         headed = metric if carries_unit(metric.unit) else replace(metric, unit="")  # the column names it already
-        cells.append(make_cell(lookup(scores, costs, metric.name), headed, "" if place is None else rank(place)))
+        cells.append(make_cell(figure(row, metric), headed, "" if place is None else rank(place)))
     return cells
 
 
@@ -228,7 +242,7 @@ def _reason(row: Row) -> str:
 
 
 def _has(row: Row, metric: Metric) -> bool:
-    return lookup(row_quality(row), row_costs(row), metric.name).value is not None
+    return figure(row, metric).value is not None
 
 
 def _plain(value: float, unit: str) -> str:
@@ -238,7 +252,7 @@ def _plain(value: float, unit: str) -> str:
 
 
 def _value(row: Row, metric: Metric) -> float:
-    value = lookup(row_quality(row), row_costs(row), metric.name).value
+    value = figure(row, metric).value
     if value is None or value != value:  # noqa: PLR0124 (not a number)
         return float("inf")
     return value if metric.better == "lower" else -value

@@ -51,6 +51,9 @@ def _of_times(record: Outcome) -> Iterator[str]:
     for name, each in timed.items():
         if any(not 0 < time < math.inf for time in (*each.candidate, *each.baseline)):
             yield f"{name}: a time that is not above zero"
+    for name, energy in record.energy.items():
+        if any(not 0 < joules < math.inf for joules in (*energy.candidate, *energy.baseline)):
+            yield f"energy.{name}: joules that are not above zero"
 
 
 def _of_the_run(record: Record) -> Iterator[str]:

@@ -265,7 +265,7 @@ class _Definition(ast.NodeTransformer):
 
     def _part(self, part: ast.expr) -> str:
         if isinstance(part, ast.Constant):
-            return "".join(map(_escaped, part.value.replace("{", "{{").replace("}", "}}")))
+            return "".join(map(_escaped, str(part.value).replace("{", "{{").replace("}", "}}")))
         assert isinstance(part, ast.FormattedValue)
         open_ended = isinstance(part.value, ast.IfExp | ast.Lambda)
         value = ast.unparse(ast.fix_missing_locations(self.visit(part.value)))

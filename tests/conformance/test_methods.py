@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from bench.run.plan import Job
-from bench.submit.checks import METHOD_CHECKS, budget, determinism, evaluation, finished, network, types
+from bench.submit.checks import METHOD_CHECKS, budget, determinism, evaluation, finished, network, precision, types
 from bench.submit.checks.check import Check, NotChecked
 from bench.submit.subject import MethodSubject
 from bench.submit.trials import Trials
@@ -18,7 +18,7 @@ from tests.conformance.places import REGISTRY, first_supported
 LISTED = {listed.full_name: listed for _, listed in sorted(REGISTRY.methods.items())}
 CHECKS = [check for check in METHOD_CHECKS if check is not finished.METHOD_CHECK]
 """A method conforms from its first draft on; whether nothing is left of the template is a question to submissions."""
-RUN = (budget.CHECK, network.CHECK, evaluation.CHECK)
+RUN = (budget.CHECK, precision.CHECK, network.CHECK, evaluation.CHECK)
 """Of one run: what another tells besides is in test_candidates.py, and among the slow ones."""
 READ = [check for check in CHECKS if check not in (*RUN, determinism.CHECK, types.CHECK)]
 TABLES = ("variants", "at_point")

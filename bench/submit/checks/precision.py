@@ -39,7 +39,7 @@ def _jobs(subject: MethodSubject) -> list[Job]:
 def _place(subject: MethodSubject, log: str) -> str:
     """Where it was raised: the innermost line that is the method's own, or its helpers', of the last traceback."""
     frames = _FRAME.findall(log.rpartition("Traceback (most recent call last)")[2])
-    own = [(path, line) for path, line in frames if any(path.endswith(f"/{place}") for place in subject.texts)]
+    own = [(path, line) for path, line in frames if any(path.endswith(str(place)) for place in subject.texts)]
     return f" ({own[-1][0].rpartition('/')[2]}:{own[-1][1]})" if own else ""
 
 

@@ -29,7 +29,7 @@ class LAPP(Method[CompressionTask]):
     net is cut and trained on. A light bypass stands beside each convolution from the start, so that signal passes where
     many filters go.
 
-    bypass: whether there is one. pruning: part of the sample passes in which thresholds may move. way: how far they
+    bypass: its filters, as a share of those that the limit would leave; 0 for none. pruning: part of the sample passes in which thresholds may move. way: how far they
     could go in that time, root mean square over layers, in standard deviations of a layer's scores. pressure: weight of
     the FLOPs' term. rate: of weights, the largest of the schedule.
     """
@@ -68,7 +68,7 @@ class LAPP(Method[CompressionTask]):
     )
     variants: ClassVar = {"default": {}, "no-bypass": {"bypass": 0.0}}
 
-    bypass: float = 1 / 8
+    bypass: float = 1 / 4
     pruning: float = 0.25
     way: float = 3.0
     pressure: float = 1.0
@@ -95,7 +95,7 @@ class LAPP(Method[CompressionTask]):
         net = copy.deepcopy(task.model).requires_grad_(True)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(task.seed)
-            prepare(net, self.bypass)
+            prepare(net, self.bypass * min(task.limits.result.values(), default=1.0))
         return net
 
 

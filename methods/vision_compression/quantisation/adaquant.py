@@ -210,9 +210,10 @@ def imitated(layer: Layer, inputs: Tensor, moving: Sequence[Tensor], bits: int) 
 
 @torch.no_grad()
 def seen(model: nn.Module, name: str, images: Tensor) -> tuple[Tensor, Tensor]:
-    """What a layer is given and gives."""
+    """What a layer is given and gives, before whoever comes next changes it in place."""
     found: list[tuple[Tensor, Tensor]] = []
-    hook = model.get_submodule(name).register_forward_hook(lambda _, args, out: found.append((args[0], out)))
+    layer = model.get_submodule(name)
+    hook = layer.register_forward_hook(lambda _, args, out: found.append((args[0].clone(), out.clone())))
     model(images)
     hook.remove()
     return found[0]

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from bench.record import store
-from bench.record.schema import Build, Outcome, Record, Samples, Throughput
+from bench.record.schema import Build, Energy, Outcome, Record, Samples, Throughput
 from bench.record.sense import contradictions
 from tests.bench.analyse.record_factory import make_record
 
@@ -64,6 +64,13 @@ def test_what_a_run_can_leave_is_not_doubted(changes: dict[str, Any]) -> None:
         (
             {"throughput": {"decode": throughput(candidate=[-1.0])}},
             "throughput.decode: a time that is not above zero",
+        ),
+        *(
+            (
+                {"energy": {"decode": Energy(candidate=[1.0, odd], baseline=[1.0, 1.0], unit="token", source="rapl")}},
+                "energy.decode: joules that are not above zero",
+            )
+            for odd in (0.0, -1.0, math.inf, math.nan)
         ),
         ({"build": Build(seconds=-2, peak_memory_bytes=0)}, "build.seconds: -2.0 can't be"),
         (

@@ -1,7 +1,6 @@
 """LAPP: thresholds, the term of FLOPs, what is left after the cut, and that what is built comes of them."""
 
 import copy
-import itertools
 from typing import Any
 
 import pytest
@@ -87,7 +86,8 @@ def test_the_cut_net_is_the_masked_one(compression: Make, bypass: float) -> None
         assert count < 0.9 * before
 
 
-@pytest.mark.parametrize(("point", "bypass"), itertools.product(["compute-50", "size-50"], [0.0, 0.125]))
+@pytest.mark.parametrize("bypass", [0.0, 0.25])
+@pytest.mark.parametrize("point", ["compute-50", "size-50"])
 def test_costs_are_those_of_the_cut_net(compression: Make, point: str, bypass: float) -> None:
     task = compression(point)
     net = spread(LAPP(bypass=bypass).start(task))

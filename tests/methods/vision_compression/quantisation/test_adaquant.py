@@ -5,6 +5,7 @@ from itertools import product
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from methods.vision_compression._folding import folded
 from methods.vision_compression.quantisation import adaquant
@@ -115,6 +116,15 @@ def test_renewed_statistics_are_the_quantised_models_own(compression: Make) -> N
         renewed(built, task.model, inputs.split(16))
         assert not any(isinstance(each, torch.nn.BatchNorm2d) for each in built.modules())
     assert same(right, wrong, inputs, 1e-3)
+
+
+def test_what_a_layer_gives_is_seen_before_it_is_changed_in_place() -> None:
+    model = nn.Sequential(nn.ReLU(inplace=True), nn.Conv2d(3, 4, 1), nn.ReLU(inplace=True))
+    images = torch.randn(2, 3, 4, 4)
+    given, wanted = seen(model, "1", images.clone())
+    assert torch.equal(given, images.relu())
+    assert torch.equal(wanted, model[1](given))
+    assert wanted.min() < 0
 
 
 def test_calibration_lowers_the_error_on_images_that_it_has_not_seen(compression: Make) -> None:
