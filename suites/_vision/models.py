@@ -1,6 +1,5 @@
 """The plain models of the suites, of timm's blocks, for images of 16 or 32 pixels."""
 
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -34,13 +33,13 @@ def vit(classes: int, width: int, size: int, **options: Any) -> VisionTransforme
     return VisionTransformer(**{**shape, **tokens, **head, **options})
 
 
-def stem(width: int, norm: Callable[[int], nn.Module] = nn.BatchNorm2d) -> nn.Sequential:
-    """Images (n, 3, size, size) to maps (n, width, size / 4, size / 4), by three convolutions with norms,
-    and a linear layer."""
+def stem(width: int) -> nn.Sequential:
+    """Images (n, 3, size, size) to maps (n, width, size / 4, size / 4), by three convolutions with batch norms and
+    a linear layer."""
     half = width // 2
     return nn.Sequential(
-        *(nn.Conv2d(3, half, 3, 2, 1, bias=False), norm(half), nn.ReLU()),
-        *(nn.Conv2d(half, half, 3, 1, 1, bias=False), norm(half), nn.ReLU()),
-        *(nn.Conv2d(half, width, 3, 2, 1, bias=False), norm(width), nn.ReLU()),
+        *(nn.Conv2d(3, half, 3, 2, 1, bias=False), nn.BatchNorm2d(half), nn.ReLU()),
+        *(nn.Conv2d(half, half, 3, 1, 1, bias=False), nn.BatchNorm2d(half), nn.ReLU()),
+        *(nn.Conv2d(half, width, 3, 2, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU()),
         nn.Conv2d(width, width, 1),
     )

@@ -1,6 +1,5 @@
 """A Vision Transformer of several stages, each at half the resolution of the one before, in any sizes."""
 
-from functools import partial
 from itertools import pairwise
 
 import torch
@@ -16,7 +15,7 @@ from suites._vision.models import stem as convolutions
 PATCH = 4
 """What the stem makes of an image: a token for so many pixels a side."""
 _SPREAD = 0.02
-"""Standard deviation of new positions and class tokens."""
+"""Standard deviation of what is new: positions, class tokens, linear layers."""
 
 
 class Block(nn.Module):
@@ -64,13 +63,13 @@ class SpatialReduction(nn.Module):
 
 class MultiStageViT(nn.Module):
     """shape: its sizes. head_size: numbers of a head. size: pixels of a side of an image. The tokens of the first stage
-    come from the stem of the suite's ViT, with norms that hang on no other image. The class token of the last stage is
-    classified."""
+    come from the stem of the suite's ViT. The mean of the last stage's tokens is classified, the class token among
+    them."""
 
     def __init__(self, shape: Shape, head_size: int, classes: int, size: int) -> None:
         super().__init__()
         side, width = size // PATCH, shape[0].width
-        self.stem = convolutions(width, partial(nn.GroupNorm, 1))
+        self.stem = convolutions(width)
         self.token = nn.Parameter(torch.zeros(1, 1, width))
         self.position = nn.Parameter(torch.zeros(1, 1 + side * side, width))
         self.stages = nn.ModuleList(
@@ -92,7 +91,7 @@ class MultiStageViT(nn.Module):
             if number:
                 tokens = self.reductions[number - 1](tokens)
             tokens = stage(tokens)
-        logits: Tensor = self.head(self.norm(tokens[:, 0]))
+        logits: Tensor = self.head(self.norm(tokens).mean(1))
         return logits
 
 
@@ -116,3 +115,7 @@ def _start(module: nn.Module) -> None:
     for name in ("position", "token"):
         if isinstance(weight := getattr(module, name, None), nn.Parameter):
             trunc_normal_(weight, std=_SPREAD)
+    if isinstance(module, nn.Linear):
+        trunc_normal_(module.weight, std=_SPREAD)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)

@@ -57,6 +57,7 @@ class SuperLearner(ImageLearner):
         return torch.stack(losses).sum() / len(batch.labels)
 
     def part(self, shape: Shape) -> Callable[[Tensor], Tensor]:
-        """A net with the weights that it shares."""
+        """A net with the weights that it shares. Batch norms of its stem take the statistics of each batch, also where
+        it is asked for its loss: a net that was not trained by itself has none of its own."""
         small = self.make(shape)
         return partial(functional_call, small, dict(part_of(self.model, small)))

@@ -28,7 +28,7 @@ class RandomSearch(Method[ClassificationTask]):
     evaluations: int = 60
     nets: int = 4
     share: float = 0.286
-    rate: float = 2e-3
+    rate: float = 1e-3
 
     def supports(self, task: ClassificationTask) -> str | None:
         return too_large(task)

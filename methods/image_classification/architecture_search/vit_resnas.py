@@ -45,8 +45,7 @@ class ViTResNAS(Method[ClassificationTask]):
         notes="The super-net's passes are part of the budget, in the paper's proportion. 60 nets are asked, not 2,000, "
         "and for their loss, as few images tell accuracies apart too coarsely. Nets are cut out of the super-net, not "
         "masked, which is the same and cheaper. Maps are half as large as the paper's, with two blocks a stage at the "
-        "most, and tokens come from convolutions; no distilling. Linear layers start by PyTorch's rule, where the "
-        "paper has one spread for all widths.",
+        "most, and tokens come from convolutions; no distilling. The mean of the tokens is classified.",
     )
     variants: ClassVar = {"default": {}, "one-net": {"nets": 1}}
 
@@ -58,7 +57,7 @@ class ViTResNAS(Method[ClassificationTask]):
     mutants: int = 5
     crossings: int = 5
     change: float = 0.3
-    rate: float = 2e-3
+    rate: float = 1e-3
 
     def supports(self, task: ClassificationTask) -> str | None:
         return too_large(task)
