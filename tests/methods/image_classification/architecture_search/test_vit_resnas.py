@@ -1,12 +1,14 @@
 """ViT-ResNAS and random search: what a whole run trains, asks and keeps."""
 
+import numpy as np
 import pytest
 import torch
+from torch.nn.functional import one_hot
 
 from bench.contract import Method
 from methods.image_classification.architecture_search import _search
-from methods.image_classification.architecture_search._evolution import evolve
-from methods.image_classification.architecture_search._search import FULL, nets_of, widest_nets
+from methods.image_classification.architecture_search._evolution import Plan, evolve
+from methods.image_classification.architecture_search._search import FULL, nets_of, searched, widest_nets
 from methods.image_classification.architecture_search._supernet import SuperLearner
 from methods.image_classification.architecture_search.random_search import RandomSearch
 from methods.image_classification.architecture_search.vit_resnas import ViTResNAS
@@ -45,6 +47,30 @@ def test_the_best_net_that_was_asked_is_trained_on_the_passes_that_are_left(
     }
     assert built.rig.steps == (400 - 114) // 64
     assert task.left("sample_passes") == 70_000 - (1 + 4) * 64  # the super-net has had whole batches too
+
+
+def test_the_search_asks_for_the_loss_of_the_validation_images(
+    classification: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = classification(flops=FLOPS)
+    nets = nets_of(task, 8)
+    shapes = [nets.space.largest, nets.space.smallest]
+    labels = torch.cat([each.labels for each in task.validation()])
+
+    class Learner:
+        """Knows every label as the one net, and says the next one as the other."""
+
+        def part(self, shape):
+            told = iter(one_hot((labels + shapes.index(shape)) % task.classes, task.classes).float().split(64))
+            return lambda inputs: 5 * next(told)
+
+    losses = []
+    monkeypatch.setattr(
+        _search, "evolve", lambda space, allowed, loss, plan, rng: losses.extend(map(loss, shapes)) or shapes[0]
+    )
+    searched(task, nets, Learner(), Plan(2))
+    assert losses[0] == pytest.approx(np.log(np.exp(5) + task.classes - 1) - 5, abs=1e-4)
+    assert losses[1] == pytest.approx(losses[0] + 5, abs=1e-4)
 
 
 def test_the_net_starts_anew_and_the_search_hangs_on_the_number_of_nets_a_step(

@@ -37,12 +37,14 @@ def test_the_loss_is_shared_as_the_images_are(mix: nn.Module) -> None:
     assert torch.allclose(learner.validation(batch), cross_entropy(Flat()(batch.inputs), batch.labels))
 
 
-@pytest.mark.parametrize("method", [MixUp(), CutMix()], ids=["mixup", "cutmix"])
+@pytest.mark.parametrize("method", [MixUp(alpha=0.7), CutMix(alpha=0.7)], ids=["mixup", "cutmix"])
 def test_training_uses_the_mixing(classification: Make, method: MixUp, monkeypatch: pytest.MonkeyPatch) -> None:
-    calls = []
+    calls, alphas = [], []
     kind = getattr(v2, type(method).__name__)
-    original = kind.forward
+    original, start = kind.forward, kind.__init__
+    monkeypatch.setattr(kind, "__init__", lambda self, **given: alphas.append(given["alpha"]) or start(self, **given))
     monkeypatch.setattr(kind, "forward", lambda self, *given: calls.append(1) or original(self, *given))
     built = method.build(classification(passes=192))
     assert len(calls) == 3
+    assert alphas == [0.7]
     assert built.figures["learning_rate"] == method.rate

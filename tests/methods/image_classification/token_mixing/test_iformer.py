@@ -87,6 +87,13 @@ def test_the_splits_are_whole_and_follow_the_ramp(width: int, ramp: Sequence[flo
         assert shares == list(ramp)
 
 
+@pytest.mark.parametrize(("mixer", "lacks"), [("all-attention", "high"), ("all-convolution", "low")])
+def test_a_mixer_of_one_kind_has_nothing_of_the_other(mixer: str, lacks: str) -> None:
+    mixers = [each for each in small_iformer(10, 16, 9, RAMPS[mixer]).modules() if isinstance(each, InceptionMixer)]
+    assert len(mixers) == 6
+    assert all((getattr(each, name) is None) == (name == lacks) for each in mixers for name in ("high", "low"))
+
+
 @pytest.mark.parametrize("method", [IFormer(), *CONTROLS], ids=["iformer", *(each.mixer for each in CONTROLS)])
 def test_build_makes_the_widest_of_its_ramp(classification: Make, method: IFormer | OtherMixers) -> None:
     ramp = RAMP if isinstance(method, IFormer) else RAMPS[method.mixer]

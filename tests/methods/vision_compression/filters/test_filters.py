@@ -1,12 +1,14 @@
 """Groups of filters, nets without some of them, and gates."""
 
 import copy
+from types import ModuleType
 
 import pytest
 import torch
 from torch import nn
 
 from bench.contract import Method
+from methods.vision_compression.filters import _static, random_gate
 from methods.vision_compression.filters._gates import Gate, GatedNet, lowest_threshold, new_gates, serving
 from methods.vision_compression.filters._groups import cut, filters, first, groups
 from methods.vision_compression.filters.l1_filters import L1Filters, l1_norms
@@ -63,6 +65,20 @@ def test_a_control_spends_what_it_may(compression: Make, method: Method) -> None
     built = method.build(task)
     assert -0.15 < task.limits.excess(task.weigh(built)) <= 0
     assert "one filter" in str(method.supports(compression("compute-50", flops_ratio=0.02)))
+
+
+@pytest.mark.parametrize(
+    ("method", "home"),
+    [(L1Filters(rate=0.02), _static), (RandomFilters(rate=0.02), _static), (RandomGates(rate=0.02), random_gate)],
+    ids=["l1", "random", "gates"],
+)
+def test_a_control_is_trained_with_all_passes_after_it_was_cut(
+    compression: Make, method: Method, home: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained = []
+    monkeypatch.setattr(home, "recover", lambda task, model, rate, **options: trained.append((rate, options)))
+    method.build(compression("compute-50"))
+    assert trained == [(0.02, {})]
 
 
 def test_l1_keeps_the_largest(compression: Make) -> None:
