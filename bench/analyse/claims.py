@@ -3,22 +3,25 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
-from bench.analyse.compare import MARGIN, Improvement, change_from_baseline, improvement
+from bench.analyse.compare import Improvement, change_from_baseline, improvement
+from bench.analyse.floors import Floors
 from bench.analyse.problems import problem_at, same_problem
 from bench.analyse.rows import Row
-from bench.analyse.summary import lookup, row_costs, row_quality
+from bench.analyse.summary import figure
 from bench.contract import Card, Claim
 from bench.registry import SuiteInfo
 from bench.registry.metrics import Metric
 
-Outcome = Literal["holds", "does not hold", "unsure", "not measured"]
+Outcome = Literal["holds", "does not hold", "unsure", "not measured", "cannot be tested here"]
+OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 
 
 @dataclass(frozen=True)
 class ClaimCheck:
-    """A claim at one operating point. improvement: relative, positive is better for the method that claims.
+    """A claim at one operating point. improvement: by `metric`, positive is better for the method that claims; relative
+    unless the metric's differences are absolute.
 
     opponent: the row that it is held against; None without one, and where the claim is of a ratio to the baseline.
     """
@@ -32,51 +35,66 @@ class ClaimCheck:
     opponent: Row | None = None
 
 
-def check_claims(card: Card, rows: Sequence[Row], info: SuiteInfo) -> list[ClaimCheck]:
+def check_claims(card: Card, rows: Sequence[Row], info: SuiteInfo, floors: Floors | None = None) -> list[ClaimCheck]:
     """Every claim of the card at every board and variant of the method in `rows` that it is about.
 
     A variant that one of the claims is held against is there as a control: no claim is about it that does not name it.
+    floors: of the rows; made of the suite's stated floors alone where it is not given.
     """
+    floors = floors or Floors(rows, info)
     mine = [row for row in rows if row.method == card.slug and row.board.suite == info.slug]
     controls = {claim.versus for claim in card.claims}
     return [
-        check_claim(claim, row, rows, info)
+        check_claim(claim, row, rows, info, floors)
         for claim in card.claims
         for row in mine
         if (row.variant == claim.variant if claim.variant else _names(row)[1] not in controls)
     ]
 
 
-def check_claim(claim: Claim, row: Row, rows: Sequence[Row], info: SuiteInfo) -> ClaimCheck:
+def check_claim(claim: Claim, row: Row, rows: Sequence[Row], info: SuiteInfo, floors: Floors) -> ClaimCheck:
     """Hold one claim against the rows of the same suite, version, hardware, scale, base and point.
 
     Against a method with several variants it must stand against the one that is its like (`_alike`), or else against
-    the strongest. "better" holds if the whole interval of the improvement is above zero and fails if none of it is;
-    "same" holds if it is surely not worse than by MARGIN and fails if it is surely worse than that.
+    the strongest. It holds if the whole interval of the improvement reaches what the claim's relation asks for (see
+    `bench.contract.Claim`), and does not if none of it does. It cannot be tested where its card says why, and where
+    both are no better than guessing.
     """
     problem = problem_at(info, row.board.point)
     versus = claim.versus or problem.baseline
     metric = problem.metrics.get(claim.metric) or Metric(claim.metric, claim.metric)
+    if claim.out_of_reach is not None and row.board.scale != "full":
+        return ClaimCheck(claim, row, versus, "cannot be tested here", None, claim.out_of_reach)
     if not row.ok:
         return ClaimCheck(claim, row, versus, "not measured", None, f"{row.status}: {row.failed[-1].reason or ''}")
     if versus == problem.baseline and claim.metric.endswith("ratio"):
         change = change_from_baseline(row, metric)
         reason = "" if change else f"no comparable {claim.metric} was measured"
-        return ClaimCheck(claim, row, versus, _outcome(claim, change), change, reason)
+        return ClaimCheck(claim, row, versus, _outcome(claim, change, metric), change, reason)
     opponent = _strongest(_opponents(row, rows, versus, info), metric)
     if opponent is None:
         return ClaimCheck(claim, row, versus, "not measured", None, f"no result of {versus} to compare with")
+    scores = [problem.primary, *([metric] if metric.name in problem.scores else [])]
+    if any(floors.of(row, score) and floors.of(opponent, score) for score in scores):
+        reason = "both are no better than guessing"
+        return ClaimCheck(claim, row, opponent.name, "cannot be tested here", None, reason, opponent)
     change = improvement(row, opponent, metric)
     reason = "" if change else f"{claim.metric} is not comparable: missing, not realised, or over other data"
-    return ClaimCheck(claim, row, opponent.name, _outcome(claim, change), change, reason, opponent)
+    return ClaimCheck(claim, row, opponent.name, _outcome(claim, change, metric), change, reason, opponent)
 
 
-def _outcome(claim: Claim, change: Improvement | None) -> Outcome:
+def _outcome(claim: Claim, change: Improvement | None, metric: Metric) -> Outcome:
     if change is None:
         return "not measured"
     if claim.relation == "better":
         return "holds" if change.low > 0 else "does not hold" if change.high <= 0 else "unsure"
-    return "holds" if change.low >= -MARGIN else "does not hold" if change.high < -MARGIN else "unsure"
+    least = -metric.margin if claim.share is None else _least_kept(claim.share, metric)
+    return "holds" if change.low >= least else "does not hold" if change.high < least else "unsure"
+
+
+def _least_kept(share: float, metric: Metric) -> float:
+    """The improvement of what keeps just this share of another's value."""
+    return share - 1 if metric.better == "higher" else 1 - 1 / share
 
 
 def _opponents(row: Row, rows: Sequence[Row], versus: str, info: SuiteInfo) -> list[Row]:
@@ -116,7 +134,7 @@ def _elsewhere(row: Row) -> tuple[str, ...]:
 
 def _strongest(rows: Sequence[Row], metric: Metric) -> Row | None:
     def strength(row: Row) -> float:
-        value = lookup(row_quality(row), row_costs(row), metric.name).value
+        value = figure(row, metric).value
         if value is None or math.isnan(value):
             return float("-inf")
         return -value if metric.better == "lower" else value

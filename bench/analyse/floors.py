@@ -1,6 +1,7 @@
 """What is no better than guessing: it stands at the bottom of its board, and nothing is said of two such rows."""
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -8,9 +9,11 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from bench.analyse.pairs import Pairs, apart, pairwise
-from bench.analyse.rows import Row
+from bench.analyse.problems import problem_at
+from bench.analyse.rows import Board, Row
 from bench.analyse.summary import row_quality
 from bench.measure.statistics import CONFIDENCE
+from bench.registry import SuiteInfo
 from bench.registry.metrics import Metric
 
 Guess = Literal["no better than guessing", "worse than guessing"]
@@ -46,6 +49,25 @@ def guessing(
         elif not np.array_equal(better[i], against[i]):
             found[rows[i].name] = "no better than guessing"
     return found
+
+
+@dataclass(frozen=True)
+class Floors:
+    """What is no better than guessing on the boards of some rows of one suite. trivial, stochastic: slugs."""
+
+    rows: Sequence[Row]
+    info: SuiteInfo
+    trivial: Collection[str] = ()
+    stochastic: Collection[str] = ()
+    _known: dict[tuple[Board, str], dict[str, Guess]] = field(default_factory=dict)
+
+    def of(self, row: Row, score: Metric | None = None) -> Guess | None:
+        """What is said of a row by a score; by the one that ranks where none is named."""
+        score = score or problem_at(self.info, row.board.point).primary
+        if (row.board, score.name) not in self._known:
+            board = [other for other in self.rows if other.board == row.board]
+            self._known[row.board, score.name] = guessing(board, score, self.trivial, self.stochastic)
+        return self._known[row.board, score.name].get(row.name)
 
 
 def _from_floor(row: Row, score: Metric) -> tuple[float, float] | None:

@@ -157,7 +157,7 @@ def differences(mine: Scored, theirs: Stack, paired: Prior | None, metric: Metri
         scale = _scale(value, level, metric)
         value, low, high = value / scale, low / scale, high / scale
     least, most = ((end - level) / scale for end in metric.bounds)  # no difference is larger than the bounds allow
-    return value, np.fmax(low, least), np.fmin(high, most), chance
+    return value, np.where(low < least, least, low), np.where(high > most, most, high), chance
 
 
 def _scale(value: Matrix, level: Matrix, metric: Metric) -> Matrix:
@@ -258,7 +258,8 @@ def _lost_in_every_seed(mine: Scored, theirs: Stack, metric: Metric, found: Foun
     """A loss in every seed is a loss, also where the seeds differ so widely that their mean says nothing.
 
     Where all seeds of one row lie beyond all of another, the first is held by its closest seed against what a further
-    seed of the other would be (a prediction interval): how far off its other seeds are does not count.
+    seed of the other would be (a prediction interval): how far off its other seeds are does not count. That is where an
+    interval ends, too, that would hold 0.
     """
     value, low, high, chance = found
     here, there = mine.per_seed[None, :], theirs.arrays[3]
@@ -273,8 +274,9 @@ def _lost_in_every_seed(mine: Scored, theirs: Stack, metric: Metric, found: Foun
         of_board, alone = _further(rows, theirs.known, unknown), _further(rows, NOTHING, unknown)
         chance = np.where(clear, np.minimum(chance, _chance_of(closest, item, of_board)), chance)
         least = np.where(clear, closest - _half_of(1 - CONFIDENCE, item, alone), 0.0)
-        low = np.where((least > 0) & (value > 0), np.maximum(low, least), low)
-        high = np.where((least > 0) & (value < 0), np.minimum(high, -least), high)
+        open_ = (low <= 0) & (high >= 0) & (least > 0)
+        low = np.where(open_ & (value > 0), least, low)
+        high = np.where(open_ & (value < 0), -least, high)
     return low, high, chance
 
 

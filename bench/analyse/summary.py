@@ -40,6 +40,9 @@ class Cost:
     kind: Kind
 
 
+TIME_UP = "not begun: the time was up"
+"""How the reason of a batch begins that the clock kept from being tried."""
+
 MISSING = Cost(None, -math.inf, math.inf, 0, "", "missing")
 
 
@@ -69,10 +72,27 @@ def costs(record: Record) -> dict[str, Cost]:
         for phase, timing in phases.items():
             found |= _times(f"{workload}.{phase}", timing)
     for workload, best in record.throughput.items():
-        found |= _throughput(f"{workload}.throughput", best)
+        if not uneven(best):
+            found |= _throughput(f"{workload}.throughput", best)
     for workload, energy in record.energy.items():
         found |= _paired(f"{workload}.energy", energy.candidate, energy.baseline, f"J/{energy.unit}", "measured")
     return found
+
+
+def uneven(best: Throughput) -> str:
+    """Why the best batches of the two sides can't be set beside each other; "" if they can.
+
+    A search that the clock has ended says nothing of larger batches; so it stands beside one that ended no later.
+    """
+    for name, side, other in (
+        ("candidate", best.candidate_tried, best.baseline_tried),
+        ("baseline", best.baseline_tried, best.candidate_tried),
+    ):
+        ended = min((batch.batch for batch in side if (batch.reason or "").startswith(TIME_UP)), default=math.inf)
+        larger = [batch.batch for batch in other if batch.per_second is not None and batch.batch >= ended]
+        if larger:
+            return f"the {name} had no time left to try a batch of {ended}; the other side tried {max(larger)}"
+    return ""
 
 
 def some_figures(record: Record, names: Collection[str]) -> dict[str, Cost]:
@@ -128,7 +148,7 @@ def within(found: Cost, bounds: tuple[float, float]) -> Cost:
 def beyond(found: Cost, bounds: tuple[float, float]) -> bool:
     """Whether the value lies beyond a bound, by more than rounding."""
     least, most = bounds
-    slack = 1e-9 * max(1.0, *(abs(end) for end in bounds if math.isfinite(end)))
+    slack = 1e-9 * max([1.0, *(abs(end) for end in bounds if math.isfinite(end))])
     return found.value is not None and not least - slack <= found.value <= most + slack
 
 

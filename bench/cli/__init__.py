@@ -1,6 +1,7 @@
 """The `effbench` command: one file a command. What one needs is imported when it runs, so that others start at once."""
 
 import argparse
+import errno
 import importlib
 import locale
 import os
@@ -15,6 +16,12 @@ COMMANDS = (
     "verify", "audit",
 )  # fmt: skip
 """Modules of this package; each adds its command by `add`."""
+
+
+_OF_THE_MACHINE = (
+    errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENAMETOOLONG, errno.ELOOP,
+)  # fmt: skip
+"""What a system refuses by these is not for the program to mend: rights, room, names."""
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -54,6 +61,8 @@ def _said(error: Exception) -> str | None:
         name = error.name.partition(".")[0]
         how = "pip install -c constraints.txt -e '.[EXTRA]', with the extra of the suite's area (pyproject.toml)"
         return None if name in ("bench", "methods", "suites") else f"{name} is not installed here: {how}"
+    if isinstance(error, OSError) and error.errno in _OF_THE_MACHINE:
+        return f"{error.filename or 'a file'}: {error.strerror}"
     try:
         return str(error) if isinstance(error, _refusals()) else None
     except ModuleNotFoundError as missing:
@@ -63,6 +72,8 @@ def _said(error: Exception) -> str | None:
 def _refusals() -> tuple[type[Exception], ...]:
     """What is no fault of the program: the message says what was wrong, and what to do."""
     from bench.contract import MissingAsset
+    from bench.contract.cache import CacheNotWritable
+    from bench.publish.about import BadSite
     from bench.record.environment import NoSuchDevice
     from bench.record.store import ResultsNotWritable
     from bench.registry.names import AmbiguousName, UnknownName
@@ -74,7 +85,7 @@ def _refusals() -> tuple[type[Exception], ...]:
 
     return (
         UnknownName, AmbiguousName, Refused, NothingToTune, NotShipped, NoSuchDevice, ResultsNotWritable,
-        MissingAsset, NoRecords, NoSandbox, ClusterUnusable,
+        MissingAsset, NoRecords, NoSandbox, ClusterUnusable, CacheNotWritable, BadSite,
     )  # fmt: skip
 
 

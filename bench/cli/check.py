@@ -31,9 +31,11 @@ def run(arguments: argparse.Namespace) -> None:
         flags = ["--changed"] * arguments.changed + ["--json"] * arguments.json
         base = ["--base", arguments.base] if arguments.base else []
         sys.exit(check_confined([*flags, *base, "--", *arguments.name]))
+    from bench.contract.cache import check_cache
     from bench.submit import check
     from bench.submit.changes import changes
 
+    check_cache()
     registry = opened()
     submission = changes(ROOT, arguments.base) if arguments.changed or arguments.base else None
     names = arguments.name or (check.touched(registry, submission) if submission else check.everything(registry))

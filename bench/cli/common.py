@@ -71,7 +71,11 @@ def add_methods(parser: argparse.ArgumentParser) -> None:
 def folder(text: str) -> Path:
     """The type of an option that names a folder, which need not be there yet."""
     path = Path(text)
-    if any(each.exists() and not each.is_dir() for each in (path, *path.parents)):
+    try:
+        found = any(each.exists() and not each.is_dir() for each in (path, *path.parents))
+    except OSError as error:  # too long a name, say
+        raise argparse.ArgumentTypeError(f"{text[:80]} can't be a folder ({error.strerror})") from error
+    if found:
         raise argparse.ArgumentTypeError(f"{text} is no folder, or lies in what is none")
     return path
 
@@ -79,9 +83,13 @@ def folder(text: str) -> Path:
 def new_file(text: str) -> Path:
     """The type of an option that names a file to be written."""
     path = Path(text)
-    if path.is_dir():
-        raise argparse.ArgumentTypeError(f"{text} is a folder; name a file in it")
     folder(str(path.parent))
+    try:
+        taken = path.is_dir()
+    except OSError as error:
+        raise argparse.ArgumentTypeError(f"{text[:80]} can't be a file ({error.strerror})") from error
+    if taken:
+        raise argparse.ArgumentTypeError(f"{text} is a folder; name a file in it")
     return path
 
 
@@ -131,13 +139,19 @@ def opened(root: Path = ROOT) -> Registry:
 
 def read_records(results: Path) -> list["Record"]:
     """All of a folder; lines that are none are told, and take no other along. Raises NoRecords."""
+    records = readable_records(results)
+    if not records:
+        raise NoRecords(f"there are no records in {results}; name another folder with --results DIR")
+    return records
+
+
+def readable_records(results: Path) -> list["Record"]:
+    """The same of a folder that may hold none."""
     from bench.record import store
 
     records, broken = store.read_all(results)
     for problem in broken:
         tell(f"broken record {problem}")
-    if not records:
-        raise NoRecords(f"there are no records in {results}; name another folder with --results DIR")
     return records
 
 

@@ -30,6 +30,7 @@ def runs(sandbox: bool, *, gpu: bool, visible: Sequence[Path] = ()) -> Iterator[
     if not sandbox:
         yield {}
         return
+    from bench.contract.cache import check_cache
     from bench.record.environment import check_device
     from bench.run.runner import planned
     from bench.run.sandbox.assets import check_assets
@@ -38,6 +39,7 @@ def runs(sandbox: bool, *, gpu: bool, visible: Sequence[Path] = ()) -> Iterator[
     confinement = confinement_of(ROOT, required=False, tell=tell)
 
     def ready(registry: Registry, jobs: Sequence["Job"]) -> None:
+        check_cache()
         for device in {job.device for job in jobs}:
             check_device(device)
         check_assets(confinement, [planned(registry, job).order for job in jobs])

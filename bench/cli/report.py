@@ -2,7 +2,7 @@
 
 import argparse
 
-from bench.cli.common import ROOT, Commands, add_results, new_file, opened, write
+from bench.cli.common import ROOT, Commands, add_results, new_file, opened, tell, write
 
 
 def add(commands: Commands) -> None:
@@ -37,4 +37,6 @@ def run(arguments: argparse.Namespace) -> None:
         now = [*base, *now]
     touched = touched_methods(registry, changes(ROOT, arguments.base))
     lines = [str(problem) for problem in broken]
+    for line in lines:  # all of them; the report names the first ones
+        tell(f"broken record {line}")
     write(make_report(base, now, lines, registry, touched, history(ROOT)), arguments.output)

@@ -202,12 +202,14 @@ def _run_confined(
     registry: Registry, jobs: Sequence["Job"], arguments: argparse.Namespace, tree: Path
 ) -> list["Record"]:
     """No line of the tree's methods and suites runs here."""
+    from bench.contract.cache import check_cache
     from bench.record.environment import check_device
     from bench.run.runner import planned, run_planned
     from bench.run.sandbox.assets import check_assets
     from bench.run.sandbox.confinement import confinement_of
 
     confinement = confinement_of(tree, required=arguments.submission is not None, tell=tell)
+    check_cache()
     check_device(arguments.device)
     plan = [planned(registry, job, arguments.results.resolve()) for job in jobs]
     check_assets(confinement, [each.order for each in plan])

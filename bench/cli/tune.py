@@ -29,9 +29,11 @@ def add(commands: Commands) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
+    from bench.contract.cache import check_cache
     from bench.record.environment import check_device
     from bench.run.tune import SEED, Search, tune
 
+    check_cache()
     check_device(arguments.device)
     registry = opened()
     seed = SEED if arguments.seed is None else arguments.seed

@@ -12,6 +12,7 @@ from bench.cli.common import (
     opened,
     print_json,
     read_records,
+    readable_records,
     tell,
     whole,
 )
@@ -42,11 +43,10 @@ def add(commands: Commands) -> None:
 def run(arguments: argparse.Namespace) -> None:
     from bench.nightly.audit import markdown_of
     from bench.nightly.verify import NotVerifiable, find_record, verify
-    from bench.record import store
     from bench.run import shipped
 
     artefact = Path(arguments.record) if Path(arguments.record).is_dir() else None
-    records = read_records(arguments.results) if artefact is None else store.read_all(arguments.results)[0]
+    records = read_records(arguments.results) if artefact is None else readable_records(arguments.results)
     record = find_record(records, arguments.record) if artefact is None else shipped.read(artefact)
     where = {"device": arguments.device, "threads": arguments.threads, "artefact": artefact}
     gpu = arguments.device.startswith("cuda") if arguments.device else record.environment.gpu is not None

@@ -33,9 +33,29 @@ class CacheAltered(RuntimeError):
     """What lies in the cache is not what was made, and can't be made again; the message says where."""
 
 
+class CacheNotWritable(RuntimeError):
+    """Nothing can be kept in the cache; said before any work is done, with the variable that names another."""
+
+
 def cache_root() -> Path:
-    """The folder named by EFFBENCH_CACHE, else ~/.cache/effbench."""
-    return Path(os.environ.get("EFFBENCH_CACHE") or Path.home() / ".cache" / "effbench").expanduser().absolute()
+    """The folder named by EFFBENCH_CACHE, else ~/.cache/effbench. Raises CacheNotWritable where there is no home."""
+    try:
+        return Path(os.environ.get("EFFBENCH_CACHE") or Path.home() / ".cache" / "effbench").expanduser().absolute()
+    except RuntimeError as error:
+        raise CacheNotWritable("there is no home folder to keep a cache in: name a folder by EFFBENCH_CACHE") from error
+
+
+def check_cache() -> None:
+    """Raise CacheNotWritable if nothing can be kept."""
+    folder = cache_root()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise CacheNotWritable(
+            f"the cache {folder} can't be written ({error.strerror}): name another folder by EFFBENCH_CACHE"
+        ) from error
 
 
 def made_once(kind: Kind, name: str, make: Callable[[Path], None]) -> Path:

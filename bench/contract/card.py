@@ -13,7 +13,11 @@ class Claim:
 
     `metric` names a score or a cost of the suite. With `versus` the claim is that the method is better than that
     method at the same operating point: "slug:variant" names one variant, "slug" the strongest, or the one that is held
-    against it where both have it; without it the claim is that the method keeps the level of the suite's baseline.
+    against it where both have it; without it the claim is held against the suite's baseline.
+    `relation`: "better", by any amount; "same", no worse by more than the margin that the suite states for the metric;
+    "keeps", at least `share` of the other's value (of what is better when it is less: at most 1/share of it).
+    `out_of_reach` says what the claim needs that the tiny and the embedded scale have not (a training ten times as
+    long, a model of billions); there the verdict is "cannot be tested here".
     `variant` names the only variant of the method that the claim is about; else it is about all of them but those that
     a claim is held against.
     `paper_value` is the paper's own figure, on the paper's model and hardware, for people to read.
@@ -23,13 +27,21 @@ class Claim:
     source: str
     metric: str
     versus: str | None = None
-    relation: Literal["better", "same"] = "better"
+    relation: Literal["better", "same", "keeps"] = "better"
     paper_value: str | None = None
     variant: str | None = None
+    share: float | None = None
+    out_of_reach: str | None = None
 
     def __post_init__(self) -> None:
         if not self.source.strip():
             raise ValueError(f"claim {self.text!r} has no source: name the section, table or abstract that says it")
+        if self.relation not in ("better", "same", "keeps"):
+            raise ValueError(f"claim {self.text!r}: relation {self.relation!r} is none of better, same, keeps")
+        if (self.relation == "keeps") != (self.share is not None) or not 0 < (self.share or 1) <= 1:
+            raise ValueError(f'claim {self.text!r}: relation="keeps" takes a share above 0 and up to 1, no other does')
+        if self.out_of_reach is not None and not self.out_of_reach.strip():
+            raise ValueError(f"claim {self.text!r}: out_of_reach says in words what the claim needs")
 
 
 @dataclass(frozen=True)
@@ -44,7 +56,8 @@ class Card:
     and means alone (the most frequent class, a table of words): its score is the floor, and what does not beat it is no
     better than guessing. reference: True for a control that has more than the others of its track may have (all
     adapters unmerged, the real data): a level to look at, that no method is asked to beat.
-    stochastic: True if its result depends on the seed, so that it is run with several.
+    stochastic: True if its result depends on the seed, so that it is run with several. seeds: how many, where its results
+    differ so widely that the suite's own number tells too little (a random control).
     speed_realised: False if no kernel, ours or a library's, turns the saving into time here: the site then shows
     "not realised" in place of a speed. notes: where our version differs from the paper or its code, and why.
     """
@@ -59,6 +72,7 @@ class Card:
     trivial: bool = False
     reference: bool = False
     stochastic: bool = False
+    seeds: int | None = None
     speed_realised: bool = True
     claims: tuple[Claim, ...] = ()
     notes: str = ""
@@ -75,6 +89,8 @@ class Card:
             raise ValueError(f"card {self.slug}: url {self.url!r} must start with https:// or http://")
         if self.reference and not self.control:
             raise ValueError(f"card {self.slug}: a reference is a control; set control=True")
+        if self.seeds is not None and not (self.stochastic and self.seeds > 0):
+            raise ValueError(f"card {self.slug}: seeds={self.seeds} is for a method with stochastic=True, and above 0")
         if self.trivial and not self.control:
             raise ValueError(f"card {self.slug}: a trivial method is a control; set control=True")
         if not self.control and not self.claims:

@@ -84,6 +84,7 @@ def as_script(
         ],
         "rows": [
             {"name": line.name, "family": line.family, "kind": line.kind, "status": line.status, "rank": line.rank,
+             "stale": bool(line.stale),
              "address": line.address, "cells": [_short(cost) for cost in costs]}
             for line, costs in zip(table.lines, found, strict=True)
         ],

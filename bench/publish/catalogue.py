@@ -5,6 +5,7 @@ one ended.
 """
 
 import hashlib
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -91,9 +92,9 @@ def read_catalogue(folders: Sequence[Path], output: Path, wanted: Mapping[str, S
     text that changes when what is cached would.
     """
     found = [(folder, path) for folder in folders for path in files(folder)]
-    found.sort(key=lambda pair: -pair[1].stat().st_size)  # the longest first, so that all cores end together
+    found.sort(key=lambda pair: -(kept.size(pair[1]) or 0))  # the longest first, so that all cores end together
     jobs = [(folder, path, output, _download(folders, folder, path), wanted, code) for folder, path in found]
-    heavy = sum(path.stat().st_size for _, path in found) > MEGABYTES_TO_SHARE * 1e6
+    heavy = sum(kept.size(path) or 0 for _, path in found) > MEGABYTES_TO_SHARE * 1e6
     entries: list[Entry] = []
     broken: list[tuple[str, str]] = []
     downloads: dict[str, int] = {}
@@ -134,7 +135,7 @@ def _read_file(
 ) -> tuple[list[Entry], list[list[str]], str]:
     """Its records, its broken lines with a digest of each, and the address of its table."""
     inside = path.relative_to(folder)  # what the pages name: no path of this machine
-    cache = output / kept.FOLDER / f"{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:16]}.json"
+    cache = output / kept.FOLDER / f"{hashlib.sha256(os.fsencode(path.absolute())).hexdigest()[:16]}.json"
     table = output / address
     known = _cached(cache, path, table, code)
     start, number = (known["end"], known["number"]) if known else (0, 1)
@@ -175,6 +176,8 @@ def _cached(cache: Path, path: Path, table: Path, code: str) -> dict[str, Any] |
 def _before(path: Path, end: int) -> str | None:
     """A hash of all bytes before `end`, which nobody rewrites; None where the file can't be read."""
     found = hashlib.sha256()
+    if end == 0:
+        return found.hexdigest()
     try:
         with path.open("rb") as file:
             while end > 0 and (part := file.read(min(end, _PART))):

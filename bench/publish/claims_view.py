@@ -4,33 +4,36 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from bench.analyse.claims import ClaimCheck, check_claims
+from bench.analyse.problems import problem_at
 from bench.analyse.rows import Row, few_seeds
+from bench.publish.amounts import amount
 from bench.publish.context import Section
-from bench.publish.format import interval, percent
 from bench.publish.paths import record_address
+from bench.registry.metrics import Metric
 
 
 def claims_of(section: Section, rows: Sequence[Row]) -> dict[str, list[dict[str, Any]]]:
     """By slug, plain JSON; `claim` counts the claims of the method's card."""
     registry, suite = section.context.registry, section.place.suite
-    stochastic = registry.stochastic(suite)
+    stochastic, floors = registry.stochastic(suite), section.floors(rows)
     found: dict[str, list[dict[str, Any]]] = {}
     for slug in dict.fromkeys(row.method for row in rows):
         listed = registry.methods.get((suite, slug))
         if listed is not None:
-            for check in check_claims(listed.card, rows, section.info):
+            for check in check_claims(listed.card, rows, section.info, floors):
                 number = listed.card.claims.index(check.claim)
-                found.setdefault(slug, []).append(_said(check, stochastic) | {"claim": number})
+                metric = problem_at(section.info, check.row.board.point).metrics.get(check.claim.metric)
+                found.setdefault(slug, []).append(_said(check, stochastic, metric) | {"claim": number})
     return found
 
 
-def _said(check: ClaimCheck, stochastic: Collection[str]) -> dict[str, Any]:
-    change, board = check.improvement, check.row.board
-    within = "" if change is None else interval(100 * change.low, 100 * change.high, change.value)
+def _said(check: ClaimCheck, stochastic: Collection[str], metric: Metric | None) -> dict[str, Any]:
+    board = check.row.board
+    improvement, within = ("", "") if check.improvement is None else amount(check.improvement, metric)
     return {
         "point": board.point, "variant": check.row.variant, "hardware": board.hardware, "scale": board.scale,
         "base": board.base, "versus": check.versus, "outcome": check.outcome, "reason": check.reason,
-        "improvement": "" if change is None else percent(change.value), "within": within.replace("]", "] %"),
+        "improvement": improvement, "within": within,
         "address": record_address(check.row.home, check.row.method, check.row.variant),
         "few_seeds": [r.name for r in (check.row, check.opponent) if r is not None and few_seeds(r, stochastic)],
     }  # fmt: skip

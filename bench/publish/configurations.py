@@ -39,6 +39,7 @@ def write_configurations(
     followed = {key: follow_figures(history, metrics[key]) for key, history in histories.items()}
     noises = noises_of(followed.values(), {found[0].name for found in metrics.values()})
     current = {(each.row.board.point, each.row.method, each.row.variant): each for each in rows}
+    timed = {(table.board.point, line.name) for table in tables for line in table.timed}
     lines = {(table.board.point, line.name): line for table in tables for line in table.lines}
     files = _files(section)
     made = Configurations([], [], {})
@@ -56,6 +57,7 @@ def write_configurations(
         made.changes.extend(map(asdict, changes_of(history, followed[key], metrics[key], noises)))
         line = lines.get((board.point, aged.row.name)) if aged else None
         said = _said(board, method, variant, history) | _standing(aged.row if aged else None, line, metrics[key][0])
+        said["timed"] = line is not None and (board.point, line.name) in timed
         made.said.append(said | {"address": address, **asdict(section.place)})
     return made
 
@@ -87,7 +89,8 @@ def _standing(row: Row | None, line: Line | None, score: Metric) -> dict[str, An
     """Of the configuration, by its row in today's ranking, if it has one."""
     if row is None or line is None:
         return {
-            "current": False, "rank": "–", "stale": [], "unbeaten": [], "guessing": "", "few_seeds": False, "score": "", "sort": 0.0,
+            "current": False, "rank": "–", "stale": [], "unbeaten": [], "guessing": "", "few_seeds": False, "score": "",
+            "sort": 0.0,
         }  # fmt: skip
     cell = make_cell(figure(row, score), score) if row.ok else None
     return {

@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from bench.analyse.floors import Floors
+from bench.analyse.rows import Row
 from bench.publish.catalogue import Entry
 from bench.publish.freshness import Freshness
 from bench.publish.pages import Pages
@@ -65,6 +67,11 @@ class Section:
     def controls(self) -> frozenset[str]:
         """Slugs of the controls that a method is to beat."""
         return self.context.registry.kinds(self.place.suite, "control")
+
+    def floors(self, rows: Sequence[Row]) -> Floors:
+        """What is no better than guessing among these rows."""
+        registry, suite = self.context.registry, self.place.suite
+        return Floors(rows, self.info, registry.trivial(suite), registry.stochastic(suite))
 
     @property
     def shared(self) -> dict[str, object]:

@@ -10,34 +10,33 @@ from bench.analyse.rows import Row
 from bench.analyse.summary import Cost, value_of
 from bench.analyse.summary import figure as figure_of
 from bench.publish.axis import Axis, make_axis
-from bench.publish.format import interval, quantity
+from bench.publish.format import deserved, interval, quantity
 from bench.publish.labels import Box, Label, Named, place_labels
-from bench.publish.markers import COLOURS, SHAPES
 from bench.registry.metrics import Metric
 
 WIDTH, HEIGHT = 760, 440
 LEFT, RIGHT, TOP, BOTTOM = 78, WIDTH - 18, 18, HEIGHT - 58
 """Of the part that points stand in."""
-MANY = 24
-"""With more names than this, those neither on the frontier nor controls are drawn faint and without a label."""
+FEW = 12
+"""Up to so many names all are written; of more those on the frontier and of the best controls alone."""
 
 
 @dataclass(frozen=True)
 class Mark:
     """One point: a row at one operating point, with its error bars in pixels and its figures as text.
 
-    faint: one of so many that it is drawn without its error bars and its name.
+    role: "frontier", "control" (one of the best controls) or "rest"; the first two are drawn in colour. off: the edge
+    ("top", "bottom", "left" or "right") that it lies beyond, there drawn as an arrow; or empty.
     """
 
     x: float
     y: float
     bar_x: tuple[float, float] | None
     bar_y: tuple[float, float] | None
-    shape: str
-    colour: int
+    role: str
     control: bool
-    frontier: bool
-    faint: bool
+    stale: bool
+    off: str
     name: str
     point: str
     cost_text: str
@@ -50,25 +49,24 @@ class Mark:
 class Figure:
     """Everything that the template draws.
 
-    step: the frontier. reached: rectangles that controls reach. lines: each method through its operating points.
-    left_out: what has no finite figure, and why. unbounded: what has no interval. crowded: several operating points, of
-    which only the best are named.
+    step: the frontier. reached: rectangles that controls reach. off: (x, y, anchor, text) of what is said at an edge of
+    the points beyond it. left_out: what has no finite figure, and why. unbounded: what has no interval. source: of the
+    data, a line. file: address of the picture alone, or empty.
     """
 
     title: str
-    suite: str
     x: Axis
     y: Axis
     marks: Sequence[Mark]
     step: str
     reached: Sequence[Box]
     labels: Sequence[Label]
-    legend: Sequence[Mark]
+    off: Sequence[Label]
     left_out: Sequence[str]
     unbounded: Sequence[str]
     better: str
-    crowded: bool
-    lines: Sequence[str]
+    source: str = ""
+    file: str = ""
     width: int = WIDTH
     height: int = HEIGHT
     left: int = LEFT
@@ -85,6 +83,7 @@ class _Point:
     cost: Cost
     score: Cost
     control: bool
+    stale: bool
 
     @property
     def place(self) -> tuple[float, float]:
@@ -92,48 +91,58 @@ class _Point:
 
 
 def make_figure(
-    rows: Sequence[Row], cost: Metric, score: Metric, controls: Collection[str], guesses: Mapping[Row, str] | None = None
+    rows: Sequence[Row],
+    cost: Metric,
+    score: Metric,
+    controls: Collection[str],
+    guesses: Mapping[Row, str] | None = None,
+    stale: Collection[Row] = (),
 ) -> Figure | None:
     """Quality against one cost over rows of one problem (any operating points); None with fewer than two points.
 
-    The step line is the Pareto frontier of all points; the shaded area is what the controls reach. What has no finite
-    value, or a cost that is not realised, is left out and named; so is what is no better than guessing (`guesses` says
-    of which row what), as it would press all others into a corner.
+    The step line is the Pareto frontier of all points; the shaded area is what the controls reach. The axes hold the
+    useful range (`axis.useful`), with the best control in it: what lies beyond stands at the edge, counted. What has no
+    finite value, or a cost that is not realised, is left out and named; so is what is no better than guessing
+    (`guesses` says of which row what). stale: rows that are not of today's code.
     """
-    points, left_out = _points(rows, cost, score, controls, guesses or {})
+    points, left_out = _points(rows, cost, score, controls, guesses or {}, stale)
     if len(points) < 2:
         return None
-    x = make_axis(cost, [point.cost for point in points], LEFT, RIGHT)
-    y = make_axis(score, [point.score for point in points], BOTTOM, TOP)
-    names = list(dict.fromkeys(row.name for row in rows if row.ok))  # whatever the cost, each has its shape and colour
     best = pareto([point.place for point in points], cost.better, score.better)
-    seen = {point.row.name for point, kept in zip(points, best, strict=True) if kept or point.control}
-    shown = seen if len(names) > MANY else set(names)
-    draw = _Draw(x, y, cost, score, names, shown)
-    marks = [draw.mark(point, kept) for point, kept in zip(points, best, strict=True)]
-    clear = [mark for mark in marks if not mark.faint]
-    frontier = draw.along([mark for mark in marks if mark.frontier])
-    crowded = len({mark.point for mark in marks}) > 1
+    leading = _best_controls(points, cost, score)
+    y = make_axis(score, [point.score for point in points], BOTTOM, TOP, _first(leading, score))
+    level = [point for point in points if y.holds(point.place[1])]
+    named = [p.place[0] for p, kept in zip(points, best, strict=True) if p in level and (kept or p in leading)]
+    x = make_axis(cost, [point.cost for point in level], LEFT, RIGHT, named)
+    draw = _Draw(x, y, cost, score)
+    roles = [
+        "frontier" if kept else "control" if p in leading else "rest" for p, kept in zip(points, best, strict=True)
+    ]
+    marks = [draw.mark(point, role) for point, role in zip(points, roles, strict=True)]
+    frontier = draw.along([mark for mark in marks if mark.role == "frontier"])
+    off = list(_beyond(marks))
     return Figure(
         title=f"{score.title} versus {cost.title}",
-        suite=rows[0].board.suite,
         x=x,
         y=y,
         marks=marks,
         step=_step(frontier),
-        reached=draw.reached(points),
-        labels=_labels(clear, frontier, draw.chief(clear) if crowded else {mark.name for mark in clear}),
-        legend=list({mark.name: mark for mark in clear}.values()),
+        reached=draw.reached(leading),
+        labels=_labels(marks, frontier, off),
+        off=off,
         left_out=left_out,
         unbounded=[_named(p.row) for p in points if not (_bounded(p.cost) and _bounded(p.score))],
         better=draw.better,
-        crowded=crowded,
-        lines=[_polyline([mark for mark in clear if mark.name == name]) for name in names if name in shown],
     )
 
 
 def _points(
-    rows: Sequence[Row], cost: Metric, score: Metric, controls: Collection[str], guesses: Mapping[Row, str]
+    rows: Sequence[Row],
+    cost: Metric,
+    score: Metric,
+    controls: Collection[str],
+    guesses: Mapping[Row, str],
+    stale: Collection[Row],
 ) -> tuple[list[_Point], list[str]]:
     """The rows that can be drawn, and what can't be, with the reason."""
     points, left_out = [], []
@@ -148,56 +157,63 @@ def _points(
         elif not (math.isfinite(value_of(x)) and math.isfinite(value_of(y))):
             left_out.append(f"{_named(row)}: no finite value")
         else:
-            points.append(_Point(row, x, y, row.method in controls))
+            points.append(_Point(row, x, y, row.method in controls, row in stale))
     return points, left_out
+
+
+def _best_controls(points: Sequence[_Point], cost: Metric, score: Metric) -> list[_Point]:
+    """Controls that no other control is at least as good as in both and better in one."""
+    controls = [point for point in points if point.control]
+    best = pareto([point.place for point in controls], cost.better, score.better)
+    return [point for point, kept in zip(controls, best, strict=True) if kept]
+
+
+def _first(points: Sequence[_Point], score: Metric) -> list[float]:
+    """The best score of them."""
+    values = sorted((point.place[1] for point in points), reverse=score.better == "higher")
+    return values[:1]
 
 
 @dataclass(frozen=True)
 class _Draw:
-    """From points to what is drawn. names: of all rows. shown: those that are not drawn faint."""
+    """From points to what is drawn."""
 
     x: Axis
     y: Axis
     cost: Metric
     score: Metric
-    names: Sequence[str]
-    shown: Collection[str]
 
-    def mark(self, point: _Point, frontier: bool) -> Mark:
-        index = self.names.index(point.row.name)
-        units = self.cost.unit or point.cost.unit, self.score.unit or point.score.unit
+    def mark(self, point: _Point, role: str) -> Mark:
         x, y = point.place
+        value_text, value_interval = _text(point.score, self.score)
+        cost_text, cost_interval = _text(point.cost, self.cost)
         return Mark(
-            self.x.at(x), self.y.at(y), _bar(self.x, point.cost), _bar(self.y, point.score),
-            SHAPES[index % len(SHAPES)], index % COLOURS, point.control, frontier, point.row.name not in self.shown,
-            point.row.name, point.row.board.point,
-            quantity(x, units[0]), interval(point.cost.low, point.cost.high, x, units[0]),
-            quantity(y, units[1]), interval(point.score.low, point.score.high, y, units[1]),
+            self.x.at(x), self.y.at(y), _bar(self.x, point.cost), _bar(self.y, point.score), role, point.control,
+            point.stale, self._edge(x, y), point.row.name, point.row.board.point, cost_text, cost_interval, value_text,
+            value_interval,
         )  # fmt: skip
+
+    def _edge(self, x: float, y: float) -> str:
+        """The edge that the point lies beyond."""
+        if not self.y.holds(y):
+            return "top" if y > self.y.high else "bottom"
+        if not self.x.holds(x):
+            return "right" if x > self.x.high else "left"
+        return ""
 
     def along(self, marks: Sequence[Mark]) -> list[Mark]:
         """From the cheapest to the dearest."""
         return sorted(marks, key=lambda mark: mark.x, reverse=self.cost.better != "lower")
 
-    def reached(self, points: Sequence[_Point]) -> list[Box]:
+    def reached(self, leading: Sequence[_Point]) -> list[Box]:
         """Of the best controls the rectangles of all that is no better: x, y, width, height."""
-        controls = [point for point in points if point.control]
-        best = pareto([point.place for point in controls], self.cost.better, self.score.better)
         boxes = []
-        for point in (point for point, kept in zip(controls, best, strict=True) if kept):
+        for point in leading:
             x, y = self.x.at(point.place[0]), self.y.at(point.place[1])
             left, right = (x, RIGHT) if self.cost.better == "lower" else (LEFT, x)
             top, bottom = (TOP, y) if self.score.better == "lower" else (y, BOTTOM)
             boxes.append((left, top, round(right - left, 1), round(bottom - top, 1)))
         return boxes
-
-    def chief(self, marks: Sequence[Mark]) -> set[str]:
-        """Names on the frontier, and the best of each operating point."""
-        best: dict[str, Mark] = {}
-        upwards = self.score.better == "higher"
-        for mark in sorted(marks, key=lambda mark: mark.y, reverse=not upwards):  # pixels grow downwards
-            best.setdefault(mark.point, mark)
-        return {mark.name for mark in [*(mark for mark in marks if mark.frontier), *best.values()]}
 
     @property
     def better(self) -> str:
@@ -206,12 +222,43 @@ class _Draw:
         return f"{sideways} and {'down' if self.score.better == 'lower' else 'up'}"
 
 
-def _labels(marks: Sequence[Mark], frontier: Sequence[Mark], named: Collection[str]) -> list[Label]:
-    """Names on the frontier come first, and stand there; none lies on the frontier's line."""
-    ordered = sorted(marks, key=lambda mark: not mark.frontier)
-    names = [name for name in dict.fromkeys(mark.name for mark in ordered) if name in named]
-    points = [Named(mark.name, mark.x, mark.y) for mark in ordered]
-    return place_labels(points, names, list(_line(frontier)), (LEFT, TOP, RIGHT, BOTTOM))
+def _text(cost: Cost, metric: Metric) -> tuple[str, str]:
+    """A figure and its interval as they are read."""
+    unit, value = metric.unit or cost.unit, value_of(cost)
+    digits = deserved(value, cost.low, cost.high)
+    return quantity(value, unit, digits), interval(cost.low, cost.high, value, unit, digits)
+
+
+def _labels(marks: Sequence[Mark], frontier: Sequence[Mark], off: Sequence[Label]) -> list[Label]:
+    """Names on the frontier come first, then the best controls'; none lies on the frontier's line or what else is
+    written."""
+    order = {"frontier": 0, "control": 1, "rest": 2}
+    inside = sorted((mark for mark in marks if not mark.off), key=lambda mark: order[mark.role])
+    few = len({mark.name for mark in marks}) <= FEW
+    names = [label_of(mark) for mark in inside if few or mark.role != "rest"]
+    points = [Named(label_of(mark), mark.x, mark.y) for mark in [*inside, *(mark for mark in marks if mark.off)]]
+    said = [
+        (x - 90 if anchor == "end" else x, y - 11, x if anchor == "end" else x + 90, y + 3) for x, y, anchor, _ in off
+    ]
+    return place_labels(points, list(dict.fromkeys(names)), [*_line(frontier), *said], (LEFT, TOP, RIGHT, BOTTOM))
+
+
+def label_of(mark: Mark) -> str:
+    """What stands beside a point: what is stale is not named without it."""
+    return f"{mark.name} (stale)" if mark.stale else mark.name
+
+
+def _beyond(marks: Sequence[Mark]) -> Iterator[Label]:
+    """What is said at each edge."""
+    middle = (TOP + BOTTOM) / 2
+    places = {
+        "top": (RIGHT - 4.0, TOP + 24.0, "end", "↑"), "bottom": (RIGHT - 4.0, BOTTOM - 14.0, "end", "↓"),
+        "right": (RIGHT - 4.0, middle, "end", "→"), "left": (LEFT + 4.0, middle, "start", "←"),
+    }  # fmt: skip
+    for edge, (x, y, anchor, arrow) in places.items():
+        count = sum(mark.off == edge for mark in marks)
+        if count:
+            yield x, y, anchor, f"{count} off scale {arrow}"
 
 
 def _step(frontier: Sequence[Mark]) -> str:
@@ -224,11 +271,6 @@ def _line(frontier: Sequence[Mark]) -> Iterator[Box]:
     for before, mark in pairwise(frontier):
         yield min(before.x, mark.x), before.y - 1, max(before.x, mark.x), before.y + 1
         yield mark.x - 1, min(before.y, mark.y), mark.x + 1, max(before.y, mark.y)
-
-
-def _polyline(marks: Sequence[Mark]) -> str:
-    ordered = sorted(marks, key=lambda mark: mark.x)
-    return "M" + "L".join(f"{mark.x} {mark.y}" for mark in ordered) if len(ordered) > 1 else ""
 
 
 def _bar(axis: Axis, cost: Cost) -> tuple[float, float] | None:

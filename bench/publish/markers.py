@@ -1,29 +1,17 @@
-"""The shapes of points in a picture: shapes, not only colours, tell the methods apart."""
+"""The shapes of points in a picture: methods, controls, and what lies beyond the edge of the picture."""
 
 import math
 
-COLOURS = 7
-RADIUS = 5.5
-SHAPES = ("circle", "square", "triangle", "diamond", "down", "pentagon", "star", "hexagon")
+RADIUS = 5.0
+SHAPES = ("circle", "square", "triangle", "down", "left", "right")
 
 
 def marker(shape: str, r: float = RADIUS) -> str:
     """SVG path of a marker around the origin."""
     if shape == "circle":
         return f"M{-r:.1f} 0a{r} {r} 0 1 0 {2 * r} 0a{r} {r} 0 1 0 {-2 * r} 0z"
-    corners, turn, inner = {
-        "square": (4, 45.0, 1.0),
-        "triangle": (3, 0.0, 1.0),
-        "diamond": (4, 0.0, 1.0),
-        "down": (3, 180.0, 1.0),
-        "pentagon": (5, 0.0, 1.0),
-        "star": (5, 0.0, 0.45),
-        "hexagon": (6, 30.0, 1.0),
-    }[shape]
-    steps = corners * (2 if inner < 1 else 1)
-    points = []
-    for i in range(steps):
-        angle = math.radians(turn + 360 * i / steps)
-        radius = 1.25 * r * (inner if steps > corners and i % 2 else 1.0)
-        points.append(f"{radius * math.sin(angle):.1f} {-radius * math.cos(angle):.1f}")
-    return "M" + "L".join(points) + "z"
+    corners, turn = {
+        "square": (4, 45.0), "triangle": (3, 0.0), "down": (3, 180.0), "left": (3, 270.0), "right": (3, 90.0),
+    }[shape]  # fmt: skip
+    angles = [math.radians(turn + 360 * i / corners) for i in range(corners)]
+    return "M" + "L".join(f"{1.25 * r * math.sin(a):.1f} {-1.25 * r * math.cos(a):.1f}" for a in angles) + "z"

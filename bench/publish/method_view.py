@@ -1,10 +1,12 @@
 """The page of a method: card, hyper-parameters, source, claim against measurement, every configuration."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bench.contract import Card, Claim
+from bench.contract import SCALES, Card, Claim
+from bench.publish.citation import bibtex
 from bench.publish.paths import safe_url
 from bench.registry import Listed, Registry, SuiteInfo
 from bench.registry.fields import fields_of
@@ -22,7 +24,10 @@ class ClaimView:
 
 @dataclass(frozen=True)
 class MethodView:
-    """What the template of a method page shows. card is None if the method is no longer registered."""
+    """What the template of a method page shows. card is None if the method is no longer registered.
+
+    home: the section that its place is told of, with the picture and the lines of it (`places_of`). path: of its file.
+    """
 
     suite: str
     slug: str
@@ -38,6 +43,24 @@ class MethodView:
     claims: Sequence[ClaimView]
     configurations: Sequence[Mapping[str, Any]]
     changes: Sequence[Mapping[str, Any]]
+    home: Mapping[str, Any] | None
+    figure: Mapping[str, Any] | None
+    places: Sequence[Mapping[str, Any]]
+    path: str
+    bibtex: str
+
+    @property
+    def costs(self) -> list[str]:
+        """Titles of the costs that any line of its place has a figure of."""
+        missing = ("not measured", "not realised")
+        having = [title for line in self.places for title, cell in line["costs"] if not any(m in cell for m in missing)]
+        return list(dict.fromkeys(having))
+
+    @property
+    def differences(self) -> list[str]:
+        """Where this version differs from the paper, sentence by sentence."""
+        notes = self.card.notes if self.card else ""
+        return [each.strip() for each in re.split(r"(?<=[.!?]) +(?=[A-Z])", " ".join(notes.split())) if each.strip()]
 
 
 def make_method(
@@ -51,11 +74,15 @@ def make_method(
     first. Its file is read and never run."""
     listed = registry.methods.get((info.slug, slug))
     configurations = [each for section in sections for each in section["configurations"] if each["method"] == slug]
+    home = _home(sections, slug)
+    places = [line for line in home["places"] if line["method"] == slug] if home else []
+    figure = _figure(home, slug)
     if listed is None:
         return MethodView(
-            info.slug, slug, slug, None, None, "", [], [], {}, {}, "", [], configurations, changes
+            info.slug, slug, slug, None, None, "", [], [], {}, {}, "", [], configurations, changes, home, figure,
+            places, "", "",
         )  # fmt: skip
-    checks = [check for section in sections for check in section["claims"].get(slug, ())]
+    checks = _once([check for section in sections for check in section["claims"].get(slug, ())], listed, info)
     claims = [
         ClaimView(claim, _title(claim.metric, info), [check for check in checks if check["claim"] == number])
         for number, claim in enumerate(listed.card.claims)
@@ -64,8 +91,36 @@ def make_method(
     return MethodView(
         info.slug, slug, listed.card.title, listed.card, safe_url(listed.card.url), listed.family, summary,
         _parameters(registry, listed), listed.variants, listed.at_point, _source(registry, listed), claims,
-        configurations, changes,
+        configurations, changes, home, figure, places, str(listed.place), bibtex(listed.card),
     )  # fmt: skip
+
+
+def _home(sections: Sequence[Mapping[str, Any]], slug: str) -> Mapping[str, Any] | None:
+    """The section that has most results of the method, toy scales last; None without one."""
+
+    def results(section: Mapping[str, Any]) -> tuple[bool, int]:
+        return section["scale"] != SCALES[0], sum(line["method"] == slug for line in section["places"])
+
+    return max((s for s in sections if results(s)[1]), key=results, default=None)
+
+
+def _figure(home: Mapping[str, Any] | None, slug: str) -> Mapping[str, Any] | None:
+    """The first picture of the section that the method stands in."""
+    figures: Sequence[Mapping[str, Any]] = home["figures"] if home else []
+    having = (f for f in figures if any(mark["name"].split(":")[0] == slug for mark in f["marks"]))
+    return next(having, None)
+
+
+def _once(checks: Sequence[Mapping[str, Any]], listed: Listed, info: SuiteInfo) -> list[Mapping[str, Any]]:
+    """The checks with those of scores once, on whatever hardware they ran: a score is the same on each. Of several the
+    first that was measured stands."""
+    found: dict[tuple[Any, ...], Mapping[str, Any]] = {}
+    for check in sorted(checks, key=lambda check: check["outcome"] == "not measured"):
+        score = listed.card.claims[check["claim"]].metric in info.scores
+        place = check["claim"], check["point"], check["variant"], check["base"], check["scale"]
+        found.setdefault((*place, "" if score else check["hardware"]), check)
+    order = {id(check): i for i, check in enumerate(checks)}
+    return sorted(found.values(), key=lambda check: order[id(check)])
 
 
 def _source(registry: Registry, listed: Listed) -> str:

@@ -1,7 +1,7 @@
 """Templates to files: everything that writes a page goes through here."""
 
+import re
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -9,11 +9,14 @@ from typing import Any
 import jinja2
 from markupsafe import Markup, escape
 
-from bench.publish.format import carries_unit, number, quantity
+from bench.publish.about import UNKNOWN, About
+from bench.publish.format import carries_unit, day, minute, number, quantity
+from bench.publish.glossary import explain, terms
 from bench.publish.kept import write_whole
 from bench.publish.markers import SHAPES, marker
 from bench.publish.paths import (
     board_address,
+    coverage_address,
     file_name,
     method_address,
     pairs_address,
@@ -23,20 +26,27 @@ from bench.publish.paths import (
 )
 from bench.publish.table_view import Cell
 
+_TICKS = re.compile(r"``?([^`\n]+)``?")
+
 ROOT_TOKEN = "@root@"
 """Stands in a stored piece of a page for the way back to the site's root."""
 
 
 @dataclass(frozen=True)
 class Pages:
-    """Writes below `output`; a file that would not change is left alone, so that a copy of the site moves little."""
+    """Writes below `output`; a file that would not change is left alone, so that a copy of the site moves little.
+
+    about: what every page says of the site at its foot.
+    """
 
     output: Path
+    about: About = UNKNOWN
 
     def page(self, template: str, address: str, **values: Any) -> str:
         """Render a template at the address, relative to the site's root; returns the address."""
         root = "../" * address.count("/") or "./"
-        return self.text(address, environment().get_template(template).render(root=root, address=address, **values))
+        values = {"root": root, "address": address, "about": self.about, **values}
+        return self.text(address, environment().get_template(template).render(values))
 
     def text(self, address: str, text: str) -> str:
         """Write a text at the address; returns the address."""
@@ -64,8 +74,10 @@ def environment() -> jinja2.Environment:
     made.filters.update(
         file_name=file_name, method_address=method_address, safe_url=safe_url, number=number, quantity=quantity,
         record_address=record_address, board_address=board_address, pairs_address=pairs_address,
-        date=date, minute=minute,
+        coverage_address=coverage_address,
+        date=day, minute=minute,
     )  # fmt: skip
+    made.filters.update(explained=explain, terms=terms, ticked=ticked)
     made.filters["stored"] = Markup  # a piece of a page that was rendered, and escaped, before
     made.globals["cell"] = cell_html
     made.filters["at_root"] = lambda stored, root: Markup(stored.replace(ROOT_TOKEN, root))
@@ -74,33 +86,18 @@ def environment() -> jinja2.Environment:
     return made
 
 
+def ticked(text: str) -> Markup:
+    """Text of a docstring: what stands between backticks is code."""
+    parts = _TICKS.split(str(text))
+    return Markup("").join(Markup("<code>{}</code>").format(part) if i % 2 else part for i, part in enumerate(parts))
+
+
 def cell_html(cell: Cell) -> Markup:
-    """A figure in a table: its text, and below it interval, number of samples and rank. Hundreds of thousands are
-    written, hence no template."""
+    """A figure in a table: its text, and below it interval and number of samples; an exact one has neither. Hundreds of
+    thousands are written, hence no template."""
     if cell.kind in ("missing", "not realised"):
         return Markup('<span class="quiet">{}</span>').format("not measured" if cell.kind == "missing" else cell.kind)
-    parts = [
-        cell.interval,
-        "exact" if cell.kind == "exact" else f"n={cell.n}",
-        f"· rank {cell.rank}" if cell.rank else "",
-    ]
-    small = " ".join(part for part in parts if part)
-    detail = "" if small == "exact" else f'<span class="detail">{escape(small)}</span>'
-    return Markup(f"{escape(cell.text)}{detail}")
-
-
-def date(when: float) -> str:
-    """2026-11-23"""
-    return _time(when).strftime("%Y-%m-%d")
-
-
-def minute(when: float) -> str:
-    """2026-11-23 16:05, Greenwich time"""
-    return _time(when).strftime("%Y-%m-%d %H:%M")
-
-
-def _time(when: float) -> datetime:
-    try:
-        return datetime.fromtimestamp(when, UTC)
-    except (OverflowError, OSError, ValueError):  # a year beyond what this machine can name
-        return datetime.fromtimestamp(0, UTC)
+    if cell.kind == "exact" and not cell.interval:
+        return Markup(escape(cell.text))
+    detail = f'{escape(cell.interval)}<span class="n"> n={cell.n}</span>'
+    return Markup(f'{escape(cell.text)}<span class="detail">{detail}</span>')

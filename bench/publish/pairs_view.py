@@ -8,9 +8,10 @@ import math
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 
-from bench.analyse.compare import MARGIN
+from bench.analyse.compare import Improvement
 from bench.analyse.pairs import Pairs
 from bench.analyse.rows import Row
+from bench.publish.amounts import amount
 from bench.publish.format import number
 from bench.registry import ProblemInfo
 from bench.registry.metrics import Metric
@@ -65,26 +66,29 @@ def make_pairs(
         others = [j for j in shown if rows[j].method in controls - {rows[i].method} and score.comparable[i, j]]
         best = min(others, key=lambda j: float(score.value[i, j]), default=None)  # it gains least over the best one
         named = "" if best is None else rows[best].name
-        found.append(Against(rows[i].name, _all(pairs, i, baseline), named, _all(pairs, i, best)))
-    matrix = [[verdict(score, i, j) for j in shown] for i in shown] if len(shown) <= MOST else []
+        verdicts = (_all(pairs, i, other, known) for other in (baseline, best))
+        found.append(Against(rows[i].name, next(verdicts), named, next(verdicts)))
+    matrix = [[verdict(score, i, j, problem.primary) for j in shown] for i in shown] if len(shown) <= MOST else []
     return PairsView(
         [known[name] for name in pairs], "" if baseline is None else problem.baseline, found,
         [rows[i].name for i in shown] if matrix else [], matrix,
     )  # fmt: skip
 
 
-def verdict(pairs: Pairs, i: int, j: int) -> Verdict:
-    """Row i against row j, in words and percent."""
+def verdict(pairs: Pairs, i: int, j: int, metric: Metric) -> Verdict:
+    """Row i against row j, in words, and in percent or in the metric's unit."""
     if i == j or not pairs.comparable[i, j]:
         return Verdict()
     value, low, high = (float(part[i, j]) for part in (pairs.value, pairs.low, pairs.high))
-    same = low >= -MARGIN and high <= MARGIN
+    same = low >= -metric.margin and high <= metric.margin
     word = "better" if low > 0 else "worse" if high < 0 else "same" if same else "unsure"
+    if metric.difference == "absolute":
+        return Verdict(word, *amount(Improvement(value, low, high), metric))
     return Verdict(word, _percent(value), f"[{_percent(low)}, {_percent(high)}]")
 
 
-def _all(pairs: Mapping[str, Pairs], i: int, j: int | None) -> list[Verdict]:
-    return [Verdict() if j is None else verdict(each, i, j) for each in pairs.values()]
+def _all(pairs: Mapping[str, Pairs], i: int, j: int | None, known: Mapping[str, Metric]) -> list[Verdict]:
+    return [Verdict() if j is None else verdict(each, i, j, known[name]) for name, each in pairs.items()]
 
 
 def _percent(fraction: float) -> str:

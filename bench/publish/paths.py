@@ -29,6 +29,11 @@ def suite_address(suite: str) -> str:
     return f"suites/{file_name(suite)}.html"
 
 
+def coverage_address(suite: str) -> str:
+    """The page of what was measured of a suite; no hardware's folder is called that, see `file_name`."""
+    return f"suites/{file_name(suite)}/coverage.html"
+
+
 def section_address(suite: str, hardware: str, scale: str, base: str) -> str:
     """The page of one hardware, scale and base of a suite: all operating points."""
     return f"suites/{'/'.join(map(file_name, (suite, hardware, scale, base)))}.html"
@@ -52,6 +57,11 @@ def record_address(board: Board, method: str, variant: str) -> str:
 def method_address(suite: str, slug: str) -> str:
     """The page of a method."""
     return f"methods/{file_name(suite)}/{file_name(slug)}.html"
+
+
+def badge_address(suite: str, slug: str) -> str:
+    """The badge of a method."""
+    return method_address(suite, slug).removesuffix(".html") + ".svg"
 
 
 def old_method_address(slug: str) -> str:

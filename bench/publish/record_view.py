@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from bench.analyse.rows import Board, Row
-from bench.analyse.summary import figure, row_costs, row_quality
+from bench.analyse.summary import figure, row_costs, row_quality, uneven
 from bench.publish.catalogue import Entry
 from bench.publish.format import number, quantity
 from bench.publish.freshness import Age
@@ -104,7 +104,7 @@ def make_configuration(
     return ConfigurationView(
         row.board if row else board, first.method, first.variant,
         [(known[name].title if name in known else name, cell) for name, cell in figures.items()],
-        _missing(figures, known) if row and row.ok else [],
+        [*_missing(figures, known), *_left_out(row)] if row and row.ok else [],
         [_record(r, files[r.id], age) for r, age in zip(row.records, ages, strict=True)] if row else [],
         columns, past, max(0, len(entries) - HISTORY), series_of(entries, columns),
     )  # fmt: skip
@@ -113,6 +113,17 @@ def make_configuration(
 def _missing(figures: Collection[str], known: Mapping[str, Metric]) -> list[str]:
     """Titles of what the problem knows and the row has not; of a time that is missing not each of its details."""
     return [m.title for name, m in known.items() if name not in figures and not name.endswith(_DETAILS)]
+
+
+def _left_out(row: Row) -> list[str]:
+    """Throughputs that were measured and can't be compared, with the reason."""
+    reasons = {
+        f"{workload}.throughput: {reason}"
+        for record in row.ok
+        for workload, best in record.throughput.items()
+        if (reason := uneven(best))
+    }
+    return sorted(reasons)
 
 
 def _figures(row: Row, known: Mapping[str, Metric]) -> dict[str, Cell]:

@@ -7,6 +7,7 @@ from io import BytesIO
 from pathlib import Path
 
 from bench.record import store
+from bench.record.environment import no_commit
 from bench.record.git import git
 from bench.record.schema import Record
 
@@ -23,7 +24,8 @@ def records_at(root: Path, folder: Path, revision: str) -> list[Record]:
     try:
         commit = git(root, "rev-parse", "--verify", "--end-of-options", f"{revision}^{{commit}}").decode().strip()
     except (OSError, subprocess.SubprocessError) as error:
-        raise UnknownRevision(f"git knows no commit {revision!r} here; fetch it first, or name another") from error
+        what = no_commit(root) or f"git knows no commit {revision!r} here; fetch it first, or name another"
+        raise UnknownRevision(what) from error
     place = folder.resolve().relative_to(root.resolve()).as_posix()
     if not git(root, "ls-tree", "--name-only", commit, "--", place):
         return []

@@ -19,6 +19,8 @@ from bench.publish.context import Section
 from bench.publish.frontier_view import Figure
 from bench.publish.pages import ROOT_TOKEN, environment
 from bench.publish.paths import board_address, file_name
+from bench.publish.places import places_of
+from bench.publish.questions import questions_of, timed_of
 from bench.publish.section_rows import rows_of
 from bench.publish.table_view import Table, make_table
 from bench.registry import SuiteInfo
@@ -59,25 +61,37 @@ def _build(section: Section, standing: Mapping[str, str]) -> dict[str, Any]:
     aged, problems = rows_of(section)
     rows = [each.row for each in aged]
     stale = {each.row: each.stale for each in aged}
+    old = {row for row, why in stale.items() if why}
     boards = _in_order(by_board(rows), section.info)
     tables = [make_table(board, group, section.info, section.context.registry, stale) for board, group in boards]
-    figures = figures_of(section, rows)
+    figures = figures_of(section, rows, old)
     points = [_point(table) for table in tables]
     columns = {metric.name: metric for table in tables for metric in table.columns if metric.primary}
     page = section.context.pages.page(
         "section.html", section.place.address, tables=tables, figures=figures, points=points,
         columns=list(columns.values()), **section.shared,
     )  # fmt: skip
-    written = [page]
+    written = [page, *(figure.file for figure in figures)]
     for table, (_, group) in zip(tables, boards, strict=True):
         written += write_board(section, table, group, points)
     configurations = write_configurations(section, aged, tables, standing)
+    placed = [places_of(table, group, old) for table, (_, group) in zip(tables, boards, strict=True)]
     return {
         **asdict(section.place), "address": section.place.address, "rows": len(rows), "records": len(section.entries),
         "points": points, "newest": section.entries[-1].started, "figure": _glance(figures, section),
         "changes": configurations.changes, "configurations": configurations.said, "claims": claims_of(section, rows),
         "written": [*written, *configurations.made_of], "standing": configurations.made_of, "problems": problems,
+        "places": [line for lines in placed for line in lines], "figures": [asdict(figure) for figure in figures],
+        "questions": questions_of(section, rows, stale), "timed": timed_of(section, rows, stale),
+        "processor": _processor(rows),
     }  # fmt: skip
+
+
+def _processor(rows: Sequence[Row]) -> str:
+    """The name of what ran here, by the newest record of the section's own hardware."""
+    own = [record for row in rows for record in row.records if record.environment.hardware == row.board.hardware]
+    newest = max(own, key=lambda record: record.started, default=None)
+    return "" if newest is None else newest.environment.gpu or newest.environment.cpu
 
 
 def _in_order(boards: Mapping[Board, list[Row]], info: SuiteInfo) -> list[tuple[Board, list[Row]]]:
@@ -88,10 +102,9 @@ def _in_order(boards: Mapping[Board, list[Row]], info: SuiteInfo) -> list[tuple[
 
 def _point(table: Table) -> dict[str, Any]:
     """A board as other pages link to it. best: who is first, or shares the first rank."""
-    first = [line.name for line in table.ok if line.rank == "1" or line.rank.startswith("1–")]
     return {
         "point": table.board.point, "title": table.title, "address": board_address(table.board) + ".html",
-        "rows": len(table.lines), "ok": len(table.ok), "best": first, "limits": table.limits,
+        "rows": len(table.lines), "ok": len(table.ok), "best": table.first, "limits": table.limits,
     }  # fmt: skip
 
 

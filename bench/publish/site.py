@@ -14,15 +14,32 @@ from bench.analyse.regressions import CONFIRMING
 from bench.contract import SCALES, Limits, OperatingPoint
 from bench.measure.statistics import CONFIDENCE, MIN_PAIRS, MIN_SEEDS
 from bench.publish import kept
+from bench.publish.about import read_about
 from bench.publish.board_data import script
+from bench.publish.bundle import write_bundle
 from bench.publish.catalogue import Catalogue, Entry, read_catalogue
+from bench.publish.citation import badge
 from bench.publish.context import Context, Place, Section
+from bench.publish.coverage import STATES, coverage, distinct
 from bench.publish.feed import make_feed
 from bench.publish.freshness import read_freshness
+from bench.publish.glossary import SCALE_WORDS, STATUSES, hardware
 from bench.publish.method_view import make_method
 from bench.publish.pages import Pages
-from bench.publish.paths import method_address, old_method_address, site_folder, suite_address
+from bench.publish.paths import (
+    badge_address,
+    coverage_address,
+    file_name,
+    method_address,
+    old_method_address,
+    site_folder,
+    suite_address,
+)
+from bench.publish.questions import GOALS
+from bench.publish.search import searchable
 from bench.publish.section import build_section
+from bench.publish.suite_view import lines_of
+from bench.publish.which import Subject, answers_of, by_area, make_subjects, script_of
 from bench.publish.workers import each
 from bench.record.schema import Record
 from bench.registry import ProblemInfo, Registry, SuiteInfo
@@ -37,8 +54,8 @@ RECORDS_TO_SHARE = 500
 
 @dataclass(frozen=True)
 class Built:
-    """What a build did. broken: records that could not be read, and why. alarms: what can't be right in what was made of
-    the others. Both stand on the index page too."""
+    """What a build did. broken: records that could not be read, and why. alarms: what can't be right in what the others
+    say. Both stand on the index page too."""
 
     index: Path
     records: int
@@ -53,15 +70,16 @@ def build_site(
     """Write the site of all records under `folders` into `output` (made if missing).
 
     What an earlier build left there is used where records, registry and code are the same. A record whose suite or
-    method is no longer registered shows under its bare name. url: where the site will be published, for the feed.
-    checkout: the git work tree that tells what changed since a record was measured.
+    method is no longer registered shows under its bare name. url: where the site will be published, if not where
+    site.toml says. checkout: the git work tree that tells what changed since a record was measured.
     """
     infos = dict(registry.suites)
     wanted = {slug: _primaries(info) for slug, info in infos.items()}
-    code = _code(registry, infos)
+    about = read_about(checkout, url)
+    code = _code(registry, infos, about.identity)
     catalogue = read_catalogue(folders, output, wanted, code)
     infos |= _unregistered(catalogue.entries, infos)
-    pages = Pages(output)
+    pages = Pages(output, about)
     context = Context(
         pages, registry, infos,
         versions=_versions(catalogue.entries, infos),
@@ -81,7 +99,7 @@ def build_site(
     sections = list(each(build_section, jobs, heavy=len(catalogue.entries) > RECORDS_TO_SHARE))
     sections.sort(key=lambda s: places.index(Place(s["suite"], s["hardware"], s["scale"], s["base"])))
     shutil.copytree(site_folder() / "assets", output / "assets", dirs_exist_ok=True)
-    written = _write_rest(context, catalogue, sections, url)
+    written = _write_rest(context, catalogue, sections)
     _forget_others(output, [*written, *(address for section in sections for address in section["written"])])
     return Built(output / "index.html", len(catalogue.entries), len(written), catalogue.broken, _alarms(sections))
 
@@ -96,9 +114,7 @@ def _elsewhere(groups: Mapping[Place, Sequence[Entry]], place: Place) -> list[En
     return sorted((entry for group in theirs for entry in group), key=lambda entry: (entry.started, entry.id))
 
 
-def _write_rest(
-    context: Context, catalogue: Catalogue, sections: Sequence[Mapping[str, Any]], url: str | None
-) -> list[str]:
+def _write_rest(context: Context, catalogue: Catalogue, sections: Sequence[Mapping[str, Any]]) -> list[str]:
     pages, registry, infos = context.pages, context.registry, context.infos
     changes = sorted(
         (change for section in sections for change in section["changes"]),
@@ -108,17 +124,32 @@ def _write_rest(
     by_suite = [(info, [s for s in sections if s["suite"] == slug]) for slug, info in sorted(infos.items())]
     written = [
         pages.page("suite.html", suite_address(info.slug), info=info, sections=here, glance=_glance(here),
+                   distinct=distinct(here), lines=lines_of(info, here),
                    methods=list(registry.methods_of(info.slug).values()))
+        for info, here in by_suite
+    ]  # fmt: skip
+    written += [
+        pages.page("coverage.html", coverage_address(info.slug), info=info, states=STATES,
+                   matrices=coverage(info, here, registry))
         for info, here in by_suite
     ]  # fmt: skip
     written += _write_methods(context, catalogue.entries, sections, changes)
     written += _write_history(pages, changes)
     boards = _boards(sections)
+    methods = Counter(suite for suite, _ in registry.methods)
+    subjects = make_subjects(infos, sections)
+    written += _write_answers(pages, subjects)
+    written += write_bundle(pages.output, [address for address, _ in catalogue.downloads])
     written += [
+        pages.page("methods.html", "methods.html",
+                   methods=[listed for _, listed in sorted(registry.methods.items())]),
+        pages.page("glossary.html", "glossary.html", infos=list(registry.suites.values()), scales=SCALE_WORDS,
+                   statuses=STATUSES, hardware=hardware(sections)),
+        pages.text("data/search.js", script("search", searchable(registry, infos))),
         pages.page("compare.html", "compare.html", boards=boards),
         pages.text("data/boards.js", script("boards", boards)),
         pages.text("data/schema.json", json.dumps(Record.model_json_schema(), indent=1)),
-        pages.text("feed.xml", make_feed(changes, newest, url)),
+        pages.text("feed.xml", make_feed(changes, newest, pages.about.address)),
         pages.page("submit.html", "submit.html"),
         pages.page("data.html", "data.html", downloads=catalogue.downloads, count=len(catalogue.entries),
                    sections=sections),
@@ -126,15 +157,28 @@ def _write_rest(
                    min_pairs=MIN_PAIRS, min_seeds=MIN_SEEDS),
         pages.page(
             "index.html", "index.html",
-            suites=[(info, here, _glance(here)) for info, here in by_suite],
+            subjects=subjects, areas=by_area(infos, subjects, sections, methods), goals=GOALS,
+            count_methods=len(registry.methods),
             newest=catalogue.entries[:-NEWEST - 1:-1], newest_time=newest,
             changes=[change for change in changes if change["when"] > newest - 7 * 86_400],
-            methods=[listed for _, listed in sorted(registry.methods.items())], count=len(catalogue.entries),
+            count=len(catalogue.entries),
             broken=catalogue.broken,
             problems=[*registry.faults, *_alarms(sections)],
         ),
     ]  # fmt: skip
     return written
+
+
+def _write_answers(pages: Pages, subjects: Sequence[Subject]) -> list[str]:
+    """What the front page's script asks, and a file of answers for each suite."""
+    suites: dict[str, list[Subject]] = {}
+    for subject in subjects:
+        suites.setdefault(subject.suite, []).append(subject)
+    return [
+        pages.text("data/which.js", script("which", script_of(subjects))),
+        *(pages.text(f"data/which/{file_name(slug)}.js", script(f"answers/{slug}", answers_of(theirs)))
+          for slug, theirs in suites.items()),
+    ]  # fmt: skip
 
 
 def _write_methods(
@@ -153,7 +197,9 @@ def _write_methods(
     for suite, slug in names:
         here = [section for section in sections if section["suite"] == suite]
         view = make_method(context.registry, context.infos[suite], slug, here, own[suite, slug])
-        written.append(context.pages.page("method.html", method_address(suite, slug), method=view))
+        sign = badge(context.pages.about.name, [line["place"] for line in view.places])
+        written.append(context.pages.text(badge_address(suite, slug), sign))
+        written.append(context.pages.page("method.html", method_address(suite, slug), method=view, badge=written[-1]))
         if suites_with[slug] == 1:
             old = old_method_address(slug)
             written.append(context.pages.page("moved.html", old, method=view, target=method_address(suite, slug)))
@@ -205,8 +251,9 @@ def _forget_others(output: Path, written: Iterable[str]) -> None:
     kept.write(manifest, now)
 
 
-def _code(registry: Registry, infos: Mapping[str, SuiteInfo]) -> str:
-    """A hash of what turns records into pages: the engine, the templates, the suites' settings and the cards."""
+def _code(registry: Registry, infos: Mapping[str, SuiteInfo], about: Sequence[str | None]) -> str:
+    """A hash of what turns records into pages: the engine, the templates, what the site says of itself, the suites'
+    settings and the cards."""
     digest = hashlib.sha256()
     engine = Path(__file__).resolve().parents[1]
     files = [engine / "measure" / "statistics.py", engine / "record" / "schema.py", engine / "record" / "store.py"]
@@ -215,7 +262,7 @@ def _code(registry: Registry, infos: Mapping[str, SuiteInfo]) -> str:
         files += [path for path in sorted(folder.rglob("*")) if path.suffix in (".py", ".html")]
     for path in files:
         digest.update(path.read_bytes())
-    digest.update(repr([sorted(infos.items()), sorted(registry.methods.items())]).encode())
+    digest.update(repr([about, sorted(infos.items()), sorted(registry.methods.items())]).encode())
     return digest.hexdigest()
 
 

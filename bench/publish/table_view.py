@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 
+from bench.analyse.alarms import alarms
 from bench.analyse.controls import unbeaten
 from bench.analyse.floors import guessing
 from bench.analyse.problems import problem_at
@@ -12,7 +13,8 @@ from bench.analyse.ranks import ranks
 from bench.analyse.rows import Board, Row, few_seeds
 from bench.analyse.summary import Cost, figure, unit_of
 from bench.contract import OperatingPoint
-from bench.publish.format import carries_unit, interval, number, quantity, rank, scaled, with_unit
+from bench.publish.format import carries_unit, deserved, interval, number, quantity, rank, scaled, with_unit
+from bench.publish.margins import Margin, margins, trained
 from bench.publish.paths import record_address
 from bench.registry import Listed, ProblemInfo, Registry, SuiteInfo
 from bench.registry.metrics import Metric
@@ -29,7 +31,6 @@ class Cell:
     n: int
     kind: str
     sort: float
-    rank: str = ""
 
 
 @dataclass(frozen=True)
@@ -40,12 +41,15 @@ class Line:
     tied: how many neighbours share its rank, itself included. band: alternates between groups of ties.
     elsewhere: how many of its seeds other hardware ran. asked: how many seeds the suite asks for.
     few_seeds: it hangs on its seed, and has too few to tell by how much. guessing: "no better than guessing", "worse
-    than guessing", or empty.
+    than guessing", or empty. margin: over the best control; None for controls, and where nothing can be compared.
+    best_control: it is the control that stands first. trained: "yes", "no", or empty where it is not known. words: all
+    that a search for it may name.
     """
 
     name: str
     method: str
     family: str
+    words: str
     kind: str
     status: str
     reason: str
@@ -60,13 +64,23 @@ class Line:
     guessing: str
     unbeaten: Sequence[str]
     stale: Sequence[str]
+    margin: Margin | None
+    best_control: bool
+    trained: str
     cells: Sequence[Cell]
     address: str
+
+    @property
+    def said(self) -> str:
+        """Its name; what is stale is not named without it."""
+        return f"{self.name} (stale)" if self.stale else self.name
 
 
 @dataclass(frozen=True)
 class Table:
-    """A board: its operating point, budget, columns, and lines in order of rank with what failed at the end."""
+    """A board: its operating point, budget, columns, and lines in order of rank with what failed at the end.
+
+    alarms: what can't be right in them."""
 
     board: Board
     problem: ProblemInfo
@@ -74,11 +88,33 @@ class Table:
     limits: Sequence[str]
     columns: Sequence[Metric]
     lines: Sequence[Line]
+    alarms: Sequence[str]
 
     @property
     def ok(self) -> list[Line]:
         """Lines with a result."""
         return [line for line in self.lines if line.status == "ok"]
+
+    @property
+    def first(self) -> list[str]:
+        """Who stands first, or shares the first rank."""
+        return [line.said for line in self.ok if line.rank == "1" or line.rank.startswith("1–")]
+
+    @property
+    def chief(self) -> list[Metric]:
+        """The columns that are always shown: the primary score and costs. The others stand behind a switch."""
+        return [metric for metric in self.columns if metric.primary]
+
+    @property
+    def margin_over(self) -> str:
+        """The best control; empty without one."""
+        return next((line.said for line in self.ok if line.best_control), "")
+
+    @property
+    def timed(self) -> list[Line]:
+        """Lines with a measured speed."""
+        columns = [i for i, metric in enumerate(self.columns) if is_speed(metric)]
+        return [line for line in self.ok if any(line.cells[i].kind == "measured" for i in columns)]
 
     @property
     def failed(self) -> list[Line]:
@@ -119,13 +155,13 @@ def make_table(
     shown = _columns(rows, problem)
     stochastic = registry.stochastic(info.slug)
     guesses = guessing(rows, problem.primary, registry.trivial(info.slug), stochastic)
-    ranked = {problem.primary.name: ranks(rows, problem.primary, stochastic, guesses)}
-    serious = [row for row in rows if row.name not in guesses]
-    ranked |= {metric.name: ranks(serious, metric) for metric in shown if metric.primary and metric != problem.primary}
-    places = ranked[problem.primary.name]
+    places = ranks(rows, problem.primary, stochastic, guesses)
     rows = _in_order(rows, places, problem.primary)
-    make = _Lines(info, problem, registry, shown, ranked, guesses)
     controls = registry.kinds(info.slug, "control")
+    old = {row for row in rows if stale.get(row)}
+    gained = margins(rows, problem.primary, controls, stochastic, guesses, old)
+    first = next((row.name for row in rows if row.ok and row.method in controls and row.name not in guesses), "")
+    make = _Lines(info, problem, registry, shown, places, guesses, gained, first)
     losers = unbeaten(rows, controls, problem.primary, problem.primaries[1:], stochastic, guesses)
     lines = [
         make.line(row, tied, band % 2, losers.get(row.name, []), stale.get(row, ()))
@@ -139,6 +175,7 @@ def make_table(
         describe_limits(point and point.at(board.scale), problem),
         shown,
         lines,
+        [alarm for row in rows for alarm in alarms(row, info)],
     )
 
 
@@ -152,24 +189,28 @@ def _columns(rows: Sequence[Row], problem: ProblemInfo) -> list[Metric]:
 
 @dataclass(frozen=True)
 class _Lines:
-    """Makes the lines of a table. ranked: by name of the metric. guesses: see `guessing`."""
+    """Makes the lines of a table. guesses: see `guessing`. first: the best control."""
 
     info: SuiteInfo
     problem: ProblemInfo
     registry: Registry
     shown: Sequence[Metric]
-    ranked: Mapping[str, Ranks]
+    places: Ranks
     guesses: Mapping[str, str]
+    margins: Mapping[str, Margin]
+    first: str
 
     def line(self, row: Row, tied: Sequence[Row], band: int, unbeaten: Sequence[str], stale: Sequence[str]) -> Line:
         """tied: the rows that share its rank, itself among them."""
         listed = self.registry.methods.get((self.info.slug, row.method))
         stochastic = self.registry.stochastic(self.info.slug)
-        place = self.ranked[self.problem.primary.name].get(row.name)
+        place = self.places.get(row.name)
+        named = [row.name, *((listed.card.title, listed.family, listed.card.paper) if listed else ())]
         return Line(
             name=row.name,
             method=row.method,
             family=listed.family if listed else "",
+            words=" ".join(named).lower(),
             kind=self._kind(row.method, listed),
             status=row.status,
             reason="" if row.ok else _reason(row),
@@ -178,13 +219,16 @@ class _Lines:
             band=band,
             seeds=len(row.ok),
             elsewhere=len(row.elsewhere),
-            asked=self.info.seeds if row.method in stochastic else 1,
+            asked=1 if listed is None else self.info.seeds_of(listed.card),
             few_seeds=few_seeds(row, stochastic),
             failed=[(r.seed, r.status, r.reason or "") for r in row.failed] if row.ok else [],
             guessing=self.guesses.get(row.name, ""),
             unbeaten=unbeaten,
             stale=stale,
-            cells=_cells(row, self.shown, self.ranked),
+            margin=self.margins.get(row.name),
+            best_control=row.name == self.first,
+            trained=trained(row, listed, self.registry) if row.ok else "",
+            cells=_cells(row, self.shown),
             address=record_address(row.home, row.method, row.variant),
         )
 
@@ -211,14 +255,20 @@ def describe_limits(point: OperatingPoint | None, problem: ProblemInfo) -> list[
     return said
 
 
-def make_cell(cost: Cost, metric: Metric, rank_text: str = "") -> Cell:
-    """A figure with its interval in the metric's unit."""
+def is_speed(metric: Metric) -> bool:
+    """Whether the metric is a time of running, or a rate, against the baseline's."""
+    return metric.name.endswith(".ratio") and not metric.name.startswith("build.")
+
+
+def make_cell(cost: Cost, metric: Metric) -> Cell:
+    """A figure with its interval in the metric's unit, in the digits that the interval deserves."""
+    digits = 4 if cost.value is None else deserved(cost.value, cost.low, cost.high)
     unit = metric.unit or cost.unit
     worst = float("inf" if metric.better == "lower" else "-inf")
     shown = cost.value is not None and cost.value == cost.value and cost.kind != "not realised"
     return Cell(
-        quantity(cost.value, unit), interval(cost.low, cost.high, cost.value, unit), cost.n, cost.kind,
-        cost.value if shown and cost.value is not None else worst, rank_text,
+        quantity(cost.value, unit, digits), interval(cost.low, cost.high, cost.value, unit, digits), cost.n, cost.kind,
+        cost.value if shown and cost.value is not None else worst,
     )  # fmt: skip
 
 
@@ -228,13 +278,9 @@ def _in_order(rows: Sequence[Row], places: Ranks, primary: Metric) -> list[Row]:
     return sorted(rows, key=lambda row: (not row.ok, middle.get(row.name, (10**9, 0)), _value(row, primary), row.name))
 
 
-def _cells(row: Row, shown: Sequence[Metric], ranked: Mapping[str, Ranks]) -> list[Cell]:
-    cells = []
-    for metric in shown:
-        place = ranked.get(metric.name, {}).get(row.name)
-        headed = metric if carries_unit(metric.unit) else replace(metric, unit="")  # the column names it already
-        cells.append(make_cell(figure(row, metric), headed, "" if place is None else rank(place)))
-    return cells
+def _cells(row: Row, shown: Sequence[Metric]) -> list[Cell]:
+    headed = [metric if carries_unit(metric.unit) else replace(metric, unit="") for metric in shown]  # as the column is
+    return [make_cell(figure(row, metric), named) for metric, named in zip(shown, headed, strict=True)]
 
 
 def _reason(row: Row) -> str:

@@ -3,9 +3,11 @@
 import os
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class Ceilings(BaseModel):
@@ -19,8 +21,8 @@ class Ceilings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     hardware: str
-    bandwidth: dict[int, float]
-    matrix: dict[str, float]
+    bandwidth: dict[int, Rate] = Field(min_length=1)
+    matrix: dict[str, Rate] = Field(min_length=1)
     measured: datetime
     versions: dict[str, str]
 
@@ -50,13 +52,17 @@ def read_ceilings(root: Path, hardware: str) -> Ceilings | None:
     """The ceilings of a hardware class, or None if they have not been measured. Raises BrokenCeilings."""
     path = ceilings_path(root, hardware)
     try:
-        return Ceilings.model_validate_json(path.read_text())
+        found = Ceilings.model_validate_json(path.read_bytes())
+        why = None if found.hardware == hardware else f"it is of {found.hardware}"
     except FileNotFoundError:
         return None
     except ValidationError as error:
-        raise BrokenCeilings(
-            f"{path} can't be read ({error.errors()[0]['msg']}); delete it, it is measured anew"
-        ) from error
+        why = error.errors()[0]["msg"]
+    except OSError as error:
+        why = error.strerror
+    if why is not None:
+        raise BrokenCeilings(f"{path} can't be read ({why}); delete it, it is measured anew")
+    return found
 
 
 def merged(old: Ceilings | None, new: Ceilings) -> Ceilings:
@@ -72,8 +78,11 @@ def merged(old: Ceilings | None, new: Ceilings) -> Ceilings:
 
 
 def store_ceilings(root: Path, new: Ceilings) -> Ceilings:
-    """Merge into the file and return what stands there now. The file is whole at any moment."""
-    both = merged(read_ceilings(root, new.hardware), new)
+    """Merge into the file and return what stands there now. The file is whole at any moment; a broken one goes."""
+    try:
+        both = merged(read_ceilings(root, new.hardware), new)
+    except BrokenCeilings:
+        both = new
     path = ceilings_path(root, new.hardware)
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(f".{os.getpid()}.part")

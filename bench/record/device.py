@@ -24,6 +24,18 @@ _CLOCK_REASONS = {
 }
 
 
+_OF_KERNELS = (
+    "ATEN_CPU_CAPABILITY", "DNNL_MAX_CPU_ISA", "MKL_ENABLE_INSTRUCTIONS", "NPY_DISABLE_CPU_FEATURES",
+    "ONEDNN_MAX_CPU_ISA", "OPENBLAS_CORETYPE",
+)  # fmt: skip
+"""Variables that keep libraries from the instructions that the processor has."""
+
+
+def kernels() -> str:
+    """The settings of such variables, "" where there are none."""
+    return " ".join(f"{name}={os.environ[name]}" for name in _OF_KERNELS if os.environ.get(name))
+
+
 def device_facts(device: str) -> dict[str, str]:
     """Facts by name, in words and units for people; what can't be read here is left out.
 
@@ -46,6 +58,7 @@ def cpu_facts(sys: Path = Path("/sys"), proc: Path = Path("/proc")) -> dict[str,
     cores = cgroup.affinity()
     facts: dict[str, str | None] = {
         "generation": _generation(proc),
+        "kernels": kernels(),
         "load_1min": (read(proc / "loadavg") or "").split(" ")[0],
         "governor": _all(read(cpus / f"cpu{core}/cpufreq/scaling_governor") for core in cores),
         "mhz": _megahertz(cpus, cores),

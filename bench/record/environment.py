@@ -1,5 +1,6 @@
 """Where a run happens: hardware class, machine facts, library versions, commit. Provenance of every record."""
 
+import os
 import platform
 import re
 import subprocess
@@ -40,7 +41,8 @@ def check_device(device: str) -> None:
 
 def hardware_class(device: str, threads: int) -> str:
     """The class whose times may stand in one ranking, e.g. "cpu-amd-epyc-2t" (threads), "cpu-amd-epyc-avx2-2t" (AVX2
-    and no AVX-512), "cpu-amd-epyc-zen5-2t", "cpu-intel-xeon-amx-2t" (matrix tiles), "nvidia-h100-80gb-hbm3".
+    and no AVX-512), "cpu-amd-epyc-zen5-2t", "cpu-intel-xeon-amx-2t" (matrix tiles), "nvidia-h100-80gb-hbm3",
+    "cpu-amd-epyc-aten-avx2-2t" (where ATEN_CPU_CAPABILITY keeps PyTorch from some instructions).
 
     Hypervisors give processors of different generations one name ("AMD EPYC"), of which one may take twice the time of
     another; the instructions by which libraries choose their kernels part them, and the family where those are alike.
@@ -49,7 +51,9 @@ def hardware_class(device: str, threads: int) -> str:
         import torch
 
         return _slug(torch.cuda.get_device_name(device))
-    return f"cpu-{_slug(cpu_model())}{_class_suffix()}-{threads}t"
+    capability = os.environ.get("ATEN_CPU_CAPABILITY")
+    kept_from = f"-aten-{_slug(capability)}" if capability else ""
+    return f"cpu-{_slug(cpu_model())}{_class_suffix()}{kept_from}-{threads}t"
 
 
 def cpu_model() -> str:

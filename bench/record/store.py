@@ -131,6 +131,9 @@ def read_lines(path: Path, start: int = 0, number: int = 1) -> Iterator[tuple[Pl
 
     Files are only appended to, so a reader that keeps the last place can go on from `Place.end` of it.
     """
+    if path.exists() and not path.is_file():
+        yield Place(0, start, 0, False), BrokenRecord(path, 0, "can't be read: it is no file", str(path))
+        return
     try:
         with path.open("rb") as file:
             file.seek(start)

@@ -6,6 +6,8 @@ machine can tell of any record whether it is today's.
 
 import hashlib
 import json
+import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +19,8 @@ from bench.registry.suites import ProblemInfo, SuiteInfo, at_scale
 
 SCHEMA = 1
 """Of what a key holds."""
+
+_PLACE = re.compile(r" at 0x[0-9a-f]+")
 
 
 @dataclass(frozen=True)
@@ -78,9 +82,36 @@ def run_of(record: Record) -> Run:
 
 
 def settings_as_stored(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Hyper-parameters as a record holds them."""
-    plain: dict[str, Any] = json.loads(json.dumps(dict(fields), default=str))
-    return plain
+    """Hyper-parameters as a record holds them: what JSON knows, everything else as text; also not-a-number, which would
+    be unlike itself. Raises ValueError, naming the field, for what is told by its place in memory or has no end."""
+    found = {}
+    for name, value in fields.items():
+        try:
+            found[name] = _stored(value)
+        except (ValueError, RecursionError) as error:
+            raise ValueError(f"field {name!r} can't be recorded: {error}; give it a plain value") from error
+    return found
+
+
+def _stored(value: Any) -> Any:
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, int) and abs(value) < 1 << 63:
+        return int(value)
+    if isinstance(value, float) and math.isfinite(value):
+        return float(value)
+    if isinstance(value, str):
+        return "".join(value).encode(errors="backslashreplace").decode()
+    if isinstance(value, Mapping):
+        return {str(_stored(key)): _stored(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_stored(each) for each in value]
+    if isinstance(value, set | frozenset):  # in an order that is the same tomorrow
+        return f"{{{', '.join(sorted(map(repr, value)))}}}"
+    text = str(value)
+    if _PLACE.search(text):
+        raise ValueError(f"{text} is another one in every process")
+    return _stored(text)
 
 
 def baseline_key(registry: Registry, info: SuiteInfo, problem: ProblemInfo, where: Sequence[Any]) -> str:

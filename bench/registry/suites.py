@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from bench.contract import SCALES, Limits, OperatingPoint
-from bench.contract.card import SLUG
+from bench.contract.card import SLUG, Card
 from bench.registry.costs import derived_costs
 from bench.registry.metrics import Metric, WorkloadInfo
 
@@ -91,6 +91,10 @@ class SuiteInfo:
     def problem_of(self, point: str) -> ProblemInfo:
         """The problem of an operating point."""
         return self.problems[self.points[point].problem]
+
+    def seeds_of(self, card: Card) -> int:
+        """How many seeds a method is run with, from 0, where none are asked for."""
+        return (card.seeds or self.seeds) if card.stochastic else 1
 
     @cached_property
     def scores(self) -> Mapping[str, Metric]:

@@ -96,8 +96,8 @@ def make_plan(registry: Registry, wanted: Selection) -> list[Job]:
     chosen.sort(key=lambda each: (places.index(each[2]), each[0] != info.problem_of(each[2]).baseline))
     jobs = []
     for slug, variant, point in chosen:
-        stochastic = registry.method(wanted.suite, slug).card.stochastic
-        for index, seed in enumerate(wanted.seeds or range(info.seeds if stochastic else 1)):
+        count = info.seeds_of(registry.method(wanted.suite, slug).card)
+        for index, seed in enumerate(wanted.seeds or range(count)):
             jobs.append(
                 Job(
                     suite=wanted.suite,

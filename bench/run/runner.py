@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from bench.analyse.believed import against_baseline, against_problem
 from bench.analyse.problems import same_problem
 from bench.contract import MissingAsset
+from bench.contract.cache import check_cache
 from bench.record import store
 from bench.record.claims import claimed
 from bench.record.device import device_facts
@@ -205,9 +206,10 @@ def store_each(
 
 
 def check_ready(registry: Registry, jobs: Sequence[Job]) -> None:
-    """Raise NoSuchDevice or MissingAsset if the plan can't run here."""
+    """Raise NoSuchDevice, MissingAsset or CacheNotWritable if the plan can't run here."""
     from bench.registry.registry import load_problem
 
+    check_cache()
     for device in {job.device for job in jobs}:
         check_device(device)
     for suite, problem, scale, base in sorted({(job.suite, job.problem, job.scale, job.base) for job in jobs}):

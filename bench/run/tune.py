@@ -13,6 +13,8 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from bench.contract import Built, Method, Setting
 from bench.registry import Registry
 from bench.registry.names import UnknownName, split_selection
@@ -29,6 +31,7 @@ FIELDS = ("rate", "learning_rate")
 
 Losses = dict[str, list[float]]
 """Of each rate, as it is written, what each of its trials left."""
+_Rates = TypeAdapter(dict[str, dict[str, list[float]]])
 
 
 class NothingToTune(LookupError):
@@ -126,8 +129,14 @@ def best(losses: Losses) -> float:
 
 
 def read_rates(path: Path) -> dict[str, Losses]:
-    """What has been tried, by "SLUG[:VARIANT]@POINT"."""
-    return json.loads(path.read_text()) if path.exists() else {}
+    """What has been tried, by "SLUG[:VARIANT]@POINT". Raises NothingToTune for a file that holds something else."""
+    if not path.exists():
+        return {}
+    try:
+        return _Rates.validate_json(path.read_bytes())
+    except (OSError, ValueError) as error:
+        said = str(error).splitlines()[0]
+        raise NothingToTune(f"{path} holds no rates ({said}): mend it, or name another file by --output") from error
 
 
 def tune(
@@ -152,7 +161,9 @@ def tune(
 def _then_write(tell: Callable[[str], None], path: Path, what: str, losses: Losses) -> Callable[[str], None]:
     def told(line: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(read_rates(path) | {what: losses}, indent=1, sort_keys=True) + "\n")
+        part = path.with_name(f".{path.name}.part")
+        part.write_text(json.dumps(read_rates(path) | {what: losses}, indent=1, sort_keys=True) + "\n")
+        part.replace(path)
         tell(line)
 
     return told

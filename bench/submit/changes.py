@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.record.environment import no_commit
 from bench.registry import Registry
 from bench.registry.past import read_past, touched
 from bench.submit import Refused
@@ -49,7 +50,9 @@ def changes(root: Path, base: str | None = None) -> Changes:
         if commit.returncode == 0:
             break
     else:
-        raise NoBase(f"{root} has no git revision {base or ' or '.join(BASES)} to compare with; name one with --base")
+        why = f" ({reason})" if (reason := no_commit(root)) else ""
+        named = base or " or ".join(BASES)
+        raise NoBase(f"{root} has no git revision {named} to compare with{why}; name one with --base")
     fork = _git(root, "merge-base", _line(commit), "HEAD")
     if fork.returncode:
         raise NoBase(f"{name} and the present work have no common history")

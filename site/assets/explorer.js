@@ -6,7 +6,6 @@
     const box = document.getElementById("explorer");
     const { metrics, rows, beats } = effbench.board;
     const good = rows.map((row, i) => ({ ...row, i })).filter((row) => row.status === "ok");
-    good.forEach((row, place) => { row.colour = place % 7; row.shape = SHAPES[place % SHAPES.length]; });
     const at = new Map(metrics.map((metric, i) => [metric.name, i]));
     const figure = (row, name) => row.cells[at.get(name)];
     const usable = (name) => good.filter((row) => figure(row, name) && figure(row, name)[4] !== "n");
@@ -45,7 +44,7 @@
       const sign = primary.better === "lower" ? 1 : -1;
       best.sort((a, b) => sign * (figure(a, primary.name)[0] - figure(b, primary.name)[0]));
       const names = best.flatMap((row, i) => [["", "; cannot be told apart from it: ", ", "][Math.min(i, 2)],
-        element("a", { href: box.dataset.root + row.address }, row.name), ` ${quantity(figure(row, primary.name)[0], primary.unit)}`]);
+        element("a", { href: box.dataset.root + row.address }, row.name), `${row.stale ? " (stale)" : ""} ${quantity(figure(row, primary.name)[0], primary.unit)}`]);
       verdict.replaceChildren(`${feasible.length} of ${good.length} within the limits. `, ...(best.length ? [`Best by ${primary.title}: `, ...names] : ["None to choose from."]));
       effbench.filter();
       draw();
@@ -107,7 +106,7 @@
         element("div", { class: "picture" },
           element("div", { class: "controls" }, element("label", {}, "Plot ", y), element("label", {}, "against ", x)),
           verdict, plot, tip,
-          element("p", { class: "quiet" }, "Filled: methods; hollow: controls. The line is the frontier, the shade what a control reaches. Tab into the plot, then the arrow keys; Enter opens the records."))));
+          element("p", { class: "quiet" }, "Circles: methods; squares: controls; hollow: stale; arrows: beyond the picture. Blue: the frontier; orange: the best controls, and shaded what they reach. Tab into the plot, then the arrow keys; Enter opens the records."))));
     hide.addEventListener("change", () => { state.set("hide", hide.checked ? "1" : null); effbench.filter(); });
     box.append(panel);
 
@@ -133,14 +132,23 @@
       const [mx, my] = [metrics[at.get(x.value)], metrics[at.get(y.value)]];
       const points = good.filter((row) => figure(row, mx.name) && figure(row, mx.name)[4] !== "n" && figure(row, my.name))
         .map((row) => ({ row, x: figure(row, mx.name), y: figure(row, my.name) }));
-      const sx = axis(points.map((p) => p.x), [left, width - right]);
-      const sy = axis(points.map((p) => p.y), [height - bottom, top]);
+      const frontier = pareto(points, mx, my).sort((a, b) => (mx.better === "lower" ? a.x[0] - b.x[0] : b.x[0] - a.x[0]));
+      const controls = pareto(points.filter((each) => !["method", "reference"].includes(each.row.kind)), mx, my);
+      const first = [...controls].sort((a, b) => (my.better === "lower" ? 1 : -1) * (a.y[0] - b.y[0])).slice(0, 1);
+      const sy = axis(points.map((p) => p.y), my, first.map((p) => p.y[0]), [height - bottom, top]);
+      const level = points.filter((p) => holds(sy, p.y[0]));
+      const sx = axis(level.map((p) => p.x), mx, level.filter((p) => frontier.includes(p) || controls.includes(p)).map((p) => p.x[0]), [left, width - right]);
+      for (const p of points) {
+        p.role = frontier.includes(p) ? "frontier" : controls.includes(p) ? "control" : "rest";
+        const past = (scale, value, low, high) => (holds(scale, value) ? null : value > scale.domain()[1] ? high : low);
+        p.off = past(sy, p.y[0], "down", "triangle") ?? past(sx, p.x[0], "left", "right");
+      }
       const svg = d3.create("svg").attr("viewBox", `0 0 ${width} ${height}`).attr("class", "plot").attr("role", "group")
         .attr("aria-label", `${my.title} against ${mx.title}, ${points.length} methods; the data stands in the table`);
-      const place = (p) => [sx(p.x[0]), sy(p.y[0])];
+      const place = (p) => [hold(sx(p.x[0]), sx), hold(sy(p.y[0]), sy)];
       const inside = svg.append("svg").attr("x", left).attr("y", top).attr("width", width - left - right).attr("height", height - top - bottom)
         .attr("viewBox", `${left} ${top} ${width - left - right} ${height - top - bottom}`);
-      for (const p of pareto(points.filter((each) => !["method", "reference"].includes(each.row.kind)), mx, my)) {
+      for (const p of controls) {
         const [px, py] = place(p);
         const [x1, x2] = mx.better === "lower" ? [px, width - right] : [left, px];
         const [y1, y2] = my.better === "lower" ? [top, py] : [py, height - bottom];
@@ -150,11 +158,11 @@
         const most = Math.max(...scale.domain().map(Math.abs));
         const shown = quantity(most, unit).split("\u00a0")[1] ?? "";
         const factor = ["B", "s", "FLOP", "J", "W"].includes(unit) ? Number(quantity(most, unit).split("\u00a0")[0].replace("−", "-")) / most : 1;
-        return { unit: unit === "×" ? "×" : shown || unit, tick: (value) => d3.format(".4~g")(Number((value * factor).toPrecision(4))) };
+        return { unit: unit === "×" ? "×" : shown || unit, tick: (value) => quantity(Number((value * factor).toPrecision(3)), "").replace(/(\.\d*?)0+(?!\d)/, "$1").replace(/\.(?!\d)/, "") };
       };
       for (const [scale, metric, side] of [[sx, mx, "x"], [sy, my, "y"]]) {
         const { unit, tick } = format(metric.unit, scale);
-        const ticks = scale.ticks(side === "x" ? width / 110 : 6).filter((value, i, all) => all.length < 12 || i % Math.ceil(all.length / 8) === 0);
+        const ticks = scale.base ? logTicks(scale.domain()) : scale.ticks(side === "x" ? width / 110 : 6);
         const made = side === "x" ? d3.axisBottom(scale).tickSize(-(height - top - bottom)) : d3.axisLeft(scale).tickSize(-(width - left - right));
         svg.append("g").attr("class", "ticks").attr("aria-hidden", "true")
           .attr("transform", side === "x" ? `translate(0 ${height - bottom})` : `translate(${left} 0)`)
@@ -162,7 +170,6 @@
         svg.append("text").attr("class", "axis-title").attr("text-anchor", "middle").text(`${metric.title}${unit ? ` (${unit})` : ""}${scale.base ? ", log scale" : ""}`)
           .attr("transform", side === "x" ? `translate(${(left + width - right) / 2} ${height - 12})` : `translate(16 ${(top + height - bottom) / 2}) rotate(-90)`);
       }
-      const frontier = pareto(points, mx, my).sort((a, b) => (mx.better === "lower" ? a.x[0] - b.x[0] : b.x[0] - a.x[0]));
       inside.append("path").attr("class", "frontier").attr("d", frontier.map((p, i) => { const [px, py] = place(p); return i ? `H${px}V${py}` : `M${px} ${py}`; }).join(""));
       const ordered = [...points].sort((a, b) => a.x[0] - b.x[0]);
       const marks = svg.append("g").selectAll("a").data(ordered).join("a")
@@ -170,12 +177,12 @@
         .attr("data-name", (p) => p.row.name)
         .attr("tabindex", (p, i) => (i ? -1 : 0))
         .attr("aria-label", (p) => `${p.row.name}${p.row.kind === "method" ? "" : `, ${p.row.kind}`}: ${said(my, p.y)}, ${said(mx, p.x)}`)
-        .attr("class", (p) => `c${p.row.colour}${p.row.kind === "method" ? "" : " control"}${within(p.row) ? "" : " over"}${rowOf.get(p.row.name)?.hidden ? " gone" : ""}`);
-      marks.append("path").attr("class", "bar").attr("d", (p) => {
+        .attr("class", (p) => `role-${p.role}${p.row.kind === "method" ? "" : " control"}${p.row.stale ? " stale" : ""}${within(p.row) ? "" : " over"}${rowOf.get(p.row.name)?.hidden ? " gone" : ""}`);
+      marks.filter((p) => p.role !== "rest" && !p.off).append("path").attr("class", "bar").attr("d", (p) => {
         const [px, py] = place(p);
         return `${bar(p.y, (a, b) => `M${px} ${hold(sy(a), sy)}V${hold(sy(b), sy)}`)}${bar(p.x, (a, b) => `M${hold(sx(a), sx)} ${py}H${hold(sx(b), sx)}`)}`;
       });
-      marks.append("use").attr("class", "mark").attr("href", (p) => `#m-${p.row.shape}`).attr("x", (p) => place(p)[0]).attr("y", (p) => place(p)[1]);
+      marks.append("use").attr("class", "mark").attr("href", (p) => `#m-${p.off ?? (p.row.kind === "method" ? "circle" : "square")}`).attr("x", (p) => place(p)[0]).attr("y", (p) => place(p)[1]);
       marks.on("mouseenter focus", (event, p) => show(p, event.currentTarget)).on("mouseleave blur", () => { tip.hidden = true; })
         .on("keydown", (event, p) => {
           const step = { ArrowRight: 1, ArrowUp: 1, ArrowLeft: -1, ArrowDown: -1 }[event.key];
@@ -187,7 +194,15 @@
           nodes.forEach((node) => node.setAttribute("tabindex", node === next ? 0 : -1));
           next.focus();
         });
-      labels(points, frontier, place, svg, [left, top, width - right, height - bottom]);
+      labels(points, place, svg, [left, top, width - right, height - bottom]);
+      const beyond = [["triangle", "↑", top + 24], ["down", "↓", height - bottom - 14], ["right", "→", height / 2], ["left", "←", height / 2]];
+      for (const [edge, arrow, y] of beyond) {
+        const count = points.filter((p) => p.off === edge).length;
+        if (count) {
+          svg.append("text").attr("class", "label quiet").attr("x", edge === "left" ? left + 14 : width - right - 4).attr("y", y)
+            .attr("text-anchor", edge === "left" ? "start" : "end").text(`${count} off scale ${arrow}`);
+        }
+      }
       const focused = document.activeElement?.closest?.(".interactive a")?.dataset.name;
       plot.replaceChildren(svg.node());
       if (focused) [...plot.querySelectorAll("a")].find((mark) => mark.dataset.name === focused)?.focus();
@@ -209,15 +224,41 @@
     }
   }
 
-  const SHAPES = ["circle", "square", "triangle", "diamond", "down", "pentagon", "star", "hexagon"];
+  const holds = (scale, value) => value >= scale.domain()[0] && value <= scale.domain()[1];
   const hold = (pixel, scale) => Math.min(Math.max(...scale.range()), Math.max(Math.min(...scale.range()), pixel));
   const bar = ([, low, high], path) => (low === null || high === null || low === high ? "" : path(low, high));
 
-  /** A linear scale, or a logarithmic one where the values span more than a factor of ten; bars are held inside. */
-  function axis(figures, range) {
-    const values = figures.map(([value]) => value);
-    let [low, high] = [Math.min(...values), Math.max(...values)];
-    const log = low > 0 && high / low > 10;
+  /** Lowest and highest of the values that are worth a look, as the static pictures have them (bench/publish/axis.py). */
+  function useful(values, better, kept) {
+    const sign = better === "lower" ? 1 : -1;
+    const ordered = [...values].sort((a, b) => sign * (a - b));
+    const [best, worst, last] = [ordered[0], ordered.at(-1), ordered.length - 1];
+    if (ordered.length < 5) return [Math.min(best, worst), Math.max(best, worst)];
+    const wide = better === "lower" && best > 0 && worst / best > 30;
+    const [first, third] = [ordered[Math.floor(0.25 * last)], ordered[Math.ceil(0.75 * last)]];
+    const fence = wide ? Math.max(10 * best, ordered[Math.floor(ordered.length / 4)]) : third + 1.5 * (third - first);
+    const near = ordered.filter((value) => sign * (value - fence) <= 0);
+    let edge = [near.at(-1), ...kept.filter((value) => !wide || value <= 100 * best)].sort((a, b) => sign * (b - a))[0];
+    if (Math.abs(worst - best) < 1.5 * Math.abs(edge - best)) edge = worst;
+    return [Math.min(best, edge), Math.max(best, edge)];
+  }
+
+  /** As people read them: 50, 100, 200. */
+  function logTicks([low, high]) {
+    const decades = d3.range(Math.floor(Math.log10(low)), Math.ceil(Math.log10(high)) + 1);
+    let ticks = [];
+    for (const [leads, most] of [[[1, 1.5, 2, 3, 4, 5, 7], 5], [[1, 2, 3, 5], 8], [[1, 2, 5], 8], [[1], 8]]) {
+      ticks = decades.flatMap((decade) => leads.map((lead) => Number((lead * 10 ** decade).toPrecision(3)))).filter((value) => value >= low && value <= high);
+      if (ticks.length <= most) return ticks;
+    }
+    return ticks.filter((_, i) => i % Math.ceil(ticks.length / 8) === 0);
+  }
+
+  /** A scale over the useful range, logarithmic where that spans more than a factor of five; bars are held inside. */
+  function axis(all, metric, kept, range) {
+    let [low, high] = useful(all.map(([value]) => value), metric.better, kept);
+    const figures = all.filter(([value]) => value >= low && value <= high);
+    const log = low > 0 && high / low > 5;
     const reach = log ? Math.sqrt(high / low) : Math.max(high - low, 0.15 * Math.abs(high));
     for (const [, a, b] of figures) {
       if (a !== null && a >= (log ? low / reach : low - reach)) low = Math.min(low, a);
@@ -237,27 +278,30 @@
     });
   }
 
-  /** One label a point where it covers no point, no other label and not the frontier; names on the frontier first. */
-  function labels(points, frontier, place, svg, [left, top, right, bottom]) {
+  /** One label a point where it covers no point, no other label and not the frontier: first the frontier's names, then the
+      best controls'; the others' only where there are few. */
+  function labels(points, place, svg, [left, top, right, bottom]) {
     const taken = points.map((p) => { const [px, py] = place(p); return [px - 6, py - 6, px + 6, py + 6]; });
+    const frontier = points.filter((p) => p.role === "frontier").sort((a, b) => a.x[0] - b.x[0]);
     const corners = frontier.map(place);
     corners.forEach(([x, y], i) => {
       if (!i) return;
       const [before, level] = corners[i - 1];
       taken.push([Math.min(before, x), level - 1, Math.max(before, x), level + 1], [x - 1, Math.min(level, y), x + 1, Math.max(level, y)]);
     });
-    const wanted = [...frontier, ...points.filter((p) => !frontier.includes(p) && (points.length <= 24 || p.row.kind !== "method"))];
+    const wanted = ["frontier", "control", "rest"].flatMap((role) => points.filter((p) => p.role === role && !p.off && (role !== "rest" || points.length <= 12)));
     const group = svg.append("g").attr("aria-hidden", "true");
     for (const p of wanted) {
       const [px, py] = place(p);
-      const width = 6.4 * p.row.name.length;
+      const name = p.row.stale ? `${p.row.name} (stale)` : p.row.name;
+      const width = 6.4 * name.length;
       for (const [dx, dy, anchor] of [[10, 4, "start"], [-10, 4, "end"], [0, -11, "middle"], [0, 20, "middle"], [9, -8, "start"], [9, 17, "start"], [-9, -8, "end"], [-9, 17, "end"]]) {
         const x1 = px + dx - (anchor === "end" ? width : anchor === "middle" ? width / 2 : 0);
         const box = [x1, py + dy - 11, x1 + width, py + dy + 3];
         if (box[0] < left || box[2] > right || box[1] < top || box[3] > bottom) continue;
         if (taken.some((other) => box[0] < other[2] && other[0] < box[2] && box[1] < other[3] && other[1] < box[3])) continue;
         taken.push(box);
-        group.append("text").attr("class", "label").attr("x", px + dx).attr("y", py + dy).attr("text-anchor", anchor).text(p.row.name);
+        group.append("text").attr("class", "label").attr("x", px + dx).attr("y", py + dy).attr("text-anchor", anchor).text(name);
         break;
       }
     }

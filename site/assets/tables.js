@@ -41,6 +41,11 @@ effbench.quantity = (value, unit) => {
     value /= size;
     shown = prefix + unit;
   }
+  const large = [[1e12, "T"], [1e9, "G"], [1e6, "M"], [1e3, "k"]].find(([size]) => Math.abs(value) >= size);
+  if (Math.abs(value) >= 1e5 && Math.abs(value) < 1e15) {
+    value /= large[0];
+    shown = large[1] + (shown ? space + shown : "");
+  }
   const small = value && (Math.abs(value) < 1e-3 || Math.abs(value) >= 1e5);
   const digits = small ? value.toExponential(3) : value.toFixed(Math.min(6, Math.max(0, 3 - Math.floor(Math.log10(Math.abs(value) || 1)))));
   const text = (Number.isInteger(value) && !small ? String(value) : digits).replace(/e([+-])(\d)$/, "e$10$2").replaceAll("-", "−");
@@ -137,7 +142,7 @@ effbench.csv = (rows) => {
     effbench.shown = () => effbench.shownRows().map((row) => Object.fromEntries(
       [...row.cells].map((cell, i) => [words(headers[i] ?? cell), "sort" in cell.dataset && Number.isFinite(number(cell.dataset.sort)) ? number(cell.dataset.sort) : cell.textContent.replace(/\s+/g, " ").trim()])));
 
-    const texts = new Map(rows.map((row) => [row, row.textContent.toLowerCase()]));
+    const texts = new Map(rows.map((row) => [row, row.dataset.text ?? row.textContent.toLowerCase()])); // name, family and paper, where the row says them
     function filter() {
       const wanted = search.value.trim().toLowerCase();
       let seen = 0;

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.contract import MissingAsset
+from bench.contract.cache import CacheNotWritable
 from bench.record.ceilings import Ceilings, read_ceilings, store_ceilings
 from bench.record.environment import NoSuchDevice, hardware_class
 from bench.record.schema import Record
@@ -70,7 +71,7 @@ def run_on_node(
 def _refusal(job: Job) -> str | None:
     try:
         check_ready(open_registry(), [job])
-    except (NoSuchDevice, MissingAsset, UnknownName) as reason:
+    except (NoSuchDevice, MissingAsset, UnknownName, CacheNotWritable) as reason:
         return str(reason)
     return None
 

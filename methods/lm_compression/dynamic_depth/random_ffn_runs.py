@@ -28,6 +28,7 @@ class RandomFFNRuns(RandomFFNSkip):
         paper="Control: feed-forward networks skipped a few in a row, from random places on, token by token",
         control=True,
         stochastic=True,
+        seeds=10,
     )
 
     skip: int = 2

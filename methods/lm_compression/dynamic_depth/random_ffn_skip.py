@@ -34,6 +34,7 @@ class RandomFFNSkip(Method[CausalLMTask]):
         paper="Control: feed-forward networks skipped at random, token by token",
         control=True,
         stochastic=True,
+        seeds=10,
     )
 
     cold: float = 0.1

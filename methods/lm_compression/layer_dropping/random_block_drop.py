@@ -21,6 +21,7 @@ class RandomBlockDrop(Method[CausalLMTask]):
         paper="Control: blocks dropped at random",
         control=True,
         stochastic=True,
+        seeds=10,
     )
 
     def supports(self, task: CausalLMTask) -> str | None:

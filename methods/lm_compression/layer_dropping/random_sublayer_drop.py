@@ -21,6 +21,7 @@ class RandomSublayerDrop(Method[CausalLMTask]):
         paper="Control: attention and MLP sub-layers dropped at random",
         control=True,
         stochastic=True,
+        seeds=10,
     )
 
     def supports(self, task: CausalLMTask) -> str | None:

@@ -28,6 +28,7 @@ class RandomSparsity(Method[CausalLMTask]):
         paper="Control: randomly drawn weights become zero",
         control=True,
         stochastic=True,
+        seeds=10,
         speed_realised=False,
         notes="Stored as a bitmap and the surviving values, unpacked for each product.",
     )

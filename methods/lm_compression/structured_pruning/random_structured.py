@@ -25,6 +25,7 @@ class RandomStructured(Method[CausalLMTask]):
         paper="Control: heads and neurons drawn at random",
         control=True,
         stochastic=True,
+        seeds=10,
     )
 
     block: int = 8

@@ -24,14 +24,15 @@ _REACH, _HALVINGS = 30.0, 16
 
 @dataclass(frozen=True)
 class LAPP(Method[CompressionTask]):
-    """Each convolution has a threshold that learns: filters whose norm has a smaller scale are masked. The loss moves
-    it, and a term that is above 0 while the net has more FLOPs than it may. As soon as it has not, pruning is over, the
-    net is cut and trained on. A light bypass stands beside each convolution from the start, so that signal passes where
-    many filters go.
+    """Each convolution has a threshold that learns: filters are masked whose norm has a smaller scale. The loss moves
+    it, and a term that is above zero while the net has more FLOPs than it may (or more weights, where bytes are
+    limited); once it has not, thresholds stand still. Early in the training the net is cut there, and trained on. From
+    the start a light bypass stands beside each convolution, so that signal passes where many filters go, or all.
 
-    bypass: its filters, as a share of those that the limit would leave; 0 for none. pruning: part of the sample passes in which thresholds may move. way: how far they
-    could go in that time, root mean square over layers, in standard deviations of a layer's scores. pressure: weight of
-    the FLOPs' term. rate: of weights, the largest of the schedule.
+    bypass: its filters, as a share of those that the limit leaves of a convolution; 0 for none. pruning: part of the
+    sample passes after which the net is cut. way: how far thresholds could go by then, root mean square over layers, in
+    standard deviations of a layer's scores. pressure: weight of the term. rate: of weights, the largest of the
+    schedule.
     """
 
     card = Card(
@@ -64,7 +65,12 @@ class LAPP(Method[CompressionTask]):
                 paper_value="ImageNet, ResNet-18: 55.6 % fewer FLOPs, top-1 0.21 points higher",
             ),
         ),
-        notes="",
+        notes="From the abstract alone: there is no public code. It starts from the trained base, as all that are "
+        "compared here, not from random weights, and learns from the dense model besides. Ours are: the magnitude of "
+        "the norm's scale as the score, measured in the layer's own standard deviation; a sigmoid for a threshold's "
+        "gradient; the squared excess of FLOPs; steps of thresholds that are equally long; a last shift, common to "
+        "all, to where the limit is just met; and a bypass of a few filters of one pixel, whose maps are appended and "
+        "whose FLOPs count. Channels of the residual stream and filters that read images stay.",
     )
     variants: ClassVar = {"default": {}, "no-bypass": {"bypass": 0.0}}
 
@@ -146,14 +152,13 @@ class ThresholdLearner(DistilledLearner):
 
     @torch.no_grad()
     def before_update(self, moment: Moment) -> None:
-        slopes = [each.grad for each in self.thresholds]
-        for each in self.thresholds:
-            each.grad = None
-        gradient = torch.stack([each for each in slopes if each is not None])
-        length = gradient.square().mean().sqrt()
-        if length > 0 and self.costs.now() > 1:
-            for each, slope in zip(self.thresholds, gradient, strict=True):
-                each -= self.step * slope / length
+        slopes = torch.stack([each.grad for each in self.thresholds])  # type: ignore[misc]
+        length = slopes.square().mean().sqrt()
+        moves = length > 0 and self.costs.now() > 1
+        for threshold, slope in zip(self.thresholds, slopes, strict=True):
+            threshold.grad = None
+            if moves:
+                threshold.sub_(self.step * slope / length)
 
 
 def least_shift(task: CompressionTask, net: nn.Module) -> float:

@@ -19,6 +19,18 @@ def table(bandwidth: dict[int, float], matrix: dict[str, float], hardware: str =
     )
 
 
+BROKEN = [
+    b"{",
+    b"[]",
+    b"\xff\x00",
+    b"[" * 100_000,
+    table({1: 1.0}, {"a": 1.0}, "other").model_dump_json().encode(),
+    table({1: 1.0}, {"a": 1.0}).model_dump_json().replace("1.0", "NaN", 1).encode(),
+    table({1: 1.0}, {"a": 1.0}).model_dump_json().replace("1.0", "0.0", 1).encode(),
+    table({1: 1.0}, {"a": 1.0}).model_dump_json().replace('{"a":1.0}', "{}").encode(),
+]
+
+
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(measure, "SIZES", (2**16, 2**20))
@@ -78,7 +90,14 @@ def test_a_broken_file_says_what_to_do_and_a_missing_one_is_none(tmp_path: Path)
     assert read_ceilings(tmp_path, "cpu-x-1t") is None
     path = ceilings_path(tmp_path, "cpu-x-1t")
     path.parent.mkdir()
-    path.write_text("{")
+    good = table({1: 1.0}, {"a": 1.0})
+    for broken in BROKEN:
+        path.write_bytes(broken)
+        with pytest.raises(BrokenCeilings, match="delete it"):
+            read_ceilings(tmp_path, "cpu-x-1t")
+        assert store_ceilings(tmp_path, good) == good
+    path.unlink()
+    path.mkdir()
     with pytest.raises(BrokenCeilings, match="delete it"):
         read_ceilings(tmp_path, "cpu-x-1t")
 

@@ -57,6 +57,7 @@ def test_facts_of_a_cpu(sys: Path, proc: Path) -> None:
     write(sys / "fs/cgroup/box/inner/cpu.stat", "nr_throttled 4")
     write(sys / "fs/cgroup/box/cpu.max", "150000 100000")
     facts = cpu_facts(sys, proc)
+    facts.pop("kernels", None)  # of whoever tests
     assert facts.pop("affinity")
     assert facts == {
         "generation": "25-17-1",
@@ -88,8 +89,39 @@ def test_processors_of_one_name_and_different_generations_are_of_different_class
     assert found == [f"cpu-amd-epyc-{end}" for end in ends]
 
 
+def test_kernels_without_some_instructions_are_another_class(proc: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bench.record.environment._first_processor", lambda: cpu_info(proc))
+    write(proc / "cpuinfo", cpuinfo(0))
+    monkeypatch.setenv("ATEN_CPU_CAPABILITY", "avx2")
+    assert hardware_class("cpu", 1) == "cpu-amd-epyc-aten-avx2-1t"
+    assert "ATEN_CPU_CAPABILITY=avx2" in device_facts("cpu")["kernels"]
+    monkeypatch.delenv("ATEN_CPU_CAPABILITY")
+    monkeypatch.setenv("OPENBLAS_CORETYPE", "Haswell")
+    assert hardware_class("cpu", 1) == "cpu-amd-epyc-1t"
+    assert device_facts("cpu")["kernels"] == "OPENBLAS_CORETYPE=Haswell"
+
+
+@pytest.mark.parametrize("version", [1, 2])
+@pytest.mark.parametrize(("quota", "cores"), [(None, 8), (250_000, 2), (50_000, 1), (1_600_000, 8)])
+def test_a_quota_is_read_of_both_versions(
+    sys: Path, proc: Path, version: int, quota: int | None, cores: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bench.record.environment.affinity", lambda: list(range(8)))
+    monkeypatch.setattr("bench.record.environment.cpu_quota", lambda: cgroup.cpu_quota(sys, proc))
+    if version == 1:
+        write(proc / "self/cgroup", "3:cpu,cpuacct:/docker/0123\n0::/")
+        (sys / "fs/cgroup/cpu,cpuacct").mkdir(parents=True)
+        (sys / "fs/cgroup/cpu").symlink_to("cpu,cpuacct")  # the container sees its own group as the root
+        write(sys / "fs/cgroup/cpu/cpu.cfs_quota_us", -1 if quota is None else quota)
+        write(sys / "fs/cgroup/cpu/cpu.cfs_period_us", 100_000)
+    else:
+        write(proc / "self/cgroup", "0::/")
+        write(sys / "fs/cgroup/cpu.max", f"{quota or 'max'} 100000")
+    assert usable_cores() == cores
+
+
 def test_facts_that_cannot_be_read_are_left_out(tmp_path: Path) -> None:
-    assert set(cpu_facts(tmp_path, tmp_path)) <= {"affinity", "mhz"}
+    assert set(cpu_facts(tmp_path, tmp_path)) <= {"affinity", "mhz", "kernels"}
 
 
 def test_the_tightest_limit_of_all_levels_binds(sys: Path, proc: Path) -> None:

@@ -71,3 +71,14 @@ def test_what_can_not_be_tuned_is_said(registry: Registry) -> None:
 
 def test_of_several_trials_the_mean_decides() -> None:
     assert best({"0.1": [1.0, 3.0], "0.3": [1.9]}) == 0.3
+
+
+@pytest.mark.parametrize("text", [b"{", b"[]", b"\xff", b'{"lora@tokens": {"0.1": ["a"]}}', b"[" * 100_000, b""])
+def test_a_file_of_rates_that_is_none_is_refused_before_anything_is_tried_and_stays(
+    text: bytes, tmp_path: Path
+) -> None:
+    path = tmp_path / "rates.json"
+    path.write_bytes(text)
+    with pytest.raises(NothingToTune, match=r"rates\.json holds no rates .*: mend it, or name another"):
+        tune(lambda *_: pytest.fail("it is tried"), ["lora@tokens"], path, [], SEED)
+    assert path.read_bytes() == text

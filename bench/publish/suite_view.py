@@ -1,0 +1,56 @@
+"""A suite in one table: a line for each operating point and base. Hardware switches times only, so it is no line."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bench.publish.coverage import distinct
+from bench.registry import SuiteInfo
+
+
+@dataclass(frozen=True)
+class PointLine:
+    """An operating point on one base and scale. boards: hardware and address of its board there. section: of the chief
+    one, which has most results. best: who is first there. results, timed: counted once, on whatever hardware they
+    ran."""
+
+    point: str
+    title: str
+    base: str
+    scale: str
+    section: str
+    best: Sequence[str]
+    results: int
+    timed: int
+    without: int
+    boards: Sequence[tuple[str, str]]
+    newest: float
+
+    @property
+    def address(self) -> str:
+        """The chief board."""
+        return self.boards[0][1]
+
+
+def lines_of(info: SuiteInfo, sections: Sequence[Mapping[str, Any]]) -> list[PointLine]:
+    """In the order of the suite's bases and points. sections: the suite's, as `build_section` tells of them."""
+    places: dict[tuple[str, str, str], list[tuple[Mapping[str, Any], Mapping[str, Any]]]] = {}
+    for section in sections:
+        for point in section["points"]:
+            places.setdefault((section["scale"], section["base"], point["point"]), []).append((section, point))
+    bases = list(dict.fromkeys((section["scale"], section["base"]) for section in sections))
+    order = {name: i for i, name in enumerate(info.points)}
+    keys = sorted(places, key=lambda key: (bases.index(key[:2]), order.get(key[2], len(order)), key[2]))
+    return [_line(places[key]) for key in keys]
+
+
+def _line(found: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]]) -> PointLine:
+    found = sorted(found, key=lambda each: -each[1]["ok"])
+    section, point = found[0]
+    here = [{**s, "configurations": [c for c in s["configurations"] if c["point"] == point["point"]]} for s, _ in found]
+    results, timed = distinct(here)
+    return PointLine(
+        point["point"], point["title"], section["base"], section["scale"], section["address"], point["best"], results,
+        timed, max(p["rows"] - p["ok"] for _, p in found), [(s["hardware"], p["address"]) for s, p in found],
+        max(s["newest"] for s, _ in found),
+    )  # fmt: skip
