@@ -76,7 +76,7 @@ def pairwise(rows: Sequence[Row], metric: Metric, stochastic: Collection[str] = 
     has lost, however widely its seeds differ. Times are compared by their ratios to the baseline where both have them,
     since those were measured next to it. A figure is exact: its interval has no width.
     stochastic: slugs of methods that hang on their seed: with too few seeds to tell, they are taken to spread like the
-    others.
+    row that spreads most.
     """
     n = len(rows)
     pairs = Pairs(*(np.full((n, n), np.nan) for _ in range(4)))

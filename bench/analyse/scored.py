@@ -127,14 +127,15 @@ def prior_of_differences(rows: Sequence[Scored]) -> Prior:
 
 def spread_of(rows: Sequence[Scored], known: Prior) -> tuple[Matrix, float]:
     """The variance between the seeds of each of these rows, which have the same seeds; and its degrees of freedom. A
-    row that hangs on its seed and has too few is taken to be like the others; one that does not has none."""
+    row that hangs on its seed and has too few is taken to spread like the one that spreads most; one that does not has
+    none."""
     count = len(rows[0].seeds)
     if count >= MIN_SEEDS:
         raw = np.array([row.variance for row in rows])
         steadied, freedom = known.steadied(raw, count - 1)
         return np.where(raw > 0, steadied, 0.0), freedom
     hanging = np.array([row.hangs for row in rows])
-    return np.where(hanging, known.variance, 0.0), known.freedom or math.inf
+    return np.where(hanging, known.largest, 0.0), math.inf
 
 
 def differences(mine: Scored, theirs: Stack, paired: Prior | None, metric: Metric) -> Found:
@@ -285,7 +286,7 @@ def _further(rows: Sequence[Scored], known: Prior, unknown: Matrix) -> Error:
     variance, freedom = spread_of(rows, known)
     told = variance > 0
     assumed = np.maximum(known.variance, unknown**2)
-    degrees = np.where(told | (assumed == known.variance), freedom, np.inf)
+    degrees = np.where(told, freedom, np.where(unknown**2 < known.variance, known.freedom, np.inf))
     return np.sqrt(np.where(told, variance, assumed) * (1 + 1 / len(rows[0].seeds))), degrees
 
 

@@ -20,10 +20,12 @@ FEWEST = 3
 
 @dataclass(frozen=True)
 class Prior:
-    """What is known of a variance before it is looked at: its size, and the degrees of freedom that this is worth."""
+    """What is known of a variance before it is looked at: its size, and the degrees of freedom that this is worth; and
+    the largest that was seen."""
 
     variance: float = 0.0
     freedom: float = 0.0
+    largest: float = 0.0
 
     def steadied(self, variance: Matrix, freedom: float) -> tuple[Matrix, float]:
         """Variances, each estimated with so many degrees of freedom, drawn towards the prior; and their new freedom."""
@@ -48,7 +50,7 @@ def fitted(variances: Matrix, freedom: float, rows: int) -> Prior:
     most = rows * freedom
     own = min(most, 2 * _inverse_trigamma(excess)) if excess > 0 else most
     size = math.exp(float(logs.mean()) + float(special.digamma(own / 2)) - math.log(own / 2))
-    return Prior(size, own)
+    return Prior(size, own, float(positive.max()))
 
 
 def _inverse_trigamma(value: float) -> float:

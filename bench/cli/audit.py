@@ -3,7 +3,18 @@
 import argparse
 import sys
 
-from bench.cli.common import Commands, add_json, add_results, new_file, opened, print_json, read_records, whole, write
+from bench.cli.common import (
+    LARGEST_SEED,
+    Commands,
+    add_json,
+    add_results,
+    new_file,
+    opened,
+    print_json,
+    read_records,
+    whole,
+    write,
+)
 from bench.cli.confined import add_sandbox, runs
 
 
@@ -16,7 +27,7 @@ def add(commands: Commands) -> None:
         "  effbench audit --count 20 --seed 7 --hardware cpu-amd-epyc-1t --json",
     )  # fmt: skip
     parser.add_argument("--count", type=whole(1, 100_000), default=5, help="records to draw (default: 5)")
-    parser.add_argument("--seed", type=int, default=0, help="of the draw: the same draws the same")
+    parser.add_argument("--seed", type=whole(0, LARGEST_SEED), default=0, help="of the draw: the same draws the same")
     parser.add_argument("--hardware", help="only records of this hardware class (default: all)")
     parser.add_argument("--output", type=new_file, metavar="FILE", help="where the Markdown goes (default: printed)")
     add_sandbox(parser)

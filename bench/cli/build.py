@@ -3,7 +3,16 @@
 import argparse
 import sys
 
-from bench.cli.common import Commands, add_where, folder, opened, stop_like_ctrl_c, tell
+from bench.cli.common import (
+    LARGEST_SEED,
+    Commands,
+    add_where,
+    folder,
+    opened,
+    stop_like_ctrl_c,
+    tell,
+    whole,
+)
 from bench.cli.selection import methods_by_suite
 
 
@@ -18,7 +27,7 @@ def add(commands: Commands) -> None:
     )  # fmt: skip
     parser.add_argument("what", metavar="[SUITE/]SLUG[:VARIANT]@POINT")
     parser.add_argument("--output", type=folder, required=True, metavar="DIR", help="a new folder, or an empty one")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=whole(0, LARGEST_SEED), default=0)
     parser.add_argument("--scale", default="embedded", help="tiny, embedded (default) or full")
     parser.add_argument("--base", help="base model; at full scale any hub id")
     add_where(parser)

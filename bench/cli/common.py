@@ -19,6 +19,8 @@ ROOT = Path(__file__).resolve().parents[2]
 INTERRUPTED = 130
 LONGEST_RUN = 7 * 24 * 3600
 MOST_THREADS = 1024
+LARGEST_SEED = 2**31 - 1
+"""What every library's generator takes."""
 
 
 class NoRecords(LookupError):
@@ -121,7 +123,7 @@ def duration(text: str) -> float:
 
 def _within(text: str, kind: Callable[[str], float], low: float, high: float, what: str) -> float:
     try:
-        value = kind(text)
+        value = kind(text) if text.isascii() and "_" not in text else math.nan  # Python takes more for numbers
     except ValueError:
         value = math.nan
     if not low <= value <= high:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.cli.common import (
     INTERRUPTED,
+    LARGEST_SEED,
     LONGEST_RUN,
     ROOT,
     Commands,
@@ -18,6 +19,7 @@ from bench.cli.common import (
     opened,
     stop_like_ctrl_c,
     tell,
+    whole,
 )
 from bench.cli.plan import HOUR, HOURS, make
 from bench.cli.selection import methods_by_suite
@@ -50,7 +52,7 @@ def add(commands: Commands) -> None:
         "main, upstream's if any), each suite's baseline beside them",
     )  # fmt: skip
     parser.add_argument("--point", action="append", default=[], help="operating point; repeat for more")
-    parser.add_argument("--seed", action="append", default=[], type=int, help="repeat for more")
+    parser.add_argument("--seed", action="append", default=[], type=whole(0, LARGEST_SEED), help="repeat for more")
     parser.add_argument("--scale", default="embedded", help="tiny, embedded (default) or full")
     parser.add_argument("--base", help="base model; at full scale any hub id")
     add_where(parser)

@@ -3,7 +3,16 @@
 import argparse
 from functools import partial
 
-from bench.cli.common import ROOT, Commands, new_file, number, opened, tell
+from bench.cli.common import (
+    LARGEST_SEED,
+    ROOT,
+    Commands,
+    new_file,
+    number,
+    opened,
+    tell,
+    whole,
+)
 from bench.cli.selection import methods_by_suite
 
 LARGEST_RATE = 1e3
@@ -21,7 +30,7 @@ def add(commands: Commands) -> None:
     parser.add_argument("what", nargs="+", metavar="[SUITE/]SLUG[:VARIANT]@POINT")
     parser.add_argument("--scale", default="embedded", help="tiny, embedded (default) or full")
     parser.add_argument("--device", default="cpu", help="cpu (default) or cuda")
-    parser.add_argument("--seed", type=int, default=None, help="(default: 1000)")
+    parser.add_argument("--seed", type=whole(0, LARGEST_SEED), default=None, help="(default: 1000)")
     parser.add_argument(
         "--rate", type=number(0, LARGEST_RATE), action="append", default=[], help="this alone; repeat for more"
     )

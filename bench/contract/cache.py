@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import shutil
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -21,6 +22,8 @@ Kind = Literal["models", "data", "baselines"]
 
 MANIFEST = "manifest.json"
 """Of each file its digest, and what the system says of it that changes whenever somebody writes to it."""
+
+MADE_AGAIN = "is not as it was made: it is made again"
 
 _in_use: dict[Path, int] = {}
 """Folders that this process has looked at, with what it holds of them until it ends: see `_take`."""
@@ -70,6 +73,7 @@ def made_once(kind: Kind, name: str, make: Callable[[Path], None]) -> Path:
     if target.is_dir():
         if is_whole(target):
             return _take(target)
+        print(f"{target} {MADE_AGAIN}", file=sys.stderr, flush=True)
         _put_away(target)
     target.parent.mkdir(parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))

@@ -56,8 +56,8 @@ class Card:
     and means alone (the most frequent class, a table of words): its score is the floor, and what does not beat it is no
     better than guessing. reference: True for a control that has more than the others of its track may have (all
     adapters unmerged, the real data): a level to look at, that no method is asked to beat.
-    stochastic: True if its result depends on the seed, so that it is run with several. seeds: how many, where its results
-    differ so widely that the suite's own number tells too little (a random control).
+    stochastic: True if its result depends on the seed, so that it is run with several. seeds: how many, where its
+    results differ so widely that the suite's own number tells too little (a random control).
     speed_realised: False if no kernel, ours or a library's, turns the saving into time here: the site then shows
     "not realised" in place of a speed. notes: where our version differs from the paper or its code, and why.
     """

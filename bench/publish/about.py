@@ -9,7 +9,7 @@ from bench.publish.paths import safe_url, site_folder
 from bench.record.git import git_or_none
 
 _KEYS = ("name", "description", "licence", "repository", "address")
-_SHORT = re.compile(r"(?:[\w.-]+@)?([\w.-]+):(?!/)(.+)")
+_SHORT = re.compile(r"(?:[\w.-]+@)?([\w-]+(?:\.[\w-]+)+):(?!/)(.+)")
 """git@example.org:owner/name"""
 
 

@@ -60,7 +60,7 @@ def deserved(value: float, low: float, high: float, most: int = 4) -> int:
     half = (high - low) / 2
     if not (math.isfinite(half) and half > 0 and value and math.isfinite(value)):
         return most
-    place = math.floor(math.log10(half)) - (half < 2 * 10 ** math.floor(math.log10(half)))
+    place = math.floor(math.log10(half)) - (half < 2 * 10.0 ** math.floor(math.log10(half)))
     return min(most, max(2, math.floor(math.log10(abs(value))) - place + 1))
 
 

@@ -24,8 +24,8 @@ SCALE_WORDS = {
 }  # fmt: skip
 
 _ENDINGS = (
-    (".throughput.ratio", "Time for each unit of work divided by the baseline's, each side at its best batch: below 1 is "
-     "faster."),
+    (".throughput.ratio", "Time for each unit of work divided by the baseline's, each side at its best batch: below 1 "
+     "is faster."),
     (".throughput.per_second", "Units of work a second at the best batch within the memory limit."),
     (".throughput.batch", "The batch at which most was done in a second, within the memory limit."),
     (".energy.ratio", "Energy for each unit of work divided by the baseline's: below 1 is less."),

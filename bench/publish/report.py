@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from bench.analyse.believed import Refused, refused, same
 from bench.analyse.compare import MARGIN, Improvement, change_from_baseline, improvement
 from bench.analyse.controls import unbeaten
+from bench.analyse.floors import guessing
 from bench.analyse.frontier import pareto
 from bench.analyse.problems import problem_at
 from bench.analyse.rows import Board, Row, by_board, make_rows
@@ -25,7 +26,8 @@ MOST_TO_MEND = 20
 
 @dataclass(frozen=True)
 class _Board:
-    """One board before and after, with how to read it. changed: names of the rows with new records."""
+    """One board before and after, with how to read it. changed: names of the rows with new records. guesses: what is
+    said of those that are no better than guessing."""
 
     board: Board
     problem: ProblemInfo
@@ -33,6 +35,8 @@ class _Board:
     before: Mapping[str, Row]
     after: Mapping[str, Row]
     changed: Sequence[str]
+    stochastic: Collection[str]
+    guesses: Mapping[str, str]
 
     @property
     def primary_costs(self) -> list[Metric]:
@@ -72,7 +76,14 @@ def make_report(
         board = each.board
         place = f"{escaped(board.hardware)}, {escaped(board.scale)}, {escaped(board.base)}"
         parts += [f"## {escaped(board.suite)}, {escaped(board.point)}\n\n{place}"]
-        losers = unbeaten([*each.after.values()], each.controls, each.problem.primary, each.primary_costs)
+        losers = unbeaten(
+            [*each.after.values()],
+            each.controls,
+            each.problem.primary,
+            each.primary_costs,
+            each.stochastic,
+            each.guesses,
+        )
         parts += ["\n".join(_row(each, name, losers)) for name in each.changed]
     parts += _not_measured(touched, new)
     unknown = sorted({record.suite for record in new} - registry.suites.keys())
@@ -128,7 +139,10 @@ def _boards(base: Sequence[Record], now: Sequence[Record], new: Sequence[Record]
             problem = problem_at(registry.suites[board.suite], board.point)
             controls = registry.kinds(board.suite, "control")
             old = {row.name: row for row in before.get(board, [])}
-            found.append(_Board(board, problem, controls, old, {row.name: row for row in rows}, changed))
+            stochastic = registry.stochastic(board.suite)
+            guesses = guessing(rows, problem.primary, registry.trivial(board.suite), stochastic)
+            after_ = {row.name: row for row in rows}
+            found.append(_Board(board, problem, controls, old, after_, changed, stochastic, guesses))
     return found
 
 
@@ -163,6 +177,8 @@ def _row(each: _Board, name: str, losers: Mapping[str, Sequence[str]]) -> list[s
     lines = [f"**{escaped(name)}** ({_count(len(row.ok), 'seed')} ok{'' if old else ', new'})", ""]
     if not row.ok:
         return [f"**{escaped(name)}**: {row.status}"]
+    if name in each.guesses:
+        lines.append(f"- {each.guesses[name]}")
     for metric in [each.problem.primary, *each.primary_costs]:
         found = figure(row, metric)
         if found.value is None:

@@ -259,7 +259,7 @@ def _code(registry: Registry, infos: Mapping[str, SuiteInfo], about: Sequence[st
     files = [engine / "measure" / "statistics.py", engine / "record" / "schema.py", engine / "record" / "store.py"]
     parts = ("contract", "registry", "analyse", "publish")
     for folder in (*(engine / part for part in parts), site_folder() / "templates"):
-        files += [path for path in sorted(folder.rglob("*")) if path.suffix in (".py", ".html")]
+        files += [path for path in sorted(folder.rglob("*")) if path.suffix in (".py", ".html", ".svg")]
     for path in files:
         digest.update(path.read_bytes())
     digest.update(repr([about, sorted(infos.items()), sorted(registry.methods.items())]).encode())

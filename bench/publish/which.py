@@ -271,9 +271,10 @@ def _address(question: Json, pick: Json, limit: float) -> str:
 
 def _spark(questions: Sequence[Json]) -> str:
     """The best score within each limit, as the path of a small picture; empty where there are no two."""
-    steps: Sequence[Json] = next(
-        (q["steps"] for q in questions if q["metric"] and not q["speed"] and len(q["steps"]) > 1), []
-    )
+    drawn = next((q for q in questions if q["metric"] and not q["speed"] and len(q["steps"]) > 1), None)
+    steps: Sequence[Json] = drawn["steps"] if drawn else []
+    if drawn and drawn["share"]:  # beyond the baseline's own nobody asks
+        steps = [step for step in steps if step["limit"] <= 1]
     values = [step["value"] for step in steps]
     if len(values) < 2:
         return ""

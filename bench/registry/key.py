@@ -6,7 +6,6 @@ machine can tell of any record whether it is today's.
 
 import hashlib
 import json
-import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,6 +20,9 @@ SCHEMA = 1
 """Of what a key holds."""
 
 _PLACE = re.compile(r" at 0x[0-9a-f]+")
+_DEEPEST = 20
+_LARGEST = 1 << 63
+"""Larger numbers are kept as text, as are those that are none: not every reader of JSON knows them."""
 
 
 @dataclass(frozen=True)
@@ -88,30 +90,31 @@ def settings_as_stored(fields: Mapping[str, Any]) -> dict[str, Any]:
     for name, value in fields.items():
         try:
             found[name] = _stored(value)
-        except (ValueError, RecursionError) as error:
+        except ValueError as error:
             raise ValueError(f"field {name!r} can't be recorded: {error}; give it a plain value") from error
     return found
 
 
-def _stored(value: Any) -> Any:
-    if value is None or isinstance(value, bool):
-        return value
-    if isinstance(value, int) and abs(value) < 1 << 63:
-        return int(value)
-    if isinstance(value, float) and math.isfinite(value):
-        return float(value)
-    if isinstance(value, str):
-        return "".join(value).encode(errors="backslashreplace").decode()
+def _stored(value: Any, deep: int = 0) -> Any:
+    if deep > _DEEPEST:
+        raise ValueError(f"it is nested more than {_DEEPEST} times")
     if isinstance(value, Mapping):
-        return {str(_stored(key)): _stored(each) for key, each in value.items()}
+        return {str(_stored(key, deep + 1)): _stored(each, deep + 1) for key, each in value.items()}
     if isinstance(value, list | tuple):
-        return [_stored(each) for each in value]
+        return [_stored(each, deep + 1) for each in value]
+    if value is None or (isinstance(value, int | float) and -_LARGEST < value < _LARGEST):
+        return json.loads(json.dumps(value))
+    return _text(value)
+
+
+def _text(value: Any) -> str:
     if isinstance(value, set | frozenset):  # in an order that is the same tomorrow
-        return f"{{{', '.join(sorted(map(repr, value)))}}}"
-    text = str(value)
-    if _PLACE.search(text):
+        text = f"{{{', '.join(sorted(map(repr, value)))}}}"
+    else:
+        text = "".join(value) if isinstance(value, str) else str(value)
+    if not isinstance(value, str) and _PLACE.search(text):
         raise ValueError(f"{text} is another one in every process")
-    return _stored(text)
+    return text.encode(errors="backslashreplace").decode()
 
 
 def baseline_key(registry: Registry, info: SuiteInfo, problem: ProblemInfo, where: Sequence[Any]) -> str:

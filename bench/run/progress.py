@@ -33,7 +33,9 @@ class Progress:
                 self._known.setdefault(record.method, []).append(record.seconds)
         if skipped:
             self.console.print(f"{skipped} of {len(todo) + skipped} runs are already recorded; --again repeats them")
-        self.console.print(f"{len(todo)} runs to do, {self._estimate()}")
+        threads = " or ".join(map(str, sorted({job.threads for job in todo})))
+        on = f" on {threads} thread{'s' * (threads != '1')} each" if todo else ""
+        self.console.print(f"{len(todo)} runs to do{on}, {self._estimate()}")
         self._bar = Bar(
             TextColumn("{task.description}", markup=False),
             BarColumn(),

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from bench.analyse.believed import against_baseline, against_problem
 from bench.analyse.problems import same_problem
 from bench.contract import MissingAsset
-from bench.contract.cache import check_cache
+from bench.contract.cache import MADE_AGAIN, check_cache
 from bench.record import store
 from bench.record.claims import claimed
 from bench.record.device import device_facts
@@ -239,6 +239,9 @@ def _run(each: Planned, results: Path, *, timeout: float | None, executor: Execu
     started, clock = datetime.now(UTC), time.monotonic()
     outcome, log = executor.execute(each.order, timeout or info.timeout[job.scale], info.preload)
     seconds = time.monotonic() - clock
+    for line in log.splitlines():
+        if line.endswith(MADE_AGAIN):
+            print(line, file=sys.stderr)
     if outcome.status != "ok":  # for want of room, it may be, that others have taken
         store.check_room(Path(tempfile.gettempdir()), "temporary folder", "choose another with TMPDIR")
     environment = environment.model_copy(

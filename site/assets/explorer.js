@@ -18,12 +18,12 @@
     const table = document.querySelector("table[data-main]");
     const rowOf = new Map([...table.tBodies].flatMap((body) => [...body.rows]).map((row) => [row.dataset.name, row]));
 
-    // --- what is within the limits ---
-    const within = (row) => [...limits].every(([name, allowed]) => {
-      const found = figure(row, name);
-      if (!found || found[4] === "n") return false;
-      return metrics[at.get(name)].better === "lower" ? found[0] <= allowed : found[0] >= allowed;
-    });
+    // --- what is within the limits: it fits, it is over one of them, or one of them was not measured ---
+    const fits = (row, name, allowed) => (metrics[at.get(name)].better === "lower" ? figure(row, name)[0] <= allowed : figure(row, name)[0] >= allowed);
+    const measured = (row, name) => figure(row, name) && figure(row, name)[4] !== "n";
+    const over = (row) => [...limits].some(([name, allowed]) => measured(row, name) && !fits(row, name, allowed));
+    const unknown = (row) => !over(row) && [...limits].some(([name]) => !measured(row, name));
+    const within = (row) => !over(row) && !unknown(row);
     const verdict = element("p", { role: "status", class: "best" });
     const hide = element("input", { type: "checkbox", id: "hide" });
     effbench.hidden = (row) => hide.checked && row.classList.contains("over");
@@ -38,14 +38,17 @@
       const feasible = good.filter(within);
       const best = feasible.filter((row) => figure(row, primary.name) && !feasible.some((other) => beats[other.i].includes(row.i)));
       for (const row of good) {
-        rowOf.get(row.name)?.classList.toggle("over", !feasible.includes(row));
+        rowOf.get(row.name)?.classList.toggle("over", over(row));
+        rowOf.get(row.name)?.classList.toggle("unknown", unknown(row));
         rowOf.get(row.name)?.classList.toggle("best", limits.size > 0 && best.includes(row));
       }
       const sign = primary.better === "lower" ? 1 : -1;
       best.sort((a, b) => sign * (figure(a, primary.name)[0] - figure(b, primary.name)[0]));
       const names = best.flatMap((row, i) => [["", "; cannot be told apart from it: ", ", "][Math.min(i, 2)],
         element("a", { href: box.dataset.root + row.address }, row.name), `${row.stale ? " (stale)" : ""} ${quantity(figure(row, primary.name)[0], primary.unit)}`]);
-      verdict.replaceChildren(`${feasible.length} of ${good.length} within the limits. `, ...(best.length ? [`Best by ${primary.title}: `, ...names] : ["None to choose from."]));
+      const unmeasured = good.filter(unknown);
+      const others = limits.size ? `, ${good.filter(over).length} over them, ${unmeasured.length} not measured` : "";
+      verdict.replaceChildren(`${feasible.length} of ${good.length} within the limits${others}. `, ...(best.length ? [`Best by ${primary.title}: `, ...names] : ["None to choose from."]));
       effbench.filter();
       draw();
     }
@@ -54,12 +57,12 @@
       const values = [...new Set(usable(metric.name).map((row) => figure(row, metric.name)[0]))].sort((a, b) => a - b);
       if (metric.better !== "lower") values.reverse();
       const word = metric.better === "lower" ? "at most" : "at least";
-      const input = element("input", { type: "range", min: 0, max: values.length, value: values.length, "data-metric": metric.name });
-      const output = element("output");
+      const input = element("input", { type: "range", min: 0, max: values.length, value: values.length, "data-metric": metric.name, "aria-label": metric.title });
+      const { of, to, unit } = asked(metric, values);
+      const field = element("input", { type: "number", min: 0, step: "any", "data-limit": metric.name, "aria-label": `${metric.title}: ${unit.before}, ${unit.after}` });
       const limit = (allowed) => {
-        const text = allowed === null ? "no limit" : `${word} ${quantity(allowed, metric.unit)}`;
-        output.textContent = text;
-        input.setAttribute("aria-valuetext", text);
+        input.setAttribute("aria-valuetext", allowed === null ? "no limit" : `${word} ${quantity(allowed, metric.unit)}`);
+        if (document.activeElement !== field) field.value = allowed === null ? "" : Number(of(allowed).toPrecision(4));
         if (allowed === null) limits.delete(metric.name);
         else limits.set(metric.name, allowed);
       };
@@ -67,6 +70,12 @@
         const allowed = values[input.value] ?? null;
         limit(allowed);
         state.set(`max.${metric.name}`, allowed);
+        explore();
+      });
+      field.addEventListener("change", () => {
+        const wanted = Number.parseFloat(field.value);
+        state.set(`max.${metric.name}`, wanted > 0 ? to(wanted) : null);
+        restore();
         explore();
       });
       const restore = () => {
@@ -77,7 +86,18 @@
         input.value = free ? values.length : Math.max(0, met - 1);
         limit(free ? null : wanted);
       };
-      return { restore, label: element("label", { class: "limit" }, element("span", {}, metric.title), input, output) };
+      return { restore, label: element("label", { class: "limit" }, element("span", {}, metric.title), element("span", { class: "asked" }, `${unit.before} `, field, ` ${unit.after}`), input) };
+    }
+    /** A limit as people say it: a time against the baseline's as a speed-up, sizes in a unit that reads well. */
+    function asked(metric, values) {
+      if (/\.ratio$/.test(metric.name) && !/energy/.test(metric.name) && metric.better === "lower") {
+        return { of: (ratio) => 1 / ratio, to: (speedup) => 1 / speedup, unit: { before: "at least", after: "× faster" } };
+      }
+      const most = Math.max(...values.map(Math.abs));
+      const [text, after = ""] = ["B", "s", "FLOP", "J", "W"].includes(metric.unit) ? quantity(most, metric.unit).split("\u00a0") : ["", metric.unit];
+      const factor = text ? Number(text.replace("−", "-")) / most || 1 : 1;
+      const size = 10 ** Math.round(Math.log10(factor));
+      return { of: (value) => value * size, to: (value) => value / size, unit: { before: metric.better === "lower" ? "at most" : "at least", after } };
     }
     const common = (metric) => metric.primary || /^(stored_bytes|build\.|memory\.)/.test(metric.name);
     const sliders = costs.map((metric) => ({ metric, ...slider(metric) }));

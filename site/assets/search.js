@@ -6,9 +6,10 @@
   const root = document.currentScript.dataset.root;
   const MOST = 12;
   const place = document.getElementById("site-search");
-  const field = element("input", { type: "search", id: "find", placeholder: "Method, paper, family…", autocomplete: "off", role: "combobox", "aria-expanded": "false", "aria-controls": "found", "aria-label": "Search methods, papers, families" });
-  const found = element("ul", { id: "found", class: "found", role: "listbox", "aria-label": "Found", hidden: true });
-  place.append(field, found);
+  const field = element("input", { type: "text", id: "find", placeholder: "Method, paper, family…", autocomplete: "off", "aria-label": "Search methods, papers, families" });
+  const found = element("ul", { id: "found", class: "found", "aria-label": "Found", hidden: true });
+  const said = element("span", { role: "status", class: "unseen" });
+  place.append(field, found, said);
 
   let loading = null;
   function load() {
@@ -37,38 +38,29 @@
     }
     if (typed !== field.value) return;
     const hits = matches(all, typed);
-    // address, title, slug, kind, suite, family, paper
-    found.replaceChildren(...hits.slice(0, MOST).map(([address, title, slug, kind, suite, family, paper], i) =>
-      element("li", { role: "option", id: `hit-${i}`, "aria-selected": "false" }, element("a", { href: root + address, tabindex: "-1" },
-        element("strong", {}, title), ` ${slug === title ? "" : slug} `, element("span", { class: "detail" }, [kind, suite, family, paper].filter(Boolean).join(" · "))))));
-    if (typed.trim() && !hits.length) found.replaceChildren(element("li", { role: "option", "aria-selected": "false", "aria-disabled": "true" }, "Nothing found."));
-    if (hits.length > MOST) found.append(element("li", { role: "option", "aria-selected": "false", "aria-disabled": "true", class: "quiet" }, `and ${hits.length - MOST} more: type more letters`));
+    found.replaceChildren(...hits.slice(0, MOST).map(([address, title, slug, kind, suite, family, paper]) =>
+      element("li", {}, element("a", { href: root + address }, element("strong", {}, title), ` ${slug === title ? "" : slug} `,
+        element("span", { class: "detail" }, [kind, suite, family, paper].filter(Boolean).join(" · "))))));
+    if (!hits.length) found.append(element("li", {}, "Nothing found."));
+    if (hits.length > MOST) found.append(element("li", { class: "quiet" }, `and ${hits.length - MOST} more: type more letters`));
     found.hidden = !typed.trim();
-    field.setAttribute("aria-expanded", String(!found.hidden));
-    choose(-1);
+    said.textContent = found.hidden ? "" : `${hits.length} found`;
   }
 
-  let chosen = -1;
-  function choose(index) {
-    const options = [...found.querySelectorAll("li")].filter((each) => each.querySelector("a"));
-    chosen = options.length ? Math.max(-1, Math.min(options.length - 1, index)) : -1;
-    options.forEach((each, i) => each.setAttribute("aria-selected", String(i === chosen)));
-    if (chosen < 0) field.removeAttribute("aria-activedescendant");
-    else {
-      field.setAttribute("aria-activedescendant", options[chosen].id);
-      options[chosen].scrollIntoView({ block: "nearest" });
-    }
-  }
-  const close = () => { found.hidden = true; field.setAttribute("aria-expanded", "false"); };
+  const close = () => { found.hidden = true; };
   field.addEventListener("focus", () => { load().catch(() => { loading = null; }); });
   field.addEventListener("input", show);
-  field.addEventListener("keydown", (event) => {
-    if (event.key === "ArrowDown" || event.key === "ArrowUp") {
+  place.addEventListener("keydown", (event) => {
+    const stops = [field, ...found.querySelectorAll("a")];
+    const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+    if (step && !found.hidden) {
       event.preventDefault();
-      choose(chosen + (event.key === "ArrowDown" ? 1 : -1));
-    } else if (event.key === "Enter") {
-      (found.querySelectorAll("a")[Math.max(0, chosen)])?.click();
-    } else if (event.key === "Escape") close();
+      stops[Math.max(0, Math.min(stops.length - 1, stops.indexOf(document.activeElement) + step))].focus();
+    } else if (event.key === "Enter" && event.target === field) stops[1]?.click();
+    else if (event.key === "Escape") {
+      field.focus();
+      close();
+    }
   });
   place.addEventListener("focusout", (event) => { if (!place.contains(event.relatedTarget)) close(); });
   addEventListener("keydown", (event) => {

@@ -32,14 +32,13 @@
   const hardware = choice("ask-hardware", [], () => { ask(); });
   const budget = element("input", { id: "ask-budget", type: "number", min: "0", step: "any", inputmode: "decimal", on: { input: () => answer() } });
   const before = element("span"), after = element("span"), chips = element("span", { class: "chips" });
-  const onHardware = element("label", { for: "ask-hardware" }, element("span", {}, "Hardware"), hardware);
+  const labelled = (text, control) => element("div", { class: "field" }, element("label", { for: control.id }, text), control);
+  const onHardware = labelled("Hardware", hardware);
   const withBudget = element("div", { class: "budget" }, element("label", { for: "ask-budget" }, "Budget"), element("span", { class: "amount" }, before, budget, after), chips);
   const result = element("div", { id: "answer", class: "answer", "aria-live": "polite" });
   place.append(
     element("div", { class: "asking" },
-      element("label", { for: "ask-model" }, element("span", {}, "Model and task"), model),
-      element("label", { for: "ask-goal" }, element("span", {}, "Goal"), goal),
-      onHardware, withBudget),
+      labelled("Model and task", model), labelled("Goal", goal), onHardware, withBudget),
     result,
   );
 

@@ -81,7 +81,7 @@ def test_what_makes_sense_on_the_next_point_is_kept_and_the_rest_forgotten(visit
     assert page.evaluate("location.hash") == "#sort=stored_ratio.desc&max.stored_ratio=0.8&x=decode.tpot.ratio"
     assert names(page) == ["dense", "beta", "random"]
     assert page.locator("tr.over").evaluate_all("rows => rows.map((row) => row.dataset.name)") == ["dense", "beta"]
-    assert "at most 0.8" in page.locator(".limit", has_text="Stored size").inner_text()
+    assert page.locator("input[data-limit='stored_ratio']").input_value() == "0.8"
     assert page.input_value("#axis-x") == "decode.tpot.ratio"
     again = visit(page.url.removeprefix(served), at=served)
     arrived(again, "all")

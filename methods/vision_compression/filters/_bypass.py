@@ -65,6 +65,9 @@ class Beside(nn.Module):
     """A convolution, and beside it a bypass, whose maps come behind. A convolution whose filters are all gone is not
     there, and the bypass's are all the maps. Norms: of each, once the net is cut."""
 
+    conv: Any
+    norm: Any
+
     def __init__(self, conv: Any, bypass: nn.Conv2d) -> None:
         super().__init__()
         self.conv, self.norm = conv, nn.Identity()
@@ -74,7 +77,7 @@ class Beside(nn.Module):
         light: Tensor = self.bypass_norm(self.bypass(given))
         return light if self.conv is None else torch.cat((self.norm(self.conv(given)), light), 1)
 
-    def cut(self, stay: Tensor, norm: nn.BatchNorm2d) -> None:
+    def cut(self, stay: Tensor, norm: Any) -> None:
         """Filters that stay, by number; norm: of these and of the bypass, which is taken in here."""
         every = torch.arange(len(norm.weight), device=stay.device)
         self.norm, self.bypass_norm = (copy.deepcopy(norm) for _ in range(2))
@@ -134,7 +137,7 @@ def cut(net: nn.Module, shift: float = 0.0) -> nn.Module:
 def _add_bypass(net: nn.Module, group: Group, share: float) -> int:
     """A convolution of one pixel. How many maps it gives; they pass a depth-wise convolution as they are."""
     conv: Any = net.get_submodule(group.conv)
-    count = max(1, round(share * conv.out_channels))
+    count = max(1, round(share * int(conv.out_channels)))
     bypass = nn.Conv2d(conv.in_channels, count, 1, conv.stride, bias=False).to(conv.weight.device)
     net.set_submodule(group.conv, Beside(conv, bypass))
     for name in filter(None, (group.norm, group.depthwise_norm)):

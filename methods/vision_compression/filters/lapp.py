@@ -29,10 +29,10 @@ class LAPP(Method[CompressionTask]):
     limited); once it has not, thresholds stand still. Early in the training the net is cut there, and trained on. From
     the start a light bypass stands beside each convolution, so that signal passes where many filters go, or all.
 
-    bypass: its filters, as a share of those that the limit leaves of a convolution; 0 for none. pruning: part of the
-    sample passes after which the net is cut. way: how far thresholds could go by then, root mean square over layers, in
-    standard deviations of a layer's scores. pressure: weight of the term. rate: of weights, the largest of the
-    schedule.
+    bypass: its filters, as a share of those of the convolution, at most half of the share that the limit leaves; 0 for
+    none. pruning: part of the sample passes after which the net is cut. way: how far thresholds could go by then, root
+    mean square over layers, in standard deviations of a layer's scores. pressure: weight of the term. rate: of weights,
+    the largest of the schedule.
     """
 
     card = Card(
@@ -74,7 +74,7 @@ class LAPP(Method[CompressionTask]):
     )
     variants: ClassVar = {"default": {}, "no-bypass": {"bypass": 0.0}}
 
-    bypass: float = 1 / 4
+    bypass: float = 1 / 8
     pruning: float = 0.25
     way: float = 3.0
     pressure: float = 1.0
@@ -101,7 +101,7 @@ class LAPP(Method[CompressionTask]):
         net = copy.deepcopy(task.model).requires_grad_(True)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(task.seed)
-            prepare(net, self.bypass * min(task.limits.result.values(), default=1.0))
+            prepare(net, min(self.bypass, min(task.limits.result.values(), default=1.0) / 2))
         return net
 
 
@@ -152,7 +152,7 @@ class ThresholdLearner(DistilledLearner):
 
     @torch.no_grad()
     def before_update(self, moment: Moment) -> None:
-        slopes = torch.stack([each.grad for each in self.thresholds])  # type: ignore[misc]
+        slopes = torch.stack([each.grad for each in self.thresholds if each.grad is not None])
         length = slopes.square().mean().sqrt()
         moves = length > 0 and self.costs.now() > 1
         for threshold, slope in zip(self.thresholds, slopes, strict=True):

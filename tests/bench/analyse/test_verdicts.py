@@ -22,6 +22,7 @@ from bench.contract import Card, Claim
 from bench.record.schema import Batch, Record, Samples, Throughput
 from bench.registry import open_registry
 from bench.registry.metrics import Metric, WorkloadInfo
+from bench.run.plan import Selection, make_plan
 from tests.bench.analyse.record_factory import COSTS, SCORES, make_info, make_problem, make_record
 
 DOCUMENTS = np.random.default_rng(0).normal(0, 0.3, 50)
@@ -391,3 +392,14 @@ def test_a_baseline_that_is_not_as_fast_as_itself_is_an_alarm(ratio: float, righ
     assert (alarms(dense, info) == []) is right
     assert right or "decode.tpot.ratio of the baseline beside itself" in alarms(dense, info)[0]
     assert alarms(other, info) == []
+
+
+def test_random_controls_get_ten_seeds_of_which_the_suites_few_are_timed() -> None:
+    registry = open_registry(plugins=False)
+    wanted = Selection("lm-compression", methods=["random-block-drop", "dense"], points=["size-75"], scale="embedded")
+    jobs = make_plan(registry, wanted)
+    assert [job.seed for job in jobs if job.method == "random-block-drop"] == list(range(10))
+    assert [job.seed for job in jobs if job.method == "random-block-drop" and job.timed] == [0]
+    assert [job.seed for job in jobs if job.method == "dense"] in ([], [0])
+    with pytest.raises(ValueError, match="stochastic"):
+        Card("alpha", "Alpha", "Author", control=True, seeds=10)

@@ -58,7 +58,7 @@ def test_the_loser_of_a_race_takes_the_winners_folder(cache: Path) -> None:
         "manifest of another",
     ],
 )
-def test_what_somebody_changed_is_made_again(cache: Path, harm: str) -> None:
+def test_what_somebody_changed_is_made_again(cache: Path, harm: str, capsys: pytest.CaptureFixture[str]) -> None:
     folder = made("first")
     if harm == "changed":
         (folder / "a").write_text("other")
@@ -79,7 +79,9 @@ def test_what_somebody_changed_is_made_again(cache: Path, harm: str) -> None:
     else:
         (folder / "manifest.json").unlink()
     assert known("data", "thing") is None
+    capsys.readouterr()
     assert (made("second") / "a").read_text() == "second"
+    assert capsys.readouterr().err == f"{folder} is not as it was made: it is made again\n"
     assert sorted(path.name for path in folder.iterdir()) == ["a", "manifest.json"]
     assert [path.name for path in cache.iterdir()] == ["thing"]
 

@@ -99,24 +99,26 @@ def test_old_code_decides_between_ours_and_a_dependency(
     good = past_nights(toy_registry, bench, tmp_path, jobs, 8, versions={"torch": "2.0"}, commit="abc", dirty=False)
     monkeypatch.setattr(Sources, "changed_files", lambda self, job, commit: frozenset({"bench/run/judge.py"}))
 
-    def measured(root: Path, commit: str, job: object, times: int, seconds: float) -> object:
-        assert commit == "abc"
+    def measured(root: Path, commit: str, job: object, times: int, seconds: float, *, confined: bool) -> object:
+        assert (commit, confined) == ("abc", True)
         timing = good[-1].timings["sum"]["sum"]
         slow = timing.model_copy(update={"candidate": [past * x for x in timing.candidate]})
         return [good[-1].model_copy(update={"timings": {"sum": {"sum": slow}}})] * times
 
     monkeypatch.setattr(night_module, "measure_past", measured)
     bench.slow = lambda job: 1.2 if job.method == "toy-large" else 1.0
-    night = run_night(toy_registry, jobs, tmp_path, seconds=10_000, executor=bench, clock=bench.clock)
+    night = run_night(toy_registry, jobs, tmp_path, seconds=10_000, executor=bench, clock=bench.clock, confined=True)
     assert [finding.cause for finding in night.findings] == [cause]
 
 
 FAKE = """
-import os, pathlib, sys
+import os, pathlib, sys, uuid
 folder = pathlib.Path(sys.argv[sys.argv.index("--results") + 1], "h", "s")
 folder.mkdir(parents=True, exist_ok=True)
 if "{text}" == "broken": sys.exit("this commit does not work")
-with (folder / "m.jsonl").open("a") as file: file.write(os.environ["FAKE_RECORD"].replace("METHOD", "{text}") + "\\n")
+if "--sandbox" in sys.argv: sys.exit("a sandbox is not known here")
+with (folder / "m.jsonl").open("a") as file:
+    file.write(os.environ["FAKE_RECORD"].replace("METHOD", "{text}").replace("ID", uuid.uuid4().hex) + "\\n")
 """
 
 
@@ -139,7 +141,7 @@ def test_past_is_the_code_of_the_commit_and_leaves_no_tree_behind(
         git("add", ".")
         git("commit", "-m", text)
         commits.append(git("rev-parse", "HEAD"))
-    record = json.loads(make_record("METHOD").model_dump_json())
+    record = json.loads(make_record("METHOD", id="ID").model_dump_json())
     monkeypatch.setenv("FAKE_RECORD", json.dumps(record))
     (job,) = jobs_of(toy_registry, "toy-large")
     past = measure_past(tmp_path, commits[0], job, times=2, seconds=60)
@@ -148,4 +150,6 @@ def test_past_is_the_code_of_the_commit_and_leaves_no_tree_behind(
         measure_past(tmp_path, commits[1], job, times=1, seconds=60)
     with pytest.raises(NoPast, match="not in this checkout"):
         measure_past(tmp_path, "0" * 40, job, times=1, seconds=60)
+    with pytest.raises(NoPast, match="a sandbox is not known here"):
+        measure_past(tmp_path, commits[0], job, times=1, seconds=60, confined=True)
     assert len(git("worktree", "list").splitlines()) == 1

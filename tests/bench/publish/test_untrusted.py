@@ -41,7 +41,8 @@ def harmless(path: Path) -> None:
         assert not any(name.startswith("on") or name == "style" for name in attrs)
         if tag == "script":
             inside = (attrs["src"] or "").lstrip("./")
-            assert inside.startswith("assets/") or inside in ("data/boards.js", f"{path.stem}.js")
+            ours = ("data/boards.js", "data/which.js", f"{path.stem}.js")
+            assert inside.startswith(("assets/", "data/which/")) or inside in ours
         for name in ("href", "src"):
             address = (attrs.get(name) or "").strip().lower()
             assert ":" not in address.split("/")[0].split("#")[0] or address.startswith(("https://", "http://")), (

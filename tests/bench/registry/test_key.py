@@ -1,13 +1,20 @@
 """The key of a record: another where anything that goes into the run is another, and only there."""
 
+import json
+import math
 from dataclasses import replace
+from decimal import Decimal
+from enum import Enum, IntEnum
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
 
 from bench.record.environment import LIBRARIES
 from bench.registry import Registry
-from bench.registry.key import Run, key_of
+from bench.registry.key import Run, key_of, settings_as_stored
 from bench.run.plan import Selection, key, make_plan
 
 RUN = Run(
@@ -98,3 +105,39 @@ def test_limits_of_the_point_count(toy_registry: Registry) -> None:
 def test_every_job_of_a_plan_has_a_key_of_its_own(toy_registry: Registry) -> None:
     jobs = make_plan(toy_registry, Selection("toy", ["toy-half"], scale="tiny"))
     assert len({key(toy_registry, job) for job in jobs}) == len(jobs) == 2 * 3 * 3  # variants x points x seeds
+
+
+class Kind(Enum):
+    A = 1
+
+
+class Level(IntEnum):
+    LOW = 1
+
+
+ENDLESS: list[Any] = []
+ENDLESS.append(ENDLESS)
+
+
+@pytest.mark.parametrize(
+    ("value", "stored"),
+    [
+        (torch.float16, "torch.float16"), (torch.device("cpu"), "cpu"),
+        (np.float32(1.5), "1.5"), (np.float64(0.5), 0.5),
+        (np.bool_(True), "True"), (np.arange(2), "[0 1]"),
+        (math.nan, "nan"), (-math.inf, "-inf"), (10**30, str(10**30)),
+        (Kind.A, "Kind.A"), (Level.LOW, 1), (Path("/x"), "/x"), (Decimal("1.1"), "1.1"), ({"b", "a"}, "{'a', 'b'}"),
+        ({(1, 2): 3}, {"[1, 2]": 3}), ("\udcff", "\\udcff"), (b"\xff", "b'\\xff'"),
+        (1j, "1j"), ((1, (2.5, None)), [1, [2.5, None]]),
+    ],
+)  # fmt: skip
+def test_any_field_is_stored_as_what_json_knows(value: Any, stored: Any) -> None:
+    found = settings_as_stored({"field": value})
+    assert found == {"field": stored}
+    assert json.loads(json.dumps(found, allow_nan=False)) == settings_as_stored(found) == found
+
+
+@pytest.mark.parametrize("value", [lambda: 0, object(), (each for each in ()), [[object()]], ENDLESS])
+def test_a_field_that_is_another_in_every_process_is_refused_by_its_name(value: Any) -> None:
+    with pytest.raises(ValueError, match=r"field 'odd' can't be recorded: .*; give it a plain value"):
+        settings_as_stored({"fine": 1, "odd": value})

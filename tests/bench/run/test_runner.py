@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from bench.contract import MissingAsset
+from bench.contract.cache import MADE_AGAIN
 from bench.record import store
 from bench.record.environment import NoSuchDevice
 from bench.record.schema import Outcome, Record
@@ -90,6 +91,21 @@ def test_hang_is_stopped_by_the_timeout(run: Callable[..., list[Record]]) -> Non
     assert "stopped after 12 s" in str(record.reason)
     assert "(during: build)" in str(record.reason)
     assert time.monotonic() - start < 55  # of the 60 that it would have taken
+
+
+def test_what_had_to_be_made_again_is_said(
+    run: Callable[..., list[Record]],
+    executor: LocalExecutor,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    execute = executor.execute
+    monkeypatch.setattr(
+        executor, "execute", lambda *given: (execute(*given)[0], f"one thing\n/cache/data/it {MADE_AGAIN}\nanother")
+    )
+    (record,) = run("toy-raise")
+    assert capsys.readouterr().err.count("/cache/data/it is not as it was made: it is made again") == 1
+    assert record.status == "failed"
 
 
 def test_no_child_of_a_run_survives_it(
