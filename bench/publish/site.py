@@ -38,8 +38,9 @@ from bench.publish.paths import (
 from bench.publish.questions import GOALS
 from bench.publish.search import searchable
 from bench.publish.section import build_section
+from bench.publish.suite_rows import by_area
 from bench.publish.suite_view import lines_of
-from bench.publish.which import Subject, answers_of, by_area, make_subjects, script_of
+from bench.publish.which import Subject, answers_of, make_subjects, script_of
 from bench.publish.workers import each
 from bench.record.schema import Record
 from bench.registry import ProblemInfo, Registry, SuiteInfo

@@ -57,6 +57,9 @@ def test_a_control_that_only_guesses_is_not_the_one_to_beat(tmp_path: Path) -> N
     page = Page(build(records, registry, tmp_path).index.parent / f"{HALF}.html")
     assert "best control" in page.row("random")
     assert "best control" not in page.row("guess")
+    alone = [make_record(name, losses=losses(shifts[name])) for name in ("alpha", "guess")]
+    page = Page(build(alone, registry, tmp_path / "alone").index.parent / f"{HALF}.html")
+    assert 'class="verdict' not in page.source
 
 
 @pytest.mark.parametrize(("drawn", "said"), [({"training_tokens": 100}, "yes"), ({"calibration_tokens": 9}, "no")])
@@ -96,8 +99,8 @@ def test_a_picture_can_be_taken_along_and_says_where_it_is_from(site: Path) -> N
 def test_what_is_stale_is_never_named_best_without_it(tmp_path: Path) -> None:
     records = [make_record("alpha", losses=losses(0), key="old"), make_record("beta", losses=losses(0.5))]
     site = build(records, REGISTRY, tmp_path).index.parent
-    for address in ("suites/demo.html", "suites/demo/cpu-test/tiny/toy.html"):
-        assert "alpha (stale)" in Page(site / address).text
+    assert any("alpha (stale)" in row for row in Page(site / "suites/demo.html").rows)
+    assert "first: alpha (stale)" in Page(site / "suites/demo/cpu-test/tiny/toy.html").text
     assert '"stale":true' in (site / f"{HALF}.js").read_text()
 
 
@@ -132,6 +135,7 @@ def test_a_score_is_counted_once_whatever_hardware_it_ran_on() -> None:
 
     assert distinct([section("a", False), section("b", False)]) == (1, 0)
     assert distinct([section("a", False), section("b", True)]) == (1, 1)
+    assert distinct([section("a", True), section("b", False)]) == (1, 1)
     assert distinct([section("a", False, "failed")]) == (0, 0)
     states = {"ok": "ok", "unsupported": "refused", "over_budget": "refused", "timeout": "failed"}
     for status, state in states.items():
