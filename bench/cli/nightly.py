@@ -25,7 +25,7 @@ def add(commands: Commands) -> None:
         "nightly", run,
         "Run what changed or is oldest, most valuable first, within a time limit; hold it against the history on the "
         "same hardware; measure again what looks changed. Exits with 1 if a regression is confirmed "
-        "or a run failed, else 0.",
+        "or a run failed, with 2 if nothing was run, else 0.",
         "  effbench nightly --time 2h --summary build/night.md\n"
         "  effbench nightly --time 20m --suite operator-data --threads 1",
     )  # fmt: skip
@@ -67,4 +67,7 @@ def run(arguments: argparse.Namespace) -> None:
         tell(f"stopped; every finished record is in {arguments.results}")
         sys.exit(INTERRUPTED)
     write(summary(night), arguments.summary)
+    if not night.records:
+        tell(f"nothing was run: no run is expected to end within {arguments.time:g} seconds; give it more by --time")
+        sys.exit(2)
     sys.exit(1 if night.regressions or any(record.status in FAILURES for record in night.records) else 0)

@@ -178,6 +178,18 @@ def test_summary_is_markdown_that_no_reason_can_break(
     assert "it broke &#124; here" in summary(spend(jobs))
 
 
+def test_a_night_in_which_nothing_was_run_is_no_success(
+    toy_registry: Registry, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        cli.main(
+            ["nightly", "--time", "0s", "--suite", "toy", "--method", "toy-large@unlimited", "--scale", "tiny",
+             "--threads", "1", "--results", str(tmp_path / "results")]
+        )  # fmt: skip
+    assert stopped.value.code == 2
+    assert "nothing was run" in capsys.readouterr().err
+
+
 def test_command_runs_the_night_writes_the_summary_and_exits_with_zero(toy_registry: Registry, tmp_path: Path) -> None:
     with pytest.raises(SystemExit) as stopped:
         cli.main(
