@@ -1,7 +1,7 @@
 """Improving Post Training Neural Quantization: Layer-wise Calibration and Integer Programming (Hubara et al., 2020),
 https://arxiv.org/abs/2006.10518."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -83,7 +83,8 @@ class AdaQuant(Method[CompressionTask]):
         notes="Inputs have 8 bits and are rounded in float: no kernel of PyTorch multiplies 2 to 7 bits. The rise of "
         "the loss is the divergence from the dense model, of layers that are rounded to nearest: they are calibrated "
         "once their bits are known. Layers see inputs of the dense model. Statistics are averaged over all calibration "
-        "images, where the authors' code keeps 59 % of the old ones; codes stay and their steps are scaled.",
+        "images, where the authors' code keeps 59 % of the old ones, and brought to those of the dense model on the "
+        "same images: photographs here are not what its norms were trained on. Codes stay and their steps are scaled.",
     )
     variants: ClassVar = {"default": {}, "uniform": {"programme": False}}
     at_point: ClassVar = {
@@ -219,29 +220,51 @@ def seen(model: nn.Module, name: str, images: Tensor) -> tuple[Tensor, Tensor]:
     return found[0]
 
 
-def inserted(model: nn.Module, dense: nn.Module) -> dict[str, nn.BatchNorm2d]:
+@torch.no_grad()
+def of_dense(dense: nn.Module, parts: Sequence[Tensor]) -> dict[str, tuple[Tensor, Tensor]]:
+    """What each batch norm of the dense model gives over these images, by its name: mean and spread of each channel."""
+    found: dict[str, list[tuple[Tensor, Tensor]]] = {name: [] for name in pairs(dense).values()}
+
+    def look(name: str, given: Tensor) -> None:
+        found[name].append((given.mean((0, 2, 3)), given.var((0, 2, 3))))
+
+    hooks = [
+        dense.get_submodule(name).register_forward_hook(lambda _, __, out, name=name: look(name, out)) for name in found
+    ]
+    for part in parts:
+        dense(part)
+    for hook in hooks:
+        hook.remove()
+    means = {name: [torch.stack(each).mean(0) for each in zip(*seen, strict=True)] for name, seen in found.items()}
+    return {name: (mean, variance.sqrt()) for name, (mean, variance) in means.items()}
+
+
+def inserted(
+    model: nn.Module, dense: nn.Module, wanted: Mapping[str, tuple[Tensor, Tensor]]
+) -> dict[str, nn.BatchNorm2d]:
     """Batch norms where the dense model has them, by the name of their convolution, into a model in which they were
-    folded, in place: as long as their statistics are not taken anew they change nothing."""
+    folded, in place: as long as their statistics are not taken anew they change nothing. wanted: mean and spread of
+    what each gives once they are."""
     found = {}
     for conv, norm in pairs(dense).items():
-        old: Any = dense.get_submodule(norm)
-        scale = old.weight.detach().abs().clamp(min=1e-3)
+        mean, spread = wanted[norm]
+        scale = spread.clamp(min=1e-3)
         new = nn.BatchNorm2d(len(scale), eps=1e-10, momentum=None, device=scale.device)
         with torch.no_grad():
             new.weight.copy_(scale)
-            new.bias.copy_(old.bias)
+            new.bias.copy_(mean)
             new.running_var.copy_(scale.square())  # type: ignore[union-attr]
-            new.running_mean.copy_(old.bias)  # type: ignore[union-attr]
+            new.running_mean.copy_(mean)  # type: ignore[union-attr]
         model.set_submodule(norm, new.eval())
         found[conv] = new
     return found
 
 
 @torch.no_grad()
-def renewed(model: nn.Module, dense: nn.Module, parts: Iterable[Tensor]) -> None:
+def renewed(model: nn.Module, dense: nn.Module, parts: Sequence[Tensor]) -> None:
     """Batch norms of the quantised model's own statistics, the mean of those of parts of the images, folded into its
-    steps and biases; in place."""
-    norms = inserted(model, dense)
+    steps and biases; in place. What they give has then the mean and spread that it has in the dense model."""
+    norms = inserted(model, dense, of_dense(dense, parts))
     for norm in norms.values():
         norm.reset_running_stats()
         norm.train()

@@ -23,6 +23,7 @@ from methods.vision_compression.quantisation.adaquant import (
     divergence,
     imitated,
     inserted,
+    of_dense,
     renewed,
     seen,
 )
@@ -99,7 +100,7 @@ def test_the_integer_programme_finds_what_brute_force_finds(seed: int) -> None:
 def test_inserted_batch_norms_change_nothing_until_their_statistics_do(compression: Make) -> None:
     task = compression()
     model, inputs = folded(task.model), images(task)
-    norms = inserted(model, task.model)
+    norms = inserted(model, task.model, of_dense(task.model, [inputs]))
     assert len(norms) == sum(isinstance(each, torch.nn.BatchNorm2d) for each in task.model.modules())
     assert same(model, task.model, inputs, 2e-3)
 
@@ -116,6 +117,14 @@ def test_renewed_statistics_are_the_quantised_models_own(compression: Make) -> N
         renewed(built, task.model, inputs.split(16))
         assert not any(isinstance(each, torch.nn.BatchNorm2d) for each in built.modules())
     assert same(right, wrong, inputs, 1e-3)
+
+
+def test_images_that_the_norms_were_not_trained_on_change_nothing_where_nothing_was_lost(compression: Make) -> None:
+    task = compression()
+    inputs = task.calibration(32) * 0.3 + 0.5
+    model = folded(task.model)
+    renewed(built := rounded(model, dict.fromkeys(quantisable(model), 8)), task.model, inputs.split(16))
+    assert same(built, task.model, inputs, 0.3)
 
 
 def test_what_a_layer_gives_is_seen_before_it_is_changed_in_place() -> None:
