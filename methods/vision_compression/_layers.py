@@ -1,7 +1,8 @@
 """The layers of a classifier that hold nearly all of its weights, and layers whose weights are stored otherwise."""
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from torch import Tensor, nn
@@ -10,14 +11,28 @@ from torch.nn import functional
 Layer = nn.Conv2d | nn.Linear
 
 
+def all_layers(model: nn.Module) -> dict[str, Layer]:
+    """Convolutions, depth-wise ones too, and linear layers by name, in the order in which they stand."""
+    return {name: each for name, each in model.named_modules() if isinstance(each, nn.Conv2d | nn.Linear)}
+
+
 def layers(model: nn.Module) -> dict[str, Layer]:
-    """Linear layers and convolutions by name, in the order in which they stand; depth-wise ones, which have hardly any
-    weights, are left out."""
-    return {
-        name: module
-        for name, module in model.named_modules()
-        if isinstance(module, nn.Linear) or (isinstance(module, nn.Conv2d) and module.groups == 1)
-    }
+    """The same without depth-wise convolutions, which have hardly any weights."""
+    return {name: each for name, each in all_layers(model).items() if isinstance(each, nn.Linear) or each.groups == 1}
+
+
+@contextmanager
+def watched(model: nn.Module, names: Iterable[str], look: Callable[[str, Tensor, Tensor], None]) -> Iterator[None]:
+    """look(name, what it was given, what it gives) whenever one of these modules is called in here, before whoever
+    comes next changes either in place."""
+
+    def hook(name: str) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
+        return lambda _, given, out: look(name, given[0], out)
+
+    with ExitStack() as stack:
+        for name in names:
+            stack.callback(model.get_submodule(name).register_forward_hook(hook(name)).remove)
+        yield
 
 
 class Restored(nn.Module):

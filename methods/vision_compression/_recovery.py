@@ -1,5 +1,7 @@
 """The same training for every method that mends what it has compressed."""
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, kl_div
@@ -55,15 +57,15 @@ def _norms(model: nn.Module) -> list[nn.modules.batchnorm._BatchNorm]:
 
 
 @torch.no_grad()
-def settle(model: nn.Module, inputs: Tensor) -> None:
+def settle(model: nn.Module, parts: Iterable[Tensor]) -> None:
     """In place: what batch norms know of their inputs is what these images give, each part of them alike. The model
-    ends in eval mode. inputs: float32 (n, 3, size, size)."""
+    ends in eval mode. parts: float32 (n, 3, size, size)."""
     norms = _norms(model.eval())
     momenta = [norm.momentum for norm in norms]
     for norm in norms:
         norm.train().reset_running_stats()
         norm.momentum = None  # the plain mean over parts
-    for part in inputs.split(FEW):
+    for part in parts:
         model(part)
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.eval().momentum = momentum
@@ -83,7 +85,7 @@ def recover(
     Without labels, statistics of batch norms are first taken anew: those of the dense model say nothing of what is
     left of it."""
     if not task.labelled and task.calibration_left and _norms(model):
-        settle(model, task.calibration(SETTLED))
+        settle(model, task.calibration(SETTLED).split(FEW))
     steps = task.training(BATCH if task.labelled else FEW, passes)
     if not len(steps):
         return

@@ -8,6 +8,9 @@ from timm.models.resnet import BasicBlock, ResNet
 from timm.models.vision_transformer import VisionTransformer
 from torch import nn
 
+PATCH = 4
+"""Pixels of a side that the stem makes a token of."""
+
 
 def resnet(classes: int, width: int, **options: Any) -> ResNet:
     """A ResNet-D (He et al., 2019) of three stages with one block each: `width`, twice and four times as many channels
@@ -24,8 +27,8 @@ def resnet(classes: int, width: int, **options: Any) -> ResNet:
 
 def vit(classes: int, width: int, size: int, **options: Any) -> VisionTransformer:
     """A ViT (Dosovitskiy et al., 2020) of three blocks with four heads over tokens of 4 x 4 pixels; the mean of the
-    tokens is classified. Convolutions make the tokens (Xiao et al., 2021): from patches it has learned nothing by the
-    time that the budgets are spent. options: of timm's VisionTransformer (`norm_layer`, `depth`, `drop_path_rate`...).
+    tokens is classified. Convolutions make the tokens, from which it learns sooner than from patches (Xiao et al.,
+    2021). options: of timm's VisionTransformer (`norm_layer`, `depth`, `drop_path_rate`...).
     """
     shape = {"embed_dim": width, "depth": 3, "num_heads": 4, "mlp_ratio": 2.0}
     tokens = {"img_size": size, "patch_size": 1, "embed_layer": partial(HybridEmbed, backbone=stem(width))}
@@ -34,8 +37,8 @@ def vit(classes: int, width: int, size: int, **options: Any) -> VisionTransforme
 
 
 def stem(width: int) -> nn.Sequential:
-    """Images (n, 3, size, size) to maps (n, width, size / 4, size / 4), by three convolutions with batch norms and
-    a linear layer."""
+    """Images (n, 3, size, size) to maps (n, width, size / PATCH, size / PATCH), by three convolutions with batch norms
+    and a linear layer."""
     half = width // 2
     return nn.Sequential(
         *(nn.Conv2d(3, half, 3, 2, 1, bias=False), nn.BatchNorm2d(half), nn.ReLU()),

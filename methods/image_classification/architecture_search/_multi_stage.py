@@ -10,10 +10,9 @@ from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, pad
 
 from methods.image_classification.architecture_search._space import Shape
+from suites._vision.models import PATCH
 from suites._vision.models import stem as convolutions
 
-PATCH = 4
-"""What the stem makes of an image: a token for so many pixels a side."""
 _SPREAD = 0.02
 """Standard deviation of what is new: positions, class tokens, linear layers."""
 

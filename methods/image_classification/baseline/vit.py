@@ -25,8 +25,8 @@ class PlainViT(Method[ClassificationTask]):
         url="https://arxiv.org/abs/2010.11929",
         control=True,
         stochastic=True,
-        notes="Tokens come from convolutions (Xiao et al., 2021) in place of patches, which learn nothing "
-        "within these budgets; their mean is classified, without a class token.",
+        notes="Tokens come from convolutions in place of patches, as a transformer learns sooner from them (Xiao et "
+        "al., 2021); their mean is classified, without a class token.",
     )
 
     width: int = 68

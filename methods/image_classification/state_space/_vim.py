@@ -13,7 +13,7 @@ from bench.contract import Built
 from methods.image_classification._training import fit, widest
 from methods.image_classification.state_space._scan import selective_scan
 from suites._vision.learning import ImageLearner
-from suites._vision.models import stem
+from suites._vision.models import PATCH, stem
 from suites.image_classification.task import ClassificationTask
 
 LAYERS = 4
@@ -90,7 +90,7 @@ class VisionMamba(nn.Module):
         super().__init__()
         self.shuffle = tuple(shuffle)
         self.stem = stem(width)
-        self.position = nn.Parameter(trunc_normal_(torch.empty(1, (size // 4) ** 2, width), std=0.02))
+        self.position = nn.Parameter(trunc_normal_(torch.empty(1, (size // PATCH) ** 2, width), std=0.02))
         self.blocks = nn.ModuleList(Block(width, rate) for rate in drop_path)
         self.norm = nn.LayerNorm(width)
         self.head = nn.Linear(width, classes)

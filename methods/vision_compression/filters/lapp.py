@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from bench.contract import Card, Claim, Method
 from methods.vision_compression._folding import folded
-from methods.vision_compression._layers import Layer
+from methods.vision_compression._layers import all_layers, watched
 from methods.vision_compression._recovery import BATCH, FEW, DistilledLearner, recover
 from methods.vision_compression.filters._bypass import cut, masks, prepare
 from methods.vision_compression.filters._groups import none_there
@@ -178,15 +178,12 @@ def costs_of(net: nn.Module, image: Tensor, weights: bool) -> dict[str, float]:
     """Of each convolution and linear layer its multiply-adds of an image, or its weights."""
     spent: dict[str, float] = {}
 
-    def count(name: str, layer: Layer, out: Tensor) -> None:
-        spent[name] = layer.weight.numel() if weights else out[0].numel() * layer.weight[0].numel()
+    found = all_layers(net)
 
-    hooks = [
-        each.register_forward_hook(lambda layer, _, out, name=name: count(name, layer, out))
-        for name, each in net.named_modules()
-        if isinstance(each, nn.Conv2d | nn.Linear)
-    ]
-    net.eval()(image)
-    for hook in hooks:
-        hook.remove()
+    def count(name: str, _: Tensor, out: Tensor) -> None:
+        weight = found[name].weight
+        spent[name] = weight.numel() if weights else out[0].numel() * weight[0].numel()
+
+    with watched(net, found, count):
+        net.eval()(image)
     return spent

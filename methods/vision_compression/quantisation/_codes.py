@@ -6,22 +6,18 @@ import torch
 from torch import Tensor, nn
 
 from methods._techniques.packed_sparse import pack_bits, unpack_bits
-from methods.vision_compression._layers import Layer, Restored, with_layers
+from methods.vision_compression._layers import Layer, Restored, all_layers, watched, with_layers
 from suites.vision_compression.task import CompressionTask
 
 MOST = 8
 """Bits of a weight."""
 INPUT_LEVELS = 255
+FLOPS_STAY = "weights of fewer bits are multiplied as others are: FLOPs stay as they were"
 PLACE = 128
 """Bytes a layer that are not spent: tensors begin at round places in a file."""
 
 Range = tuple[Tensor, Tensor]
 """Least value and width of what is represented."""
-
-
-def quantisable(model: nn.Module) -> dict[str, Layer]:
-    """All convolutions, depth-wise ones too, and linear layers, by name."""
-    return {name: each for name, each in model.named_modules() if isinstance(each, nn.Conv2d | nn.Linear)}
 
 
 class Codes(nn.Module):
@@ -100,23 +96,18 @@ def input_ranges(model: nn.Module, images: Tensor) -> dict[str, Range]:
     """Of each layer, from the least to the largest that it is given, with 0 in it."""
     found: dict[str, Range] = {}
 
-    def look(name: str, given: Tensor) -> None:
+    def look(name: str, given: Tensor, _: Tensor) -> None:
         low, high = given.amin().clamp(max=0), given.amax().clamp(min=0)
         found[name] = low, high - low
 
-    hooks = [
-        each.register_forward_pre_hook(lambda _, args, name=name: look(name, args[0]))
-        for name, each in quantisable(model).items()
-    ]
-    model(images)
-    for hook in hooks:
-        hook.remove()
+    with watched(model, all_layers(model), look):
+        model(images)
     return found
 
 
 def rounded(model: nn.Module, bits: Mapping[str, int], ends: Mapping[str, Range] | None = None) -> nn.Module:
     """A copy with the weights of these layers rounded to nearest, and their inputs where ranges are given."""
-    found = quantisable(model)
+    found = all_layers(model)
     return with_layers(
         model,
         {
@@ -128,7 +119,7 @@ def rounded(model: nn.Module, bits: Mapping[str, int], ends: Mapping[str, Range]
 
 def affordable_bits(task: CompressionTask, model: nn.Module, ends: Mapping[str, Range] | None = None) -> int:
     """Of all weights together, that the limits leave: bytes grow in a line with them."""
-    found = quantisable(model)
+    found = all_layers(model)
     total = sum(each.weight.numel() for each in found.values())
     (limit,) = task.limits.result.values()
     few, many = (task.weigh(rounded(model, dict.fromkeys(found, bits), ends))["stored_ratio"] for bits in (1, MOST))
@@ -140,8 +131,8 @@ def affordable_bits(task: CompressionTask, model: nn.Module, ends: Mapping[str, 
 def unmet(task: CompressionTask, model: nn.Module, fewest: int) -> str | None:
     """Why not even so few bits for all weights meet the limits, or None. model: with batch norms folded."""
     if "flops_ratio" in task.limits.result:
-        return "weights of fewer bits are multiplied as others are: FLOPs stay as they were"
-    found = quantisable(model)
+        return FLOPS_STAY
+    found = all_layers(model)
     if reason := task.still_over(rounded(model, dict.fromkeys(found, fewest)), f"{fewest} bits a weight"):
         return reason
     room = affordable_bits(task, model) // sum(each.weight.numel() for each in found.values())

@@ -14,8 +14,8 @@ from torch.nn.functional import conv2d, kl_div, linear
 
 from bench.contract import Card, Claim, Method
 from methods.vision_compression._folding import folded, pairs
-from methods.vision_compression._layers import Layer, with_layers
-from methods.vision_compression._recovery import BATCH, FEW, DistilledLearner, recover
+from methods.vision_compression._layers import Layer, all_layers, watched, with_layers
+from methods.vision_compression._recovery import BATCH, FEW, DistilledLearner, recover, settle
 from methods.vision_compression.quantisation._codes import (
     INPUT_LEVELS,
     Quantised,
@@ -23,7 +23,6 @@ from methods.vision_compression.quantisation._codes import (
     affordable_bits,
     input_ranges,
     nearest,
-    quantisable,
     rounded,
     unmet,
     weight_range,
@@ -111,7 +110,7 @@ class AdaQuant(Method[CompressionTask]):
 
     def build(self, task: CompressionTask) -> nn.Module:
         model, images = folded(task.model).requires_grad_(False), task.calibration(self.images)
-        ends, found = input_ranges(model, images), quantisable(model)
+        ends, found = input_ranges(model, images), all_layers(model)
         sizes = [each.weight.numel() for each in found.values()]
         room = affordable_bits(task, model, ends)
         if self.programme:
@@ -132,7 +131,7 @@ class AdaQuant(Method[CompressionTask]):
         (layers, choices). Of choices that cost nothing more bits are the better."""
         told, eight = model(images), rounded(model, dict.fromkeys(ends, 8), ends)
         at_eight, found = divergence(eight(images), told), []
-        for name, layer in quantisable(model).items():
+        for name, layer in all_layers(model).items():
             whole = eight.get_submodule(name)
             for bits in self.choices:
                 eight.set_submodule(name, Quantised(layer, nearest(layer.weight, bits), ends[name]))
@@ -213,10 +212,8 @@ def imitated(layer: Layer, inputs: Tensor, moving: Sequence[Tensor], bits: int) 
 def seen(model: nn.Module, name: str, images: Tensor) -> tuple[Tensor, Tensor]:
     """What a layer is given and gives, before whoever comes next changes it in place."""
     found: list[tuple[Tensor, Tensor]] = []
-    layer = model.get_submodule(name)
-    hook = layer.register_forward_hook(lambda _, args, out: found.append((args[0].clone(), out.clone())))
-    model(images)
-    hook.remove()
+    with watched(model, [name], lambda _, given, out: found.append((given.clone(), out.clone()))):
+        model(images)
     return found[0]
 
 
@@ -225,16 +222,12 @@ def of_dense(dense: nn.Module, parts: Sequence[Tensor]) -> dict[str, tuple[Tenso
     """What each batch norm of the dense model gives over these images, by its name: mean and spread of each channel."""
     found: dict[str, list[tuple[Tensor, Tensor]]] = {name: [] for name in pairs(dense).values()}
 
-    def look(name: str, given: Tensor) -> None:
-        found[name].append((given.mean((0, 2, 3)), given.var((0, 2, 3))))
+    def look(name: str, _: Tensor, out: Tensor) -> None:
+        found[name].append((out.mean((0, 2, 3)), out.var((0, 2, 3))))
 
-    hooks = [
-        dense.get_submodule(name).register_forward_hook(lambda _, __, out, name=name: look(name, out)) for name in found
-    ]
-    for part in parts:
-        dense(part)
-    for hook in hooks:
-        hook.remove()
+    with watched(dense, found, look):
+        for part in parts:
+            dense(part)
     means = {name: [torch.stack(each).mean(0) for each in zip(*seen, strict=True)] for name, seen in found.items()}
     return {name: (mean, variance.sqrt()) for name, (mean, variance) in means.items()}
 
@@ -265,11 +258,7 @@ def renewed(model: nn.Module, dense: nn.Module, parts: Sequence[Tensor]) -> None
     """Batch norms of the quantised model's own statistics, the mean of those of parts of the images, folded into its
     steps and biases; in place. What they give has then the mean and spread that it has in the dense model."""
     norms = inserted(model, dense, of_dense(dense, parts))
-    for norm in norms.values():
-        norm.reset_running_stats()
-        norm.train()
-    for part in parts:
-        model(part)
+    settle(model, parts)
     for conv, norm in norms.items():
         quantised: Any = model.get_submodule(conv)
         assert norm.running_mean is not None

@@ -1,5 +1,6 @@
 """Control: 8 bits everywhere, by the kernels of a library."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -8,7 +9,7 @@ from torch import nn
 from bench.contract import Card, Method
 from methods.vision_compression._folding import folded
 from methods.vision_compression._layers import layers, with_layers
-from methods.vision_compression.quantisation._codes import input_ranges
+from methods.vision_compression.quantisation._codes import FLOPS_STAY, Range, input_ranges
 from methods.vision_compression.quantisation._kernels import Int8, exact
 from suites.vision_compression.task import CompressionTask
 
@@ -34,7 +35,7 @@ class EightBits(Method[CompressionTask]):
 
     def supports(self, task: CompressionTask) -> str | None:
         if "flops_ratio" in task.limits.result:
-            return "weights of fewer bits are multiplied as others are: FLOPs stay as they were"
+            return FLOPS_STAY
         if not exact():
             return "this PyTorch has no exact 8-bit products on this processor"
         unseen = dict.fromkeys(_plain(task.model), (torch.tensor(0.0), torch.tensor(1.0)))
@@ -50,6 +51,6 @@ def _plain(model: nn.Module) -> list[str]:
     return [name for name, each in layers(model).items() if type(each) in (nn.Conv2d, nn.Linear)]
 
 
-def _rounded(model: nn.Module, ends: dict[str, tuple[torch.Tensor, torch.Tensor]]) -> nn.Module:
+def _rounded(model: nn.Module, ends: Mapping[str, Range]) -> nn.Module:
     found = layers(model)
     return with_layers(model, {name: Int8(found[name], ends[name]) for name in _plain(model)})

@@ -7,7 +7,8 @@ from torch import nn
 
 from bench.contract import Card, Method
 from methods.vision_compression._folding import folded
-from methods.vision_compression.quantisation._codes import affordable_bits, input_ranges, quantisable, rounded, unmet
+from methods.vision_compression._layers import all_layers
+from methods.vision_compression.quantisation._codes import affordable_bits, input_ranges, rounded, unmet
 from suites.vision_compression.task import CompressionTask
 
 
@@ -39,6 +40,6 @@ class RTN(Method[CompressionTask]):
     def build(self, task: CompressionTask) -> nn.Module:
         model = folded(task.model)
         ends = input_ranges(model, task.calibration(self.images)) if self.inputs else None
-        found = quantisable(model)
+        found = all_layers(model)
         bits = affordable_bits(task, model, ends) // sum(each.weight.numel() for each in found.values())
         return rounded(model, dict.fromkeys(found, bits), ends)

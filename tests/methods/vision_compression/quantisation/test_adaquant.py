@@ -8,13 +8,13 @@ import torch
 from torch import nn
 
 from methods.vision_compression._folding import folded
+from methods.vision_compression._layers import all_layers
 from methods.vision_compression.quantisation import adaquant
 from methods.vision_compression.quantisation._codes import (
     Codes,
     affordable_bits,
     input_ranges,
     nearest,
-    quantisable,
     rounded,
 )
 from methods.vision_compression.quantisation.adaquant import (
@@ -57,8 +57,8 @@ def test_eight_bits_are_nearly_the_dense_model(compression: Make, base: str) -> 
     model, inputs = folded(task.model), images(task)
     with torch.no_grad():
         ends = input_ranges(model, inputs)
-        eight = rounded(model, dict.fromkeys(quantisable(model), 8), ends)
-        assert ends.keys() == quantisable(model).keys()
+        eight = rounded(model, dict.fromkeys(all_layers(model), 8), ends)
+        assert ends.keys() == all_layers(model).keys()
         assert divergence(eight(inputs), task.model(inputs)) < 2e-3
 
 
@@ -66,7 +66,7 @@ def test_eight_bits_are_nearly_the_dense_model(compression: Make, base: str) -> 
 def test_the_bits_that_may_be_spent_meet_the_limit(compression: Make, point: str) -> None:
     task = compression(point)
     model = folded(task.model)
-    found = quantisable(model)
+    found = all_layers(model)
     room = affordable_bits(task, model)
     fewer = room // sum(each.weight.numel() for each in found.values())
     bits = dict.fromkeys(found, fewer)
@@ -109,7 +109,7 @@ def test_renewed_statistics_are_the_quantised_models_own(compression: Make) -> N
     """A layer that gives twice as much, and something more, is brought back to where it would be without."""
     task = compression()
     inputs, model = task.calibration(32), folded(task.model)
-    right, wrong = (rounded(model, dict.fromkeys(quantisable(model), 8)) for _ in range(2))
+    right, wrong = (rounded(model, dict.fromkeys(all_layers(model), 8)) for _ in range(2))
     wrong.get_submodule("layer2.0.conv1").store.step.mul_(2)
     wrong.get_submodule("layer2.0.conv1").bias.add_(0.7)
     assert not same(right, wrong, inputs, 0.1)
@@ -123,7 +123,7 @@ def test_images_that_the_norms_were_not_trained_on_change_nothing_where_nothing_
     task = compression()
     inputs = task.calibration(32) * 0.3 + 0.5
     model = folded(task.model)
-    renewed(built := rounded(model, dict.fromkeys(quantisable(model), 8)), task.model, inputs.split(16))
+    renewed(built := rounded(model, dict.fromkeys(all_layers(model), 8)), task.model, inputs.split(16))
     assert same(built, task.model, inputs, 0.3)
 
 

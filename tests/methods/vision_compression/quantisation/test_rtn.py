@@ -3,7 +3,8 @@
 import pytest
 
 from methods.vision_compression._folding import folded
-from methods.vision_compression.quantisation._codes import Quantised, input_ranges, quantisable, rounded, step_and_zero
+from methods.vision_compression._layers import all_layers
+from methods.vision_compression.quantisation._codes import Quantised, input_ranges, rounded, step_and_zero
 from methods.vision_compression.quantisation.rtn import RTN
 from tests.methods.vision_compression.conftest import Make
 
@@ -28,4 +29,4 @@ def test_all_weights_have_as_many_bits_as_the_limit_leaves(compression: Make) ->
     (count,) = bits
     assert task.limits.met_by(task.weigh(built))
     plain = folded(task.model)
-    assert not task.limits.met_by(task.weigh(rounded(plain, dict.fromkeys(quantisable(plain), count + 1))))
+    assert not task.limits.met_by(task.weigh(rounded(plain, dict.fromkeys(all_layers(plain), count + 1))))
