@@ -13,7 +13,7 @@ from bench.measure.ratios import ratio_of
 from bench.record.schema import Outcome, Record
 from bench.record.sense import contradictions
 from bench.registry import ProblemInfo, Registry, SuiteInfo
-from bench.registry.key import key_of, run_of
+from bench.registry.key import is_todays
 
 ROUNDING = 0.01
 """Share by which a ratio may differ from what its parts give: the baseline may have run with other libraries."""
@@ -91,16 +91,9 @@ class _Beside:
             if (other.suite_version, other.scale, other.base) == (record.suite_version, record.scale, record.base)
             and other is not record
             and same_problem(info, other.point, record.point)
-            and self._is_todays(other)
+            and is_todays(self.registry, other, measure.VERSION)
         ]
         return max(found, key=lambda other: (other.hardware == record.hardware, other.started), default=None)
-
-    def _is_todays(self, record: Record) -> bool:
-        """Whether its exam is the one that there is now."""
-        try:
-            return record.key == key_of(self.registry, run_of(record), measure.VERSION)
-        except (LookupError, SyntaxError):
-            return False
 
 
 def same(record: Record, other: Record) -> bool:

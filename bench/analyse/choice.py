@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bench.analyse.compare import Improvement
-from bench.analyse.pairs import Pairs, pairwise
+from bench.analyse.pairs import pairwise
 from bench.analyse.rows import Row
 from bench.analyse.summary import figure, value_of
 from bench.registry.metrics import Metric
@@ -65,12 +65,12 @@ class Chooser:
         at = self._index[row], self._index[other]
         if not self._pairs.comparable[at]:
             return None
-        return Improvement(*(float(part[at]) for part in (self._pairs.value, self._pairs.low, self._pairs.high)))
+        return Improvement(*self._pairs.of(*at))
 
     def _choose(self, rows: Sequence[Row], limit: float) -> Choice:
         best_first = sorted(rows, key=lambda row: -self._of(row))
         at = [self._index[row] for row in best_first]
-        pairs = _part(self._pairs, at)
+        pairs = self._pairs.mapped(lambda part: part[np.ix_(at, at)])
         beaten = np.asarray(pairs.beats.any(axis=0))
         first = [i for i in range(len(at)) if i == 0 or (pairs.comparable[0, i] and not beaten[i])]
         control = next((row for row in best_first if row.method in self._controls), None)
@@ -79,8 +79,3 @@ class Chooser:
     def _of(self, row: Row) -> float:
         """Its score; more is better."""
         return self._value[self._index[row]]
-
-
-def _part(pairs: Pairs, at: Sequence[int]) -> Pairs:
-    index = np.ix_(at, at)
-    return Pairs(*(part[index] for part in (pairs.value, pairs.low, pairs.high, pairs.chance)))

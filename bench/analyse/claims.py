@@ -38,17 +38,15 @@ class ClaimCheck:
 def check_claims(card: Card, rows: Sequence[Row], info: SuiteInfo, floors: Floors | None = None) -> list[ClaimCheck]:
     """Every claim of the card at every board and variant of the method in `rows` that it is about.
 
-    A variant that one of the claims is held against is there as a control: no claim is about it that does not name it.
     floors: of the rows; made of the suite's stated floors alone where it is not given.
     """
     floors = floors or Floors(rows, info)
     mine = [row for row in rows if row.method == card.slug and row.board.suite == info.slug]
-    controls = {claim.versus for claim in card.claims}
     return [
         check_claim(claim, row, rows, info, floors)
         for claim in card.claims
         for row in mine
-        if (row.variant == claim.variant if claim.variant else _names(row)[1] not in controls)
+        if card.is_claimed(claim, row.variant)
     ]
 
 

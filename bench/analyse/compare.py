@@ -5,12 +5,7 @@ from dataclasses import dataclass
 from bench.analyse.pairs import Pairs, changes, pairwise
 from bench.analyse.rows import Row
 from bench.analyse.summary import Cost, row_costs
-from bench.registry import metrics
 from bench.registry.metrics import Metric
-
-MARGIN = metrics.MARGIN
-"""A difference that does not matter, unless the metric says another: within it on both sides methods count as the
-same."""
 
 _LEVEL = Cost(1.0, 1.0, 1.0, 1, "×", "exact")
 
@@ -38,4 +33,4 @@ def _first(pairs: Pairs) -> Improvement | None:
     """The first against the second."""
     if not pairs.comparable[0, 1]:
         return None
-    return Improvement(*(float(part[0, 1]) for part in (pairs.value, pairs.low, pairs.high)))
+    return Improvement(*pairs.of(0, 1))

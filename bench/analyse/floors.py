@@ -6,13 +6,11 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
-from bench.analyse.pairs import Pairs, apart, pairwise
+from bench.analyse.pairs import Pairs, apart, chance_of, pairwise
 from bench.analyse.problems import problem_at
 from bench.analyse.rows import Board, Row
 from bench.analyse.summary import row_quality
-from bench.measure.statistics import CONFIDENCE
 from bench.registry import SuiteInfo
 from bench.registry.metrics import Metric
 
@@ -82,14 +80,12 @@ def _from_floor(row: Row, score: Metric) -> tuple[float, float] | None:
     gain = value - floor
     if np.isnan(gain):
         return 0.0, 1.0
-    half = (value - low) if gain > 0 else (high - value)
-    distance = 0.0 if gain == 0 else abs(gain) / half if half > 0 else np.inf
-    chance = float(2 * stats.norm.sf(distance * stats.norm.ppf(0.5 + CONFIDENCE / 2)))
+    with np.errstate(all="ignore"):
+        chance = float(chance_of(*(np.array(end - floor) for end in (value, low, high))))
     return (gain if score.better == "higher" else -gain), chance
 
 
 def silenced(pairs: Pairs, at_bottom: NDArray[np.bool_]) -> Pairs:
     """The pairs without those of two rows at the bottom."""
     both = at_bottom[:, None] & at_bottom[None, :] & ~np.eye(len(at_bottom), dtype=bool)
-    parts = (pairs.value, pairs.low, pairs.high, pairs.chance)
-    return Pairs(*(np.where(both, np.nan, part) for part in parts))
+    return pairs.mapped(lambda part: np.where(both, np.nan, part))

@@ -1,7 +1,7 @@
 """Every row of a board against every other by one metric, for all pairs at once."""
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,6 +32,19 @@ class Pairs:
     low: Matrix
     high: Matrix
     chance: Matrix
+
+    @property
+    def parts(self) -> tuple[Matrix, Matrix, Matrix, Matrix]:
+        """value, low, high, chance."""
+        return self.value, self.low, self.high, self.chance
+
+    def of(self, i: int, j: int) -> tuple[float, float, float]:
+        """value, low and high of row i over row j."""
+        return float(self.value[i, j]), float(self.low[i, j]), float(self.high[i, j])
+
+    def mapped(self, change: Callable[[Matrix], Matrix]) -> "Pairs":
+        """The same done to every part."""
+        return Pairs(*map(change, self.parts))
 
     @property
     def comparable(self) -> NDArray[np.bool_]:
@@ -121,7 +134,7 @@ def _compare_scores(rows: Sequence[Scored], metric: Metric, at: Sequence[int], p
             prior = known_of_differences.get(kept, NOTHING)
             found = differences(mine, stacks[seeds, kept], None if common is None else prior, metric)
             columns = [at[j] for j in theirs]
-            for part, values in zip(_parts(pairs), found, strict=True):
+            for part, values in zip(pairs.parts, found, strict=True):
                 part[where, columns] = values
 
 
@@ -141,19 +154,15 @@ def _compare_costs(rows: Sequence[Row], name: str, at: Sequence[int], pairs: Pai
         if both.any():
             preferred = changes(ratios)
             if inverse:  # throughput is the inverse of time
-                preferred = Pairs(*(part.T for part in _parts(preferred)))
-            result = Pairs(*(np.where(both, a, b) for a, b in zip(_parts(preferred), _parts(result), strict=True)))
+                preferred = preferred.mapped(np.transpose)
+            result = Pairs(*(np.where(both, a, b) for a, b in zip(preferred.parts, result.parts, strict=True)))
     _place(pairs, at, result)
 
 
 def _place(pairs: Pairs, at: Sequence[int], found: Pairs) -> None:
     index = np.ix_(at, at)
-    for part, values in zip(_parts(pairs), _parts(found), strict=True):
+    for part, values in zip(pairs.parts, found.parts, strict=True):
         part[index] = values
-
-
-def _parts(pairs: Pairs) -> tuple[Matrix, Matrix, Matrix, Matrix]:
-    return pairs.value, pairs.low, pairs.high, pairs.chance
 
 
 @np.errstate(all="ignore")
@@ -168,16 +177,16 @@ def changes(costs: Sequence[Cost | None]) -> Pairs:
     low, high = (np.array([math.nan if c is None else getattr(c, end) for c in kept]) for end in ("low", "high"))
     logs = [np.log(np.where(x > 0, x, np.where(np.isnan(x), np.nan, 0.0))) for x in (value, low, high)]
     of_logs, of_values = _spread(*logs), _spread(value, low, high)
-    in_logs = [*map(np.expm1, of_logs), _chance(*of_logs)]
+    in_logs = [*map(np.expm1, of_logs), chance_of(*of_logs)]
     level = np.abs(value)
     scale = np.where(level[None, :] > 0, level[None, :], np.where(level[:, None] > 0, level[:, None], 1.0))
-    plain = [*(part / scale for part in of_values), _chance(*of_values)]
+    plain = [*(part / scale for part in of_values), chance_of(*of_values)]
     positive = (value[:, None] > 0) & (value[None, :] > 0)
     valid = usable[:, None] & usable[None, :]
     return Pairs(*(np.where(valid, np.where(positive, a, b), np.nan) for a, b in zip(in_logs, plain, strict=True)))
 
 
-def _chance(value: Matrix, low: Matrix, high: Matrix) -> Matrix:
+def chance_of(value: Matrix, low: Matrix, high: Matrix) -> Matrix:
     """Two-sided, from an interval of CONFIDENCE: how far it lies from 0, in its half-widths on that side."""
     half = np.where(value > 0, value - low, high - value)
     distance = np.where(value == 0, 0.0, np.abs(value) / half)

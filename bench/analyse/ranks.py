@@ -16,11 +16,11 @@ def ranks(
     equal rows at most one in twenty shows any order. After Mogstad, Romano, Shaikh and Wilhelm (2024).
     at_bottom: names of rows that are no better than guessing; they share what the others leave, the last ranks.
     """
-    found = pairwise(rows, metric, stochastic)
-    having = [i for i, row in enumerate(rows) if row.ok and found.comparable[i, i]]
-    last = [rows[i].name for i in having if rows[i].name in at_bottom]
-    ranked = [rows[i] for i in having if rows[i].name not in at_bottom]
-    beats = pairwise(ranked, metric, stochastic).beats
+    upper = [row for row in rows if row.ok and row.name not in at_bottom]
+    pairs = pairwise(upper, metric, stochastic)
+    ranked = [i for i in range(len(upper)) if pairs.comparable[i, i]]
+    beats = pairs.beats
     better, worse = beats.sum(axis=0), beats.sum(axis=1)
-    first = {row.name: (1 + int(better[i]), len(ranked) - int(worse[i])) for i, row in enumerate(ranked)}
-    return first | dict.fromkeys(last, (len(ranked) + 1, len(having)))
+    first = {upper[i].name: (1 + int(better[i]), len(ranked) - int(worse[i])) for i in ranked}
+    last = [row.name for row in rows if row.ok and row.name in at_bottom and pairwise([row], metric).comparable[0, 0]]
+    return first | dict.fromkeys(last, (len(ranked) + 1, len(ranked) + len(last)))

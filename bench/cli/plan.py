@@ -18,7 +18,7 @@ from bench.cli.common import (
     new_file,
     number,
     opened,
-    tell,
+    readable_records,
     whole,
     write,
 )
@@ -151,9 +151,7 @@ def make(registry: Registry, chosen: Sequence[tuple[str, list[str]]], arguments:
             f"no run is wanted of {' '.join(arguments.method) or 'these suites'}{where}: no method that was chosen is "
             "for that, or the baseline is that runs at one point alone; leave out --point to see where they run"
         )
-    records, broken = store.read_all(arguments.results)
-    for problem in broken:
-        tell(f"broken record {problem}")
+    records = readable_records(arguments.results)
     durations = Durations(registry)
     durations.add(records)
     if arguments.results.resolve() != (ROOT / "results").resolve():

@@ -95,3 +95,9 @@ class Card:
             raise ValueError(f"card {self.slug}: a trivial method is a control; set control=True")
         if not self.control and not self.claims:
             raise ValueError(f"card {self.slug}: a method that is not a control states at least one claim of its paper")
+
+    def is_claimed(self, claim: Claim, variant: str) -> bool:
+        """Whether one of its claims is about a variant: the one that it names, else all but those that a claim is held
+        against, which are there as controls."""
+        held_against = {each.versus for each in self.claims}
+        return variant == claim.variant if claim.variant else f"{self.slug}:{variant}" not in held_against

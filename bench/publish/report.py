@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from bench.analyse.believed import Refused, refused, same
-from bench.analyse.compare import MARGIN, Improvement, change_from_baseline, improvement
+from bench.analyse.compare import Improvement, change_from_baseline, improvement
 from bench.analyse.controls import unbeaten
 from bench.analyse.floors import guessing
 from bench.analyse.frontier import pareto
@@ -16,7 +16,7 @@ from bench.publish.format import interval, percent, quantity
 from bench.publish.markdown import command, escaped
 from bench.record.schema import Record
 from bench.registry import ProblemInfo, Registry
-from bench.registry.metrics import Metric
+from bench.registry.metrics import MARGIN, Metric
 
 MOST = 60_000
 """Characters; a comment on the usual forges may have 65 536."""

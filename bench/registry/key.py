@@ -63,6 +63,14 @@ def key_of(registry: Registry, run: Run, instruments: int) -> str:
     return hashlib.sha256(json.dumps(inputs, sort_keys=True, default=repr).encode()).hexdigest()[:32]
 
 
+def is_todays(registry: Registry, record: Record, instruments: int) -> bool:
+    """Whether the code, settings and instruments that there are now would give a run like the record's its key."""
+    try:
+        return record.key == key_of(registry, run_of(record), instruments)
+    except (LookupError, SyntaxError):
+        return False
+
+
 def settings_of(info: SuiteInfo, point: str, scale: str) -> dict[str, Any]:
     """What a key holds of suite.toml for runs at a point and scale."""
     problem, at = info.problem_of(point), info.points[point].at(scale)

@@ -67,15 +67,7 @@ def planned(registry: Registry, job: Job, *protected: Path) -> Planned:
     point = info.points[job.point].at(job.scale)
     device = job.device.partition(":")[0]
     versions = library_versions(info.libraries)
-    where = [
-        artefact.FORMAT,
-        job.scale,
-        job.base,
-        device,
-        versions,
-        point.settings,
-        *([job.dtype] if job.dtype else []),
-    ]
+    where = [artefact.FORMAT, job.scale, job.base, device, versions, point.settings, *filter(None, [job.dtype])]
     order = Order.of(
         info,
         problem,

@@ -1,9 +1,9 @@
 """Which records a suite wants, in which order, and how long those that are not there yet will take.
 
-Wanted are three seeds where a claim of a card speaks, of the method that claims and of those it is held against, one
-seed elsewhere, and baselines once. First come baselines, then what claims speak of, point by point, then its other
-seeds, then the rest. The only point of a problem that limits no figure is there for the reference: no claim speaks of
-it, it comes last, and the baseline runs nowhere else.
+Wanted are three seeds where a claim of a card speaks, of the method that claims and of those it is held against, or as
+many as their cards ask for; one seed elsewhere, and baselines once. First come baselines, then what claims speak of,
+point by point, then its other seeds, then the rest. The only point of a problem that limits no figure is there for the
+reference: no claim speaks of it, it comes last, and the baseline runs nowhere else.
 """
 
 import statistics
@@ -17,7 +17,7 @@ from bench.record.environment import hardware_class
 from bench.record.schema import Record
 from bench.record.store import answers
 from bench.registry import ProblemInfo, Registry, SuiteInfo
-from bench.registry.key import key_of, run_of
+from bench.registry.key import is_todays
 from bench.run.plan import Job, Selection, make_plan
 
 SEEDS = 3
@@ -45,7 +45,6 @@ def claimed(registry: Registry, suite: str) -> dict[Configuration, int]:
             continue
         here = [listed for listed in methods.values() if listed.is_for(problem.name)]
         for listed in here:
-            held = {claim.versus for claim in listed.card.claims}
             for claim in listed.card.claims:
                 versus = claim.versus or problem.baseline
                 theirs = [
@@ -56,9 +55,7 @@ def claimed(registry: Registry, suite: str) -> dict[Configuration, int]:
                 ]
                 if claim.metric not in problem.metrics or not theirs:
                     continue
-                own = [claim.variant] if claim.variant else [
-                    each for each in listed.variants if f"{listed.slug}:{each}" not in held
-                ]  # fmt: skip
+                own = [variant for variant in listed.variants if listed.card.is_claimed(claim, variant)]
                 for each in [*((listed.slug, variant, point) for variant in own), *theirs]:
                     found.setdefault(each, len(found))
     return found
@@ -79,11 +76,13 @@ def wanted_jobs(registry: Registry, selections: Iterable[Selection]) -> list[Job
     valued: list[tuple[tuple[int, ...], Job]] = []
     for place, selection in enumerate(selections):
         info = registry.suite(selection.suite)
-        spoken, stochastic = claimed(registry, info.slug), registry.stochastic(info.slug)
-        for job in make_plan(registry, replace(selection, seeds=range(min(SEEDS, info.seeds)))):
+        spoken = claimed(registry, info.slug)
+        for job in make_plan(registry, selection):
             problem, reference = info.problem_of(job.point), reference_point(info, job.problem)
-            more = job.method in stochastic and (job.method, job.variant, job.point) in spoken
-            if (job.seed and not more) or (job.method == problem.baseline and reference not in (None, job.point)):
+            seeds = registry.method(info.slug, job.method).card.seeds or SEEDS
+            if job.seed >= (seeds if (job.method, job.variant, job.point) in spoken else 1):
+                continue
+            if job.method == problem.baseline and reference not in (None, job.point):
                 continue
             of = value(info, spoken, job)
             valued.append(((of[0], place, *of[1:]), replace(job, timed=job.timed and bool(problem.workloads))))
@@ -106,7 +105,7 @@ def to_do(registry: Registry, jobs: Sequence[Job], records: Iterable[Record]) ->
             job.timed or record.status != "ok" or registry.point(job.suite, job.point).clock
         ):
             continue
-        if _is_fresh(registry, record):
+        if is_todays(registry, record, measure.VERSION):
             done.add(job)
             if record.status == "unsupported":
                 cannot.add(_configuration(job))
@@ -115,13 +114,6 @@ def to_do(registry: Registry, jobs: Sequence[Job], records: Iterable[Record]) ->
 
 def _configuration(of: Job | Record) -> tuple[str, ...]:
     return of.suite, of.method, of.variant, of.point, of.scale, of.base
-
-
-def _is_fresh(registry: Registry, record: Record) -> bool:
-    try:
-        return record.key == key_of(registry, run_of(record), measure.VERSION)
-    except (LookupError, SyntaxError):
-        return False
 
 
 @dataclass(frozen=True)

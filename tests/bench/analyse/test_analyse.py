@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from bench.analyse.claims import check_claims
-from bench.analyse.compare import MARGIN, Improvement, improvement
+from bench.analyse.compare import Improvement, improvement
 from bench.analyse.controls import unbeaten
 from bench.analyse.frontier import pareto
 from bench.analyse.pairs import changes, pairwise
@@ -19,7 +19,7 @@ from bench.analyse.rows import Row, current, make_rows
 from bench.analyse.summary import Cost, costs, lookup, quality, row_costs, row_quality
 from bench.contract import Card, Claim
 from bench.record.schema import Build, Record
-from bench.registry.metrics import Metric
+from bench.registry.metrics import MARGIN, Metric
 from tests.bench.analyse.record_factory import make_info, make_record
 
 RNG = np.random.default_rng(0)

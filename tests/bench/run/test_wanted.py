@@ -91,6 +91,18 @@ def test_what_has_no_seed_is_run_once_and_a_suite_may_want_fewer(registry: Regis
     assert seeds == {("alpha", 1), ("alpha", 2)}
 
 
+def test_who_asks_for_more_seeds_gets_them_where_claims_speak(registry: Registry) -> None:
+    methods = dict(registry.methods)
+    for slug in ("alpha", "beta"):
+        listed = registry.method("demo", slug)
+        methods["demo", slug] = changed(listed, card=changed(listed.card, seeds=10))
+    jobs = wanted(changed(registry, methods=methods))
+    seeds = {
+        slug: {job.seed for job in jobs if job.method == slug and job.point == "half"} for slug in ("alpha", "beta")
+    }
+    assert seeds == {"alpha": set(range(10)), "beta": {0}}
+
+
 def test_a_night_takes_what_was_never_run_in_the_same_order(registry: Registry, tmp_path: Path) -> None:
     jobs = make_plan(registry, Selection("demo", scale="tiny", seeds=range(3)))
     night = [item.job for item in agenda(registry, jobs[::-1], [], tmp_path / "checkout")]
