@@ -5,6 +5,14 @@ from bench.publish.format import gain, interval, number, with_unit
 from bench.registry.metrics import Metric
 
 
+def word_of(low: float, high: float, margin: float) -> str:
+    """An interval of an improvement in a word: "better" or "worse" where it is sure, "same" where it surely does not
+    matter, else "unsure"."""
+    if low > 0 or high < 0:
+        return "better" if low > 0 else "worse"
+    return "same" if low >= -margin and high <= margin else "unsure"
+
+
 def amount(change: Improvement, metric: Metric | None) -> tuple[str, str]:
     """The improvement and its interval; the interval is empty where it has no width or no end."""
     if metric is not None and metric.difference == "absolute":

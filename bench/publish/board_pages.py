@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.analyse.floors import silenced
+from bench.analyse.floors import Floors, silenced
 from bench.analyse.pairs import pairwise
 from bench.analyse.problems import problem_at, same_problem
 from bench.analyse.rows import Board, Row
@@ -17,7 +17,6 @@ from bench.publish.pairs_view import make_pairs
 from bench.publish.paths import board_address, pairs_address
 from bench.publish.pictures import draw
 from bench.publish.table_view import Table
-from bench.registry.metrics import Metric
 
 
 def write_board(section: Section, table: Table, rows: Sequence[Row], points: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -59,8 +58,8 @@ def _hardware(section: Section, board: Board) -> list[tuple[str, str]]:
     return [(name, f"{board_address(replace(board, hardware=name))}.html") for name in sorted({*found, board.hardware})]
 
 
-def figures_of(section: Section, rows: Sequence[Row], stale: Collection[Row]) -> list[Figure]:
-    """One picture for each problem and primary cost. stale: rows that are not of today's code."""
+def figures_of(section: Section, rows: Sequence[Row], stale: Collection[Row], floors: Floors) -> list[Figure]:
+    """One picture for each problem and primary cost. stale: rows that are not of today's code. floors: of all rows."""
     problems: list[list[Row]] = []
     for row in rows:
         point = row.board.point
@@ -73,15 +72,9 @@ def figures_of(section: Section, rows: Sequence[Row], stale: Collection[Row]) ->
     for number, group in enumerate(problems, start=1):
         primaries = problem_at(section.info, group[0].board.point).primaries
         points = {row.board.point for row in group}
-        guesses = _guesses(section, group, primaries[0])
+        guesses = {row: said for row in group if (said := floors.of(row)) is not None}
         place = f": {group[0].board.point}" if len(problems) > 1 and len(points) == 1 else ""
         base = f"{section.place.address.removesuffix('.html')}.{number}"
         drawn = draw(section, group, primaries, base, guesses, stale)
         figures += [replace(figure, title=figure.title + place) for figure in drawn]
     return figures
-
-
-def _guesses(section: Section, rows: Sequence[Row], score: Metric) -> dict[Row, str]:
-    """What is no better than guessing, board by board."""
-    floors = section.floors(rows)
-    return {row: said for row in rows if (said := floors.of(row, score)) is not None}

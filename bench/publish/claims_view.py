@@ -4,6 +4,7 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from bench.analyse.claims import ClaimCheck, check_claims
+from bench.analyse.floors import Floors
 from bench.analyse.problems import problem_at
 from bench.analyse.rows import Row, few_seeds
 from bench.publish.amounts import amount
@@ -12,10 +13,10 @@ from bench.publish.paths import record_address
 from bench.registry.metrics import Metric
 
 
-def claims_of(section: Section, rows: Sequence[Row]) -> dict[str, list[dict[str, Any]]]:
-    """By slug, plain JSON; `claim` counts the claims of the method's card."""
+def claims_of(section: Section, rows: Sequence[Row], floors: Floors) -> dict[str, list[dict[str, Any]]]:
+    """By slug, plain JSON; `claim` counts the claims of the method's card. floors: of all rows."""
     registry, suite = section.context.registry, section.place.suite
-    stochastic, floors = registry.stochastic(suite), section.floors(rows)
+    stochastic = registry.stochastic(suite)
     found: dict[str, list[dict[str, Any]]] = {}
     for slug in dict.fromkeys(row.method for row in rows):
         listed = registry.methods.get((suite, slug))

@@ -58,23 +58,22 @@ def coverage(info: SuiteInfo, sections: Sequence[Mapping[str, Any]], registry: R
     ]
 
 
-def distinct(sections: Iterable[Mapping[str, Any]]) -> tuple[int, int]:
-    """How many results these sections hold, and of how many the speed is measured: a method's variant at a point with a
-    score of today's version counts once, on how many kinds of hardware it may have run."""
-    found: dict[tuple[str, ...], bool] = {}
+def results(sections: Iterable[Mapping[str, Any]], point: str | None = None) -> list[list[Mapping[str, Any]]]:
+    """The results that these sections hold, at all points or at one: a method's variant at a point with a score of
+    today's version is one, on how many kinds of hardware it may have run; each as what every hardware says of it."""
+    found: dict[tuple[str, ...], list[Mapping[str, Any]]] = {}
     for section in sections:
+        where = section["suite"], section["scale"], section["base"]
         for each in section["configurations"]:
-            if each["current"] and each["status"] == "ok":
-                key = (
-                    section["suite"],
-                    section["scale"],
-                    section["base"],
-                    each["point"],
-                    each["method"],
-                    each["variant"],
-                )
-                found[key] = found.get(key, False) or each["timed"]
-    return len(found), sum(found.values())
+            if each["current"] and each["status"] == "ok" and point in (None, each["point"]):
+                found.setdefault((*where, each["point"], each["method"], each["variant"]), []).append(each)
+    return list(found.values())
+
+
+def distinct(sections: Iterable[Mapping[str, Any]], point: str | None = None) -> tuple[int, int]:
+    """How many results there are, and of how many the speed is measured somewhere."""
+    found = results(sections, point)
+    return len(found), sum(any(each["timed"] for each in same) for same in found)
 
 
 def state_of(configuration: Mapping[str, Any]) -> str:
@@ -108,8 +107,7 @@ def _matrix(
     rows = [(slug, kinds[slug], [cell(slug, point) for point in points]) for slug in slugs]
     sums = {}
     for column, point in enumerate(points):
-        here = [{**s, "configurations": [c for c in s["configurations"] if c["point"] == point]} for s in sections]
-        scores, timed = distinct(here)
+        scores, timed = distinct(sections, point)
         states = Counter(state for _, _, cells in rows for state in cells[column].states)
         sums[point] = {"scores": scores, "speeds": timed, **{state: states[state] for state in STATES}}
     sums["all points"] = {name: sum(each[name] for each in sums.values()) for name in ("scores", "speeds", *STATES)}

@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 from bench.analyse.compare import Improvement
 from bench.analyse.pairs import pairwise
 from bench.analyse.rows import Row
-from bench.publish.amounts import amount
+from bench.publish.amounts import amount, word_of
 from bench.registry import Listed, Registry
 from bench.registry.metrics import Metric
 
@@ -45,16 +45,12 @@ def margins(
         if not row.ok or row.method in controls or not others:
             continue
         best = min(others, key=lambda j: float(pairs.value[i, j]))
-        change = Improvement(*(float(part[i, best]) for part in (pairs.value, pairs.low, pairs.high)))
+        change = Improvement(*pairs.of(i, best))
         named = rows[best].name + (" (stale)" if rows[best] in stale else "")
-        found[row.name] = Margin(_word(change, score), *amount(change, score), named, change.value)
+        found[row.name] = Margin(
+            word_of(change.low, change.high, score.margin), *amount(change, score), named, change.value
+        )
     return found
-
-
-def _word(change: Improvement, score: Metric) -> str:
-    if change.low >= -score.margin and change.high <= score.margin:
-        return "same"
-    return "better" if change.low > 0 else "worse" if change.high < 0 else "unsure"
 
 
 def trained(row: Row, listed: Listed | None, registry: Registry) -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from bench.analyse.compare import Improvement
 from bench.analyse.pairs import Pairs
 from bench.analyse.rows import Row
-from bench.publish.amounts import amount
+from bench.publish.amounts import amount, word_of
 from bench.publish.format import number
 from bench.registry import ProblemInfo
 from bench.registry.metrics import Metric
@@ -79,9 +79,8 @@ def verdict(pairs: Pairs, i: int, j: int, metric: Metric) -> Verdict:
     """Row i against row j, in words, and in percent or in the metric's unit."""
     if i == j or not pairs.comparable[i, j]:
         return Verdict()
-    value, low, high = (float(part[i, j]) for part in (pairs.value, pairs.low, pairs.high))
-    same = low >= -metric.margin and high <= metric.margin
-    word = "better" if low > 0 else "worse" if high < 0 else "same" if same else "unsure"
+    value, low, high = pairs.of(i, j)
+    word = word_of(low, high, metric.margin)
     if metric.difference == "absolute":
         return Verdict(word, *amount(Improvement(value, low, high), metric))
     return Verdict(word, _percent(value), f"[{_percent(low)}, {_percent(high)}]")

@@ -30,10 +30,11 @@ SHOWN = 3
 """Most methods that an answer names of those that are not told apart."""
 
 
-def questions_of(section: Section, rows: Sequence[Row], stale: Mapping[Row, Sequence[str]]) -> list[dict[str, Any]]:
+def questions_of(
+    section: Section, rows: Sequence[Row], stale: Mapping[Row, Sequence[str]], floors: Floors
+) -> list[dict[str, Any]]:
     """The questions that can be asked of the section's rows, each with its answers. stale: of each row what is not
-    today's; such a row answers nothing."""
-    floors = section.floors(rows)
+    today's; such a row answers nothing. floors: of all rows."""
     groups: dict[str, list[Row]] = {}
     for row in rows:
         groups.setdefault(_group(section, row), []).append(row)
@@ -110,9 +111,9 @@ class _Asked:
         asked = 0
         for metric in self.problem.costs.values():
             limits = {p.limits.result[metric.name]: p.title for p in self.points if metric.name in p.limits.result}
-            if limits and _goal(metric):
+            if limits and metric.goal:
                 asked += 1
-                yield self._question(_goal(metric), metric.name, metric.title, limits, _exactly(metric), metric)
+                yield self._question(metric.goal, metric.name, metric.title, limits, _exactly(metric), metric)
         if any(point.clock or point.settings for point in self.points):
             yield self._plain("data" if any(point.settings for point in self.points) else "training")
             return
@@ -126,7 +127,7 @@ class _Asked:
             if any(metric.name in row_costs(row) for row in self.rows):
                 limits = {1 / speed: f"{speed:g}× as fast" for speed in SPEEDS}
                 title = _workload(self.section, metric)
-                yield self._question(_goal(metric), metric.name, title, limits, _measured(metric), metric)
+                yield self._question(metric.goal or "faster", metric.name, title, limits, _measured(metric), metric)
         if not asked:
             yield self._plain("score")
 
@@ -206,22 +207,13 @@ class _Asked:
             "family": listed.family if listed else "", "score": _score(row, score),
             "dense": _compared(changed, score) if changed else "",
             "margin": _margin(against, score, told=control not in choice.first) if against else None,
-            "bytes": _bytes(row), "cost": _said(cost, metric), "address": self._address(row),
+            "bytes": _bytes(row, self.problem), "cost": _said(cost, metric), "address": self._address(row),
             "board": board_address(row.board) + ".html",
             "few_seeds": few_seeds(row, registry.stochastic(place.suite)),
         }  # fmt: skip
 
     def _address(self, row: Row) -> str:
         return record_address(row.home, row.method, row.variant)
-
-
-def _goal(metric: Metric) -> str:
-    """What a limit on the cost is good for; empty where nobody asks for it."""
-    name = metric.name
-    if name.endswith(".ratio"):
-        return "training" if name.startswith("train.") else "faster"
-    begins = {"stored": "smaller", "shipped": "smaller", "flops": "compute", "training_memory": "memory"}
-    return next((goal for start, goal in begins.items() if name.startswith(start)), "")
 
 
 def _goal_of_supply(name: str) -> str:
@@ -301,10 +293,11 @@ def _compared(change: Improvement, score: Metric) -> str:
     return f"{text.lstrip('+−')} {'better' if change.value > 0 else 'worse'}"
 
 
-def _bytes(row: Row) -> str:
+def _bytes(row: Row, problem: ProblemInfo) -> str:
     """What is stored or shipped; empty where the suite weighs nothing."""
     costs = row_costs(row)
-    found = next((costs[name] for name in ("stored_bytes", "shipped_bytes") if name in costs), None)
+    sizes = [metric.name for metric in problem.costs.values() if metric.goal == "smaller" and metric.unit == "B"]
+    found = next((costs[name] for name in sizes if name in costs), None)
     return "" if found is None else quantity(found.value, "B", 3)
 
 

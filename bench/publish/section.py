@@ -62,9 +62,10 @@ def _build(section: Section, standing: Mapping[str, str]) -> dict[str, Any]:
     rows = [each.row for each in aged]
     stale = {each.row: each.stale for each in aged}
     old = {row for row, why in stale.items() if why}
+    floors = section.floors(rows)
     boards = _in_order(by_board(rows), section.info)
     tables = [make_table(board, group, section.info, section.context.registry, stale) for board, group in boards]
-    figures = figures_of(section, rows, old)
+    figures = figures_of(section, rows, old, floors)
     points = [_point(table) for table in tables]
     columns = {metric.name: metric for table in tables for metric in table.columns if metric.primary}
     page = section.context.pages.page(
@@ -79,10 +80,12 @@ def _build(section: Section, standing: Mapping[str, str]) -> dict[str, Any]:
     return {
         **asdict(section.place), "address": section.place.address, "rows": len(rows), "records": len(section.entries),
         "points": points, "newest": section.entries[-1].started, "figure": _glance(figures, section),
-        "changes": configurations.changes, "configurations": configurations.said, "claims": claims_of(section, rows),
-        "written": [*written, *configurations.made_of], "standing": configurations.made_of, "problems": problems,
+        "changes": configurations.changes, "configurations": configurations.said,
+        "claims": claims_of(section, rows, floors),
+        "written": [*written, *configurations.made_of], "standing": configurations.made_of,
+        "problems": [*problems, *(alarm for table in tables for alarm in table.alarms)],
         "places": [line for lines in placed for line in lines], "figures": [asdict(figure) for figure in figures],
-        "questions": questions_of(section, rows, stale), "timed": timed_of(section, rows, stale),
+        "questions": questions_of(section, rows, stale, floors), "timed": timed_of(section, rows, stale),
         "processor": _processor(rows),
     }  # fmt: skip
 

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bench.analyse.alarms import alarms
 from bench.analyse.elsewhere import agreeing, filled, scores_alone, seeds_elsewhere
 from bench.analyse.rows import Row, make_rows
 from bench.analyse.summary import row_costs, row_quality
@@ -27,8 +26,7 @@ class Aged:
 
 
 def rows_of(section: Section) -> tuple[list[Aged], list[str]]:
-    """Rows of the newest record of each seed under the suite's newest version, and what could not be made of them or
-    can't be right."""
+    """Rows of the newest record of each seed under the suite's newest version, and what could not be made of them."""
     newest = {(e.point, e.method, e.variant, e.seed): e for e in section.entries if e.suite_version == section.version}
     own: list[Record] = [entry.load() for entry in newest.values()]
     rows, problems = [], []
@@ -40,7 +38,6 @@ def rows_of(section: Section) -> tuple[list[Aged], list[str]]:
             problems.append(f"{row.name} at {row.board.point}: its figures can't be computed: {error}")
         else:
             rows.append(Aged(row, tuple(map(section.context.freshness.of, row.records))))
-            problems += alarms(row, section.info)
     return rows, problems
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from bench.publish.coverage import distinct, results
 from bench.publish.which import Json, Line, Subject, area_order
 from bench.registry import SuiteInfo
 
@@ -55,16 +56,8 @@ def by_area(
 
 
 def _row(info: SuiteInfo, subjects: Sequence[Subject], sections: Sequence[Json], methods: int) -> SuiteRow:
-    fresh: dict[tuple[str, ...], bool] = {}
-    timed = set()
-    for section in sections:
-        where = (section["scale"], section["base"])
-        for each in section["configurations"]:
-            if each["current"] and each["status"] == "ok":
-                key = (*where, each["point"], each["method"], each["variant"])
-                fresh[key] = fresh.get(key, False) or not each["stale"]
-        timed |= {(*where, key) for key in section["timed"]}
     what = info.summary.strip().split(". ")[0].rstrip(".") + "."
-    stale = sum(not each for each in fresh.values())
+    found, timed = distinct(sections)
+    stale = sum(all(each["stale"] for each in same) for same in results(sections))
     mine = [subject for subject in subjects if subject.suite == info.slug]
-    return SuiteRow(info, what, methods, len(fresh), len(timed), stale, mine)
+    return SuiteRow(info, what, methods, found, timed, stale, mine)

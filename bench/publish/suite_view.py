@@ -47,8 +47,7 @@ def lines_of(info: SuiteInfo, sections: Sequence[Mapping[str, Any]]) -> list[Poi
 def _line(found: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]]) -> PointLine:
     found = sorted(found, key=lambda each: -each[1]["ok"])
     section, point = found[0]
-    here = [{**s, "configurations": [c for c in s["configurations"] if c["point"] == point["point"]]} for s, _ in found]
-    results, timed = distinct(here)
+    results, timed = distinct([s for s, _ in found], point["point"])
     return PointLine(
         point["point"], point["title"], section["base"], section["scale"], section["address"], point["best"], results,
         timed, max(p["rows"] - p["ok"] for _, p in found), [(s["hardware"], p["address"]) for s, p in found],

@@ -20,9 +20,9 @@ Json = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Line:
-    """An answer: what was asked, and what is best there. said: the budget. hardware: where the answer hangs
-    on it. picks: what is best, or cannot be told apart
-    from it. note: why there is none. address: of the board that it stands on."""
+    """An answer: what was asked, and what is best there. said: the budget. hardware: where the answer hangs on it.
+    picks: what is best, or cannot be told apart from it. note: why there is none. address: of the board that it stands
+    on."""
 
     goal: str
     said: str

@@ -9,6 +9,8 @@ MARGIN = 0.02
 """A difference that does not matter, unless the metric says another; relative unless its differences are absolute."""
 
 Difference = Literal["relative", "absolute", "log ratio"]
+Goal = Literal["", "smaller", "faster", "compute", "memory", "training"]
+"""What a limit on a cost is good for: fewer bytes, less time or fewer FLOPs in use; less memory or time in training."""
 
 
 @dataclass(frozen=True)
@@ -20,6 +22,7 @@ class Metric:
     difference: how two methods are compared: "relative", as a share of the other's value; "absolute", in its own unit,
     for what is near zero or of either sign; "log ratio", item by item, for positive items of which few are huge.
     own_items: True where the items are the run's own (its training steps), so that runs may differ in how many.
+    about: what it is, a sentence for people who don't know. goal: of a cost, why somebody limits it; or empty.
     """
 
     name: str
@@ -32,12 +35,16 @@ class Metric:
     margin: float = MARGIN
     difference: Difference = "relative"
     own_items: bool = False
+    about: str = ""
+    goal: Goal = ""
 
     def __post_init__(self) -> None:
         if self.better not in ("lower", "higher"):
             raise ValueError(f'{self.name}: better is {self.better!r}; write "lower" or "higher"')
         if self.difference not in get_args(Difference):
             raise ValueError(f"{self.name}: difference is {self.difference!r}; write one of {get_args(Difference)}")
+        if self.goal not in get_args(Goal):
+            raise ValueError(f"{self.name}: goal is {self.goal!r}; write one of {get_args(Goal)[1:]}")
         if len(self.bounds) != 2 or not self.bounds[0] < self.bounds[1]:
             raise ValueError(f"{self.name}: bounds are {self.bounds!r}; write [least, most], inf where there is none")
         if not self.margin > 0:

@@ -51,7 +51,7 @@ def make_record(
 
 SCORES = (Metric("perplexity", "Perplexity", primary=True), Metric("accuracy", "Accuracy", better="higher"))
 COSTS = (
-    Metric("stored_ratio", "Stored size", "× dense", primary=True),
+    Metric("stored_ratio", "Stored size", "× dense", primary=True, goal="smaller"),
     Metric("decode.tpot.ratio", "Time per token", "× dense", primary=True),
     Metric("memory.peak", "Peak memory", "B"),
 )

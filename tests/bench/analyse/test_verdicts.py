@@ -165,7 +165,7 @@ def test_every_score_of_every_suite_states_its_bounds_or_is_of_either_sign() -> 
     "wrong",
     [
         {"bounds": [1, 0]}, {"bounds": [0]}, {"bounds": [0, 1], "floor": 2}, {"margin": 0},
-        {"difference": "some"}, {"bounds": [0, 1], "floor": {"toy": -1}},
+        {"difference": "some"}, {"goal": "nicer"}, {"bounds": [0, 1], "floor": {"toy": -1}},
     ],
 )  # fmt: skip
 def test_what_contradicts_itself_is_refused(wrong: dict[str, object]) -> None:

@@ -11,7 +11,8 @@ from bench.publish.about import BadSite, read_about
 from bench.publish.glossary import explain
 from bench.publish.pages import ticked
 from bench.publish.site import build_site
-from bench.registry.metrics import Metric
+from bench.registry.costs import derived_costs
+from bench.registry.metrics import Metric, WorkloadInfo
 from tests.bench.analyse.record_factory import make_record
 from tests.bench.publish.site_factory import RECORDS, REGISTRY, Page, build, losses, pages, save
 
@@ -130,8 +131,11 @@ def test_words_between_backticks_are_code_and_all_else_stays_text() -> None:
 
 
 def test_every_metric_is_explained() -> None:
-    assert explain(Metric("decode.tpot.ratio", "Time per token")) == (
-        "Time per token. Its time divided by the baseline's, run in turn on the same processors: below 1 is faster. "
-        "Lower is better."
+    decode = WorkloadInfo("decode", "Decoding", phases={"tpot": "Time per token"}, batch=True)
+    costs = derived_costs([decode], "token", "dense", True)
+    assert explain(costs["decode.tpot.ratio"]) == (
+        "Time per token against dense. Its time divided by the baseline's, run in turn on the same processors: below 1 "
+        "is faster. Lower is better."
     )
+    assert all(metric.about for name, metric in costs.items() if name.endswith("ratio"))
     assert explain(Metric("own", "Own score", "nats", "higher")) == "Own score. In nats. Higher is better."
