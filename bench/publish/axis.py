@@ -42,10 +42,10 @@ class Axis:
 def make_axis(metric: Metric, costs: Sequence[Cost], start: float, end: float, kept: Sequence[float] = ()) -> Axis:
     """The axis of a metric, from pixel `start` to `end`, over the useful range of these figures (`useful`).
 
-    Logarithmic where the largest in it is more than five times the smallest.
+    Logarithmic where the largest in it is more than five times the smallest, but for what has a most, such as a share.
     """
     low, high = useful([_drawable(value_of(cost)) for cost in costs], metric.better, kept)
-    log = low > 0 and high / low > _LOG
+    log = low > 0 and high / low > _LOG and math.isinf(metric.bounds[1])
     low, high = _with_bars(low, high, [cost for cost in costs if low <= value_of(cost) <= high], log)
     if log:
         pad = (high / low) ** 0.07

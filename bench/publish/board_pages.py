@@ -11,6 +11,7 @@ from bench.analyse.pairs import pairwise
 from bench.analyse.problems import problem_at, same_problem
 from bench.analyse.rows import Board, Row
 from bench.publish import board_data
+from bench.publish.charts import Chart
 from bench.publish.context import Section
 from bench.publish.frontier_view import Figure
 from bench.publish.pairs_view import make_pairs
@@ -19,8 +20,11 @@ from bench.publish.pictures import draw
 from bench.publish.table_view import Table
 
 
-def write_board(section: Section, table: Table, rows: Sequence[Row], points: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Write all of them; the addresses of the pages. points: of the section, for the links between its boards."""
+def write_board(
+    section: Section, table: Table, rows: Sequence[Row], points: Sequence[Mapping[str, Any]], charts: Sequence[Chart]
+) -> list[str]:
+    """Write all of them; the addresses of the pages. points: of the section, for the links between its boards. charts:
+    the pictures that the suite declares, of this board."""
     pages, problem, controls = section.context.pages, table.problem, section.controls
     by_name = {row.name: row for row in rows}
     rows = [by_name[line.name] for line in table.lines]
@@ -38,7 +42,7 @@ def write_board(section: Section, table: Table, rows: Sequence[Row], points: Seq
     hardware = _hardware(section, table.board)
     shared = {"table": table, "problem": problem, **section.shared}
     written = [
-        pages.page("board.html", f"{base}.html", figures=figures, points=points, hardware=hardware,
+        pages.page("board.html", f"{base}.html", figures=figures, charts=charts, points=points, hardware=hardware,
                    name=base.rsplit("/", 1)[-1], pairs=view is not None, **shared),
         pages.text(f"{base}.json", board_data.as_json(table, metrics, found)),
         pages.text(f"{base}.csv", board_data.as_csv(table, metrics, found)),

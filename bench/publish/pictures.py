@@ -5,9 +5,11 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from bench.analyse.rows import Row
+from bench.publish.charts import Chart, charts_of
 from bench.publish.context import Section
 from bench.publish.format import day
 from bench.publish.frontier_view import Figure, make_figure
+from bench.publish.table_view import Table
 from bench.registry.metrics import Metric
 
 
@@ -25,21 +27,42 @@ def draw(
     guesses: rows that are no better than guessing, and what of it. stale: rows that are not of today's code.
     """
     score, *costs = primaries
-    place, pages = section.place, section.context.pages
     drawn = []
     for cost in costs:
         figure = make_figure(rows, cost, score, section.controls, guesses, stale)
         if figure is None:
             continue
-        newest = max(record.started.timestamp() for row in rows for record in row.records)
-        points = list(dict.fromkeys(row.board.point for row in rows))
-        at = points[0] if len(points) == 1 else f"{len(points)} operating points"
-        source = (
-            f"effbench: {section.info.title}, version {section.version}, {at}; {place.base} on {place.hardware}, "
-            f"{place.scale} scale; newest record of {day(newest)}"
-        )
-        address = f"{base}.{'-'.join(re.findall('[a-z0-9]+', cost.name.lower()))}.svg"
-        figure = replace(figure, source=source, file=address)
-        pages.page("figure.svg", address, f=figure)
+        address = f"{base}.{_word(cost.name)}.svg"
+        figure = replace(figure, source=_source(section, rows), file=address)
+        section.context.pages.page("figure.svg", address, f=figure)
         drawn.append(figure)
     return drawn
+
+
+def draw_charts(section: Section, tables: Sequence[Table], rows: Mapping[str, Sequence[Row]]) -> list[Chart]:
+    """The pictures that the suite declares, each also written as an SVG file. rows: by operating point."""
+    drawn = []
+    for made in (each for declared in section.info.charts for each in charts_of(declared, tables, rows)):
+        shown = rows[made.point] if made.point else [row for group in rows.values() for row in group]
+        base = section.place.address.removesuffix(".html")
+        address = f"{base}.chart.{_word(made.name)}{'.' + _word(made.point) if made.point else ''}.svg"
+        chart = replace(made, source=_source(section, shown), file=address)
+        section.context.pages.page("figure.svg", address, f=chart)
+        drawn.append(chart)
+    return drawn
+
+
+def _source(section: Section, rows: Sequence[Row]) -> str:
+    """Where the data of these rows is from, in a line."""
+    newest = max(record.started.timestamp() for row in rows for record in row.records)
+    points = list(dict.fromkeys(row.board.point for row in rows))
+    at = points[0] if len(points) == 1 else f"{len(points)} operating points"
+    return (
+        f"effbench: {section.info.title}, version {section.version}, {at}; {section.place.base} on "
+        f"{section.place.hardware}, {section.place.scale} scale; newest record of {day(newest)}"
+    )
+
+
+def _word(name: str) -> str:
+    """A name as a part of a file's."""
+    return "-".join(re.findall("[a-z0-9]+", name.lower()))

@@ -13,12 +13,14 @@ from typing import Any
 from bench.analyse.rows import Board, Row, by_board
 from bench.publish import kept
 from bench.publish.board_pages import figures_of, write_board
+from bench.publish.charts import Chart
 from bench.publish.claims_view import claims_of
 from bench.publish.configurations import write_configurations
 from bench.publish.context import Section
 from bench.publish.frontier_view import Figure
 from bench.publish.pages import ROOT_TOKEN, environment
 from bench.publish.paths import board_address, file_name
+from bench.publish.pictures import draw_charts
 from bench.publish.places import places_of
 from bench.publish.questions import questions_of, timed_of
 from bench.publish.section_rows import rows_of
@@ -66,20 +68,23 @@ def _build(section: Section, standing: Mapping[str, str]) -> dict[str, Any]:
     boards = _in_order(by_board(rows), section.info)
     tables = [make_table(board, group, section.info, section.context.registry, stale) for board, group in boards]
     figures = figures_of(section, rows, old, floors)
+    charts = draw_charts(section, tables, {board.point: group for board, group in boards})
     points = [_point(table) for table in tables]
     columns = {metric.name: metric for table in tables for metric in table.columns if metric.primary}
     page = section.context.pages.page(
-        "section.html", section.place.address, tables=tables, figures=figures, points=points,
+        "section.html", section.place.address, tables=tables, figures=figures, charts=charts, points=points,
         columns=list(columns.values()), **section.shared,
     )  # fmt: skip
-    written = [page, *(figure.file for figure in figures)]
+    written = [page, *(figure.file for figure in figures), *(chart.file for chart in charts)]
     for table, (_, group) in zip(tables, boards, strict=True):
-        written += write_board(section, table, group, points)
+        here = [chart for chart in charts if chart.point == table.board.point]
+        written += write_board(section, table, group, points, here)
     configurations = write_configurations(section, aged, tables, standing)
     placed = [places_of(table, group, old) for table, (_, group) in zip(tables, boards, strict=True)]
     return {
         **asdict(section.place), "address": section.place.address, "rows": len(rows), "records": len(section.entries),
         "points": points, "newest": section.entries[-1].started, "figure": _glance(figures, section),
+        "charts": _charts(charts, section),
         "changes": configurations.changes, "configurations": configurations.said,
         "claims": claims_of(section, rows, floors),
         "written": [*written, *configurations.made_of], "standing": configurations.made_of,
@@ -117,3 +122,11 @@ def _glance(figures: Sequence[Figure], section: Section) -> str:
         return ""
     macros: Any = environment().get_template("macros.html").module
     return str(macros.figure(figures[0], ROOT_TOKEN, file_name(f"Glance of {section.place.address}")))
+
+
+def _charts(charts: Sequence[Chart], section: Section) -> list[str]:
+    """Of each declared picture the one with most methods in it, as it stands on the suite's page."""
+    macros: Any = environment().get_template("macros.html").module
+    chief = {chart.name: chart for chart in sorted(charts, key=lambda chart: len(chart.curves))}
+    ids = [file_name(f"Chart of {section.place.address} {name}") for name in chief]
+    return [str(macros.chart(chart, ROOT_TOKEN, id_)) for chart, id_ in zip(chief.values(), ids, strict=True)]

@@ -9,6 +9,7 @@ from typing import Any
 
 from bench.contract import SCALES, Limits, OperatingPoint
 from bench.contract.card import SLUG, Card
+from bench.registry.charts import ChartInfo, read_chart
 from bench.registry.costs import derived_costs
 from bench.registry.metrics import Metric, WorkloadInfo
 
@@ -65,6 +66,7 @@ class SuiteInfo:
         "seeds": how many of a stochastic method's seeds are timed (default all)}.
     seeds: of each stochastic method, from 0, where none are asked for. timeout: scale -> seconds after which a run is
     stopped. dtype: scale -> type of the base's weights, a name of torch's, where it is not the tiny scale's.
+    charts: the pictures that its field is used to.
     """
 
     slug: str
@@ -85,6 +87,7 @@ class SuiteInfo:
     data: tuple[str, ...] = ()
     preload: tuple[str, ...] = ()
     extra: str = ""
+    charts: tuple[ChartInfo, ...] = ()
     folder: PurePosixPath = field(default=PurePosixPath("."))
     package: str = ""
 
@@ -151,9 +154,12 @@ def _read(data: dict[str, Any], folder: PurePosixPath, package: str) -> SuiteInf
         if lacking := [scale for scale in SCALES if scale not in data[name]]:
             raise BadSuite(f"{name} says nothing for the scale {lacking[0]}")
     _check_dtype(data.get("dtype", {}))
+    metrics = {name: problem.metrics for name, problem in problems.items()}
+    charts = data.pop("charts", {})
     return SuiteInfo(
         problems=problems,
         points=points,
+        charts=tuple(read_chart(name, chart, metrics) for name, chart in charts.items()),
         folder=folder,
         package=package,
         libraries=tuple(requires.get("libraries", ())),

@@ -126,3 +126,41 @@ def test_what_contradicts_itself_is_refused(old: str, new: str, said: str) -> No
 def test_settings_of_other_scales_do_not_count() -> None:
     settings: dict[str, Any] = {"size": {"tiny": 1, "full": 2}, "mode": {"tiny": 1, "large": 2}, "plain": 3}
     assert at_scale(settings, "tiny") == {"size": 1, "mode": {"tiny": 1, "large": 2}, "plain": 3}
+
+
+CHART = """
+[charts.both]
+title = "Both"
+[charts.both.scores]
+good = "one"
+speed = "two"
+[charts.over]
+title = "Over"
+score = "speed"
+cost = "height"
+"""
+
+
+def test_charts_belong_to_the_problem_that_has_their_scores() -> None:
+    both, over = read(TEXT + CHART).charts
+    assert (both.name, both.problem, both.scores) == ("both", "one", {"good": "one", "speed": "two"})
+    assert (over.problem, over.score, over.cost) == ("one", "speed", "height")
+    assert read(TEXT + CHART + 'problem = "two"').charts[1].problem == "two"
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (('title = "Both"', ""), "chart both: it has no title"),
+        (('speed = "two"', "speed = 2"), "at numbers all, or at words all"),
+        (('speed = "two"', ""), "two or more"),
+        (('speed = "two"', 'sped = "two"'), "no problem has all of good, sped"),
+        (('cost = "height"', 'cost = "width"'), "no problem has all of speed, width"),
+        (('cost = "height"', ""), "either a table of `scores`, or `score` and `cost`"),
+        (('cost = "height"', 'cost = "height"\nproblem = "third"'), "no problem has all of speed, height"),
+        (('cost = "height"', 'cost = "height"\ncolour = "red"'), "'colour' means nothing"),
+    ],
+)
+def test_a_chart_that_cannot_be_drawn_is_refused(change: tuple[str, str], said: str) -> None:
+    with pytest.raises(BadSuite, match=said):
+        read(TEXT + CHART.replace(*change))
