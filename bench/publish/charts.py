@@ -142,10 +142,10 @@ def _draw(
 def _names(curves: Sequence[Curve]) -> list[Label]:
     """Beside the end of each line its name, pushed apart where they would lie on each other."""
     ends = sorted((curve.spots[-1].y, curve.name) for curve in curves)
-    places = []
+    places: list[float] = []
     for y, _ in ends:
         places.append(max(y, places[-1] + _ROW) if places else y)
-    free = BOTTOM
+    free = float(BOTTOM)
     for i in reversed(range(len(places))):  # those pushed out at the bottom come up again
         places[i] = min(places[i], free)
         free = places[i] - _ROW
