@@ -61,6 +61,7 @@ class Bench:
         self.candidate.begin_timing()
         inspector = Inspector(self.rng, self.candidate)
         side.seen.clear()
+        self.baseline.side.seen.clear()
         times = time_pair(
             workload,
             side,
@@ -72,8 +73,9 @@ class Bench:
             throttle=Throttle(device),
             inspect=inspector.look,
         )
-        check_stamps(side.seen)
-        check_at_once(workload, side, side.seen, times, self.rng)
+        plain = list(self.baseline.side.seen)
+        check_stamps(side.seen, plain)
+        check_at_once(workload, side, side.seen, plain, times, self.rng)
         self.candidate.check()
         check_cores(times, self.order.threads)
         check_streams(times)
@@ -95,6 +97,7 @@ class Bench:
             return
         timing, side = self.order.timing, self.candidate.side
         side.seen.clear()
+        self.baseline.side.seen.clear()
         found = measure_throughput(
             workload,
             side,
@@ -105,7 +108,7 @@ class Bench:
             device=self.order.device,
             throttle=Throttle(self.order.device),
         )
-        check_stamps(side.seen)
+        check_stamps(side.seen, self.baseline.side.seen)
         self.candidate.check()
         if found is not None:
             check_batch(workload, found.candidate_batch, side, self.rng)
