@@ -14,7 +14,7 @@ from bench.analyse.rows import Board, Row, few_seeds
 from bench.analyse.summary import Cost, figure, unit_of
 from bench.contract import OperatingPoint
 from bench.publish.format import carries_unit, deserved, interval, number, quantity, rank, scaled, with_unit
-from bench.publish.margins import Margin, margins, trained
+from bench.publish.margins import Margin, margins, trained, training
 from bench.publish.paths import record_address
 from bench.registry import Listed, ProblemInfo, Registry, SuiteInfo
 from bench.registry.metrics import Metric
@@ -42,8 +42,8 @@ class Line:
     elsewhere: how many of its seeds other hardware ran. asked: how many seeds the suite asks for.
     few_seeds: it hangs on its seed, and has too few to tell by how much. guessing: "no better than guessing", "worse
     than guessing", or empty. margin: over the best control; None for controls, and where nothing can be compared.
-    best_control: it is the control that stands first. trained: "yes", "no", or empty where it is not known. words: all
-    that a search for it may name.
+    best_control: it is the control that stands first. trained: "yes", "no", "can", or empty where it is not known.
+    training: what it was trained on. words: all that a search for it may name.
     """
 
     name: str
@@ -67,6 +67,7 @@ class Line:
     margin: Margin | None
     best_control: bool
     trained: str
+    training: str
     cells: Sequence[Cell]
     address: str
 
@@ -228,6 +229,7 @@ class _Lines:
             margin=self.margins.get(row.name),
             best_control=row.name == self.first,
             trained=trained(row, listed, self.registry) if row.ok else "",
+            training=training(row),
             cells=_cells(row, self.shown),
             address=record_address(row.home, row.method, row.variant),
         )

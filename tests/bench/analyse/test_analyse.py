@@ -209,6 +209,27 @@ def test_a_score_that_may_be_worse_is_not_made_good_by_a_cost() -> None:
     assert unbeaten([unsure, control], ["random"], PERPLEXITY, [STORED, SPEED]) == {"alpha": ["random"]}
 
 
+def built(record: Record, **drawn: int) -> Record:
+    """Its build drew so much; without anything it drew nothing."""
+    return record.model_copy(update={"build": Build(seconds=1, peak_memory_bytes=1, drawn=drawn)})
+
+
+@pytest.mark.parametrize("meter", ["training_tokens", "sample_passes"])
+def test_what_was_not_trained_need_not_beat_a_control_that_was(meter: str) -> None:
+    control, ours = make_record("random", losses=losses(0.1, seed=4)), make_record(losses=losses(0.5, seed=5))
+    trained = built(control, **{meter: 9})
+    for opponent, method, found in (
+        (trained, built(ours), []),
+        (trained, built(ours, calibration_tokens=9), []),
+        (trained, built(ours, **{meter: 9}), ["random"]),
+        (built(control), built(ours), ["random"]),
+        (built(control), built(ours, **{meter: 9}), ["random"]),
+        (trained, ours, ["random"]),  # it is not known whether it was
+        (control, built(ours), ["random"]),
+    ):
+        assert unbeaten([row(method), row(opponent)], ["random"], PERPLEXITY, [STORED]) == {"alpha": found}
+
+
 def test_of_boards_of_equal_methods_one_in_twenty_shows_an_order() -> None:
     """Twelve methods, forty documents that are hard or easy for all alike."""
     rng = np.random.default_rng(5)

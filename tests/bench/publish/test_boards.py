@@ -72,6 +72,7 @@ def test_whether_a_method_was_trained_is_read_from_what_its_build_drew(
     page = Page(build([record], REGISTRY, tmp_path).index.parent / f"{HALF}.html")
     (row,) = [attrs for tag, attrs in page.tags if tag == "tr" and attrs.get("data-name") == "alpha"]
     assert row["data-trained"] == said
+    assert ("100 tokens" in page.row("alpha")) == (said == "yes")
 
 
 def test_a_search_reads_names_families_and_papers_alone(site: Path) -> None:
