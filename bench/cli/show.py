@@ -28,6 +28,7 @@ def run(arguments: argparse.Namespace) -> None:
                 "variants": listed.variants,
                 "at_point": listed.at_point,
                 "claims": [vars(claim) for claim in card.claims],
+                "differences": card.differences,
                 "notes": card.notes,
                 "source": str(source),
             }
@@ -38,6 +39,8 @@ def run(arguments: argparse.Namespace) -> None:
     print(f"{card.paper}{'  ' + card.url if card.url else ''}\n\n{listed.doc}\n")
     for claim in card.claims:
         print(f"claim: {claim.text} [{claim.source}]")
+    for difference in card.differences:
+        print(f"differs: {difference}")
     if card.problems:
         print(f"for: {', '.join(card.problems)}")
     for point, settings in listed.at_point.items():

@@ -59,7 +59,9 @@ class Card:
     stochastic: True if its result depends on the seed, so that it is run with several. seeds: how many, where its
     results differ so widely that the suite's own number tells too little (a random control).
     speed_realised: False if no kernel, ours or a library's, turns the saving into time here: the site then shows
-    "not realised" in place of a speed. notes: where our version differs from the paper or its code, and why.
+    "not realised" in place of a speed.
+    differences: where our version differs from the paper or its code, a short point each. notes: what else a reader has
+    to know, in at most 300 characters. Neither holds a result of ours: the site shows those as they are today.
     """
 
     slug: str
@@ -75,6 +77,7 @@ class Card:
     seeds: int | None = None
     speed_realised: bool = True
     claims: tuple[Claim, ...] = ()
+    differences: tuple[str, ...] = ()
     notes: str = ""
 
     @property
@@ -93,6 +96,8 @@ class Card:
             raise ValueError(f"card {self.slug}: seeds={self.seeds} is for a method with stochastic=True, and above 0")
         if self.trivial and not self.control:
             raise ValueError(f"card {self.slug}: a trivial method is a control; set control=True")
+        if not isinstance(self.differences, tuple):
+            raise ValueError(f'card {self.slug}: differences are a tuple of points: ("Without healing.",)')
         if not self.control and not self.claims:
             raise ValueError(f"card {self.slug}: a method that is not a control states at least one claim of its paper")
 

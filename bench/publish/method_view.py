@@ -58,9 +58,11 @@ class MethodView:
 
     @property
     def differences(self) -> list[str]:
-        """Where this version differs from the paper, sentence by sentence."""
-        notes = self.card.notes if self.card else ""
-        return [each.strip() for each in re.split(r"(?<=[.!?]) +(?=[A-Z])", " ".join(notes.split())) if each.strip()]
+        """Where this version differs from the paper, point by point, and the notes, sentence by sentence."""
+        if self.card is None:
+            return []
+        notes = " ".join(self.card.notes.split())
+        return [*self.card.differences, *filter(None, re.split(r"(?<=[.!?]) +(?=[A-Z])", notes))]
 
 
 def make_method(

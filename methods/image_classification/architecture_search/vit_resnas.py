@@ -42,10 +42,16 @@ class ViTResNAS(Method[ClassificationTask]):
                 variant="default",
             ),
         ),
-        notes="The super-net's passes are part of the budget, in the paper's proportion. 60 nets are asked, not 2,000, "
-        "and for their loss, as few images tell accuracies apart too coarsely. Nets are cut out of the super-net, not "
-        "masked, which is the same and cheaper. Maps are half as large as the paper's, with two blocks a stage at the "
-        "most, and tokens come from convolutions; no distilling. The mean of the tokens is classified.",
+        differences=(
+            "The super-net's passes are part of the budget, in the paper's proportion.",
+            "60 nets are asked, not 2,000, and for their loss, as few images tell accuracies apart too coarsely.",
+            "Nets are cut out of the super-net, not masked, which is the same and cheaper.",
+            (
+                "Maps are half as large as the paper's, with two blocks a stage at the most, and tokens come from "
+                "convolutions."
+            ),
+            "No distillation, and no class token: the mean of the tokens is classified.",
+        ),
     )
     variants: ClassVar = {"default": {}, "one-net": {"nets": 1}}
 

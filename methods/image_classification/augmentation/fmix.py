@@ -89,9 +89,13 @@ class FMix(Method[ClassificationTask]):
                 versus="cutmix",
             ),
         ),
-        notes="The mask has the same spectrum in all directions; the authors' code takes rows of it for real and "
-        "imaginary parts, so that hardly any frequency is left along one axis. AdamW and few epochs as of the plain "
-        "ResNet, where the paper has SGD for 200.",
+        differences=(
+            (
+                "The mask has the same spectrum in all directions; the authors' code takes rows of it for real and "
+                "imaginary parts, so that hardly any frequency is left along one axis."
+            ),
+            "AdamW and few epochs as of the plain ResNet, where the paper has SGD for 200.",
+        ),
     )
 
     alpha: float = 1.0

@@ -115,10 +115,13 @@ class Slab(Method[ClassificationTask]):
                 versus="vit-batchnorm",
             ),
         ),
-        notes="The share of layer norm follows the steps as in the paper, but over 60 % of a shorter training. Keys "
-        "get a position, as in the public code. All norms are folded, the last one too, which comes before the mean "
-        "over the tokens. `prepbn` has the norms alone, with softmax attention, as the paper has it too. The learning "
-        "curve is of batch norm alone, as it would be shipped, so it means little before the share is zero.",
+        differences=(
+            "The share of layer norm follows the steps as in the paper, but over 60 % of a shorter training.",
+            "Keys get a position, as in the public code.",
+            "All norms are folded, the last one too, which comes before the mean over the tokens.",
+        ),
+        notes="`prepbn` has the norms alone, with softmax attention, as the paper has it too. The learning curve is "
+        "of batch norm alone, as it would be shipped, so it means little before the share is zero.",
     )
     variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {"default": {}, "prepbn": {"linear": False}}
 

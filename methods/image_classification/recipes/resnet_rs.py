@@ -71,10 +71,15 @@ class ResNetRS(Method[ClassificationTask]):
                 variant="default",
             ),
         ),
-        notes="Images of 32 pixels: no resolution is scaled, and the stem halves once, without a pooling that could be "
-        "replaced; the plain ResNet has ResNet-D's stem and shortcuts too. AdamW as all have here, with two fifths "
-        "of its weight decay, as the paper goes from 1e-4 to 4e-5. The strength of RandAugment is on torchvision's "
-        "scale, a third of the paper's.",
+        differences=(
+            (
+                "Images have 32 pixels: no resolution is scaled, and the stem halves once, without a pooling that "
+                "could be replaced."
+            ),
+            "The plain ResNet has ResNet-D's stem and shortcuts too.",
+            "AdamW as all have here, with two fifths of its weight decay, as the paper goes from 1e-4 to 4e-5.",
+            "The strength of RandAugment is on torchvision's scale, a third of the paper's.",
+        ),
     )
     variants: ClassVar = {
         "default": {},

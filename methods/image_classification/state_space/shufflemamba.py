@@ -48,10 +48,19 @@ class ShuffleMamba(Method[ClassificationTask]):
                 relation="same",
             ),
         ),
-        notes="The shuffle alone, without the drop-path, the average of weights and the augmentation of the paper's "
-        "training. Steps start between 0.001 and 0.1, which the public code sets back by accident. The scan is plain "
-        "PyTorch, so its time says nothing, with two states a channel; narrower than the limit where there are many "
-        "passes, as it trains slowly. No class token: the mean of all tokens is classified.",
+        differences=(
+            (
+                "The shuffle alone, without the drop-path, the average of weights and the augmentation of the "
+                "paper's training."
+            ),
+            "Steps start between 0.001 and 0.1, which the public code sets back by accident.",
+            (
+                "The scan is plain PyTorch, with two states a channel; narrower than the limit where there are many "
+                "passes."
+            ),
+            "No class token: the mean of all tokens is classified.",
+        ),
+        notes="The time of the scan says nothing of the paper's, which has a kernel of its own.",
     )
     at_point: ClassVar[Mapping[str, Mapping[str, Any]]] = {"macs-6m": {"width": 32}, "macs-12m": {"width": 32}}
 

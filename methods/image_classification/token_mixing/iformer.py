@@ -46,9 +46,13 @@ class IFormer(Method[ClassificationTask]):
                 versus="other-mixers:reversed-ramp",
             ),
         ),
-        notes="Three stages of two blocks; the first convolution alone halves the image. Heads of some 8 numbers where "
-        "the paper has 32. Layer scale in the last stage, as the paper has it where nothing is pooled. Maps of any "
-        "size, where the public code needs even squares. No drop-path, as the other methods have none.",
+        differences=(
+            "Three stages of two blocks; the first convolution alone halves the image.",
+            "Heads of some 8 numbers where the paper has 32.",
+            "Layer scale in the last stage, as the paper has it where nothing is pooled.",
+            "Maps of any size, where the public code needs even squares.",
+            "No drop-path, as the other methods have none.",
+        ),
     )
 
     width: int = 28

@@ -61,6 +61,7 @@ class PASER(Method[CausalLMTask]):
                 source="abstract",
                 metric="word_perplexity",
                 versus="paser:full",
+                relation="same",
                 paper_value="4-20 % of the original data",
             ),
             Claim(
@@ -70,17 +71,22 @@ class PASER(Method[CausalLMTask]):
                 versus="paser:instruction-score",
             ),
         ),
-        notes="Prunes blocks as `attention-drop:block` does. Samples are windows of plain text, not instructions, so "
-        "all cost the same and divergence over cost orders them by divergence. Embeddings are the dense model's mean "
-        "last hidden states, which are at hand, in place of a sentence encoder's. The symmetric form of the walk's "
-        "matrix is decomposed, where the public code hands an unsymmetric one to a symmetric solver, and divergences "
-        "are means over positions. A sample has its few best phrases as concepts: with all of them nearly every pair "
-        "of known ones lacks an edge. Where the filter leaves too few samples, the budget is filled with the best of "
-        "those passed over. The public code never attaches its LoRA; here it is trained, without dropout. The variant "
-        "full draws as many windows as the pool has within the same steps, half of it. Measured at the embedded scale: "
-        "told apart neither from samples drawn at random nor from the score of the samples alone; as many steps over "
-        "half of the pool, each window seen once, heal better than three passes over a sixth, each at its own rate, "
-        "and `lora-recovery`, which chooses nothing and sees no window twice, as well as those.",
+        differences=(
+            "The pruned model is that of `attention-drop:block`.",
+            "Samples are windows of plain text, not instructions, so that all cost the same.",
+            "Embeddings are the dense model's mean last hidden states, not a sentence encoder's.",
+            (
+                "The walk's matrix is decomposed in its symmetric form, where the public code hands an unsymmetric "
+                "one to a symmetric solver; divergences are means over positions."
+            ),
+            (
+                "Concepts are a sample's few best phrases: with all of them nearly every pair of known ones lacks "
+                "an edge."
+            ),
+            "Where the filter leaves too few samples, the best of those it rejected fill the budget.",
+            "LoRA is trained, without dropout; the public code never attaches it.",
+        ),
+        notes="The variant `full` draws as many windows as the pool has within the same steps, half of it.",
     )
     variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "default": {},

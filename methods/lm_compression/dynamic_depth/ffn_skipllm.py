@@ -66,30 +66,38 @@ class FFNSkipLLM(Method[CausalLMTask]):
                 versus="attention-drop:block",
             ),
             Claim(
-                text="Choosing by the input keeps more than skipping as many FFNs at random",
+                text="Input-adaptive skipping keeps more than skipping as many FFNs at random",
                 source="implied by the abstract (the skipping is called input-adaptive)",
                 metric="word_perplexity",
                 versus="random-ffn-skip",
             ),
             Claim(
-                text="Choosing by the input keeps more than skipping as many in the same rhythm from random places on",
+                text="Input-adaptive skipping keeps more than skipping as many FFNs in the same rhythm from random "
+                "blocks on",
                 source="implied by the abstract (the skipping is called input-adaptive)",
                 metric="word_perplexity",
                 versus="random-ffn-runs",
             ),
         ),
-        notes="Follows the description, which leaves open how many FFNs are skipped at once and how far the cold "
-        "regions and the warm-up reach; see the fields. Code of the first author (Ajay1994/layer-skip), found later, "
-        "does otherwise: a fixed number of FFNs a token (12 of 40) goes in one run after the first cosine above 0.95, "
-        "prompts and every sixth decoded token run in full, and five blocks at either end are cold. Here one rule "
-        "holds for prompt and decoded tokens, so that a token's result does not hang on how it was read and the "
-        "scores, which read text, see the skipping; and the share is the operating point's. The threshold is set on "
-        "calibration text, as the operating point counts FLOPs on it; on other text the share may be a little more or "
-        "less. Rounding may tip a cosine over the threshold, so sums that are done in another order can make a token "
-        "skip elsewhere. At 75 % of the FLOPs nearly all that may be skipped is, so the input has little left to "
-        "choose. Measured at the embedded scale: better than skipping at random, in its own rhythm too, but a quarter "
-        "of the FFNs less already costs a five-fold perplexity, where the paper skips them at hardly any cost in far "
-        "larger models.",
+        differences=(
+            (
+                "The paper leaves open how many FFNs are skipped at once and how long cold regions and warm-up are; "
+                "these are ours."
+            ),
+            (
+                "The first author's code (Ajay1994/layer-skip) skips a fixed number of FFNs a token (12 of 40) in "
+                "one run after the first cosine above 0.95, with five cold blocks at either end."
+            ),
+            (
+                "There prompts and every sixth decoded token run in full; here one rule holds for prompts and "
+                "decoding, so that scores over text see the skipping."
+            ),
+            (
+                "The threshold is set on the calibration set, to the operating point's FLOPs; on other text the "
+                "share of skipped FFNs differs a little."
+            ),
+        ),
+        notes="Sums done in another order may tip a cosine over the threshold, so that a token skips elsewhere.",
     )
 
     skip: int = 2

@@ -19,11 +19,9 @@ class PreLN(Method[CausalLMTask]):
         title="Pre-LN Transformer",
         paper="Control: the same function, written as a Pre-LN Transformer",
         control=True,
-        notes="What Pre-RMSNorm is to be held against. The packaged base has RMSNorm, so it is first written as a "
-        "Pre-LN model: the residual stream is turned by a random rotation into the next multiple of 64 numbers (640 "
-        "for 576) and given a mean, which LayerNorm takes out again. Outputs are equal to rounding. Bytes and FLOPs "
-        "are larger than the base's, since the stream is wider and the head is a table of its own: no one should use "
-        "it but to measure what a mean costs.",
+        notes="What `pre-rmsnorm` is held against. The packaged base has RMSNorm: it is rewritten exactly, its "
+        "residual stream rotated at random into the next multiple of 64 channels (640 for 576) and given a mean, "
+        "which LayerNorm removes. A wider stream and a separate head make bytes and FLOPs larger.",
     )
 
     def supports(self, task: CausalLMTask) -> str | None:

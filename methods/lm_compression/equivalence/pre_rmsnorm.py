@@ -47,6 +47,7 @@ class PreRMSNorm(Method[CausalLMTask]):
                 text="The rewritten model is equivalent to the Pre-LN one",
                 source="abstract",
                 metric="word_perplexity",
+                versus="pre-ln",
                 relation="same",
             ),
             Claim(
@@ -57,14 +58,19 @@ class PreRMSNorm(Method[CausalLMTask]):
                 paper_value="training and inference time 1 % to 10 % lower",
             ),
         ),
-        notes="For bases with LayerNorm (GPT-2, GPT-NeoX and Pythia, OPT). Llama-like bases, as the packaged one, have "
-        "RMSNorm already: they are first written as a Pre-LN Transformer, exactly (control `pre-ln`), and the claims "
-        "are about that one, whose width and separate head make it larger than the base. Computed in float64 and "
-        "rounded once, so that 16-bit weights change by their rounding. Measured at the embedded scale on a CPU: the "
-        "same perplexity, and no time saved, since LayerNorm is one fused kernel there and RMSNorm is not. Where head "
-        "and embeddings are one table it stays one: the head gets the rows' means back by a term of its own, and "
-        "applies the last norm's scale and shift. RMSNorm is PyTorch's; CRMSNorm has no kernel and runs as a few "
-        "operators, and its width, one less than the model's, may suit matrix products badly.",
+        differences=(
+            (
+                "Bases with RMSNorm, as the packaged one, are first written as a Pre-LN Transformer (`pre-ln`), "
+                "wider and with a head of its own; the claims are about that one."
+            ),
+            "Computed in float64 and rounded once.",
+            (
+                "Tied head and embeddings stay tied: the head gets the rows' means by a term of its own, and "
+                "applies the last norm's scale and shift."
+            ),
+        ),
+        notes="For bases with LayerNorm: GPT-2, GPT-NeoX and Pythia, OPT. RMSNorm is PyTorch's; CRMSNorm runs as a "
+        "few operators, and its width, one less than the model's, may suit matrix products badly.",
     )
     variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {"rmsnorm": {}, "crmsnorm": {"compressed": True}}
 

@@ -53,12 +53,17 @@ class UnifiedLayerSkipping(Method[CausalLMTask]):
                 versus="dense",
             ),
         ),
-        notes="Without the paper's fine-tuning (2 epochs, learning rate 2e-5): a post-training result, worse than the "
-        "paper's. The skipped blocks are removed, not stepped over, so they take no memory either, and the prompt is "
-        "read without them too, which the authors' code reads with all. Where more than half of the blocks stay, the "
-        "published stride leaves out one run of them before the last; `even` does not. Measured at the embedded scale: "
-        "no better than dropping as many blocks at random, nor, evenly spaced and recovered by LoRA, surely better "
-        "than those recovered alike.",
+        differences=(
+            "Without the paper's fine-tuning (2 epochs, learning rate 2e-5).",
+            (
+                "Skipped blocks are removed, so they take no memory, and prompts are read without them too; the "
+                "authors' code reads prompts with all blocks."
+            ),
+            (
+                "Where more than half of the blocks stay, the published stride leaves out one run of them before "
+                "the last; `even` does not."
+            ),
+        ),
     )
     variants: ClassVar = {"stride": {"spacing": "stride"}, "even": {"spacing": "even"}}
 

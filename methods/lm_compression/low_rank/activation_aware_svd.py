@@ -39,9 +39,13 @@ class ActivationAwareSVD(Method[CausalLMTask]):
         "and ASVD (Yuan et al., 2023, arXiv 2312.05821)",
         url="https://arxiv.org/abs/2403.07378",
         control=True,
-        notes="SVD-LLM's whitening without its LoRA update, ASVD's scaling (alpha 0.5) without its search for ranks by "
-        "sensitivity. Projecting the outputs gives the same matrices as those papers' formulas, which multiply by the "
-        "inverse of S.",
+        differences=(
+            (
+                "SVD-LLM's whitening without its LoRA update; ASVD's scaling (alpha 0.5) without its search for "
+                "ranks by sensitivity."
+            ),
+            "Outputs are projected, which gives the same matrices as the papers' formulas without an inverse of S.",
+        ),
     )
     variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "whitening": {"scaling": "whitening"},

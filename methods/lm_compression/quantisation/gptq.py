@@ -15,13 +15,12 @@ from suites.lm_compression.task import CausalLMTask
 
 @dataclass(frozen=True)
 class GPTQ(Method[CausalLMTask]):
-    """Rounds a layer's weights column by column; the columns still to come make up for each error, so that the
-    layer's outputs over calibration text change least: a Cholesky factor of the inverse of its inputs' second moments
-    says how.
+    """Rounds a layer's weights column by column, with the OBS update: the columns still to come compensate for each
+    error, so that the layer's outputs over the calibration set change least, by a Cholesky factor of the inverse of its
+    inputs' second moments (the Hessian).
 
     Packing and the choice of bits are those of `rtn`, and so are the grids, but that ranges are not clipped, as in the
-    paper: with 3 bits the loss over training text is 4.26 nats without and 4.36 with it (`rtn` 5.77 and 5.43). Token
-    embeddings and head are rounded to nearest, clipped, in both.
+    paper. Token embeddings and head are rounded to nearest, clipped, in both.
 
     bits: fixed for all matrices, whatever the limit. group: weights of a row that share a 16-bit step and offset
     (8 bits: a row has one step). clip: whether a group's range is drawn in to where the squared error is least.
@@ -37,13 +36,22 @@ class GPTQ(Method[CausalLMTask]):
         "Transformers",
         url="https://arxiv.org/abs/2210.17323",
         control=True,
-        notes="The dense model is itself a dequantised 4-bit one with permuted channels (see rtn). A row that GPTQ "
-        "leaves with a larger error over the calibration text than round to nearest takes the nearest levels, which "
-        "the paper does not do. Embeddings and head, which the paper leaves at 16 bits, are rounded to nearest: a "
-        "fifth of this model's bytes. Kernels as in rtn. As the authors' code does by default, columns keep their "
-        "order (the variant act-order sorts them, as they advise for LLaMA; here that is worse) and a block's layers "
-        "are calibrated on the block as it was. Windows are short, 512 tokens and not 2048, so that the first token "
-        "of each, which many channels attend to, weighs more.",
+        differences=(
+            (
+                "A row that GPTQ leaves with a larger error on the calibration set than round-to-nearest takes the "
+                "nearest levels."
+            ),
+            (
+                "Embeddings and head, a fifth of this model's bytes, are rounded to nearest; the paper leaves them "
+                "at 16 bits."
+            ),
+            (
+                "As in the authors' code by default, columns keep their order (`act-order` sorts them), and a "
+                "block's layers are calibrated on the block as it was."
+            ),
+            "Calibration windows have 512 tokens, not 2048, so that the first token of each weighs more.",
+        ),
+        notes="The dense model is a dequantised 4-bit one with permuted channels (see `rtn`). Kernels as in `rtn`.",
     )
     variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "default": {},

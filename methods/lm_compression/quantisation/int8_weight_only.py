@@ -29,8 +29,8 @@ class Int8WeightOnly(Method[CausalLMTask]):
         title="8-bit weights",
         paper="Control: weight-only int8, rounding to nearest",
         control=True,
-        notes="PyTorch's own kernel is called directly: torchao 0.18's Int8WeightOnlyConfig, run without a compiler on "
-        "a CPU, casts every matrix to 16 bits before each product, and decodes slower than the dense model.",
+        notes="PyTorch's own kernel is called directly: torchao 0.18's Int8WeightOnlyConfig, run without a compiler "
+        "on a CPU, casts every matrix to 16 bits before each product.",
     )
     variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {"default": {}, "linear-only": {"embeddings": False}}
 

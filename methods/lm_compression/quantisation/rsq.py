@@ -46,34 +46,42 @@ class RSQ(Method[CausalLMTask]):
                 source="abstract: outperforms baseline methods, across bit widths; GPTQ is the framework it builds on",
                 metric="word_perplexity",
                 versus="gptq",
+                variant="default",
             ),
             Claim(
-                text="Learning from important tokens is better than from all tokens alike, on the same rotated model",
+                text="Weighting tokens by importance is better than weighting all alike, on the same rotated model",
                 source="abstract: prioritising tokens with large attention scores gives better quantised models",
                 metric="word_perplexity",
                 versus="rsq:uniform-weights",
+                variant="default",
             ),
             Claim(
                 text="The gain shows on downstream tasks too",
                 source="abstract: outperforms baselines across multiple downstream tasks and three model families",
                 metric="next_sentence_accuracy",
                 versus="gptq",
+                variant="default",
             ),
         ),
-        notes="The dense model is itself a dequantised 4-bit one with permuted channels (see rtn); the rotation mixes "
-        "them once more. Grids (groups of 64 with a step and an offset, where the paper's scripts have one symmetric "
-        "step a row), packing and the choice of bits are those of gptq and rtn. Ranges are clipped, as in the paper's "
-        "scripts and in rtn: with 3 bits the loss over training text is 3.82 nats with and 4.10 without it, while "
-        "gptq on the weights as they are is better without. Hadamard matrices for widths that are no power of two are "
-        "Paley's (576 = 16 x 36). All rotations are done beforehand: those that the public code makes while the model "
-        "runs, before o_proj and down_proj, cost time in every step and are left out, so that what down_proj reads is "
-        "not rotated. Tied embeddings stay tied: the gains of the last norm become a 16-bit matrix before the head, "
-        "0.25 % of the bytes and of the FLOPs. Within a block all layers are calibrated on the block as it was; the "
-        "public code calibrates o_proj on quantised q, k, v and so on. Without the paper's data expansion (each "
-        "window shifted to several positions). Embeddings and head are rounded to nearest; the paper leaves them at "
-        "16 bits. Kernels as in rtn. Measured at the embedded scale: at a quarter of the bytes (layers of 3 bits) far "
-        "better than `gptq`, by the rotation: unequal weights of the tokens are not told apart from equal ones; at "
-        "half and more (8 bits) not told apart from it.",
+        differences=(
+            (
+                "Grids have groups of 64 with a step and an offset; the paper's scripts have one symmetric step a "
+                "row. Ranges are clipped, as there."
+            ),
+            (
+                "All rotations are folded into the weights. Those that the code makes while the model runs, before "
+                "o_proj and down_proj, are left out, so that the input of down_proj is not rotated."
+            ),
+            "Hadamard matrices for widths that are no power of two are Paley's (576 = 16 x 36).",
+            "Tied embeddings stay tied: the last norm's gains become a 16-bit matrix before the head.",
+            (
+                "A block's layers are calibrated on the block as it was; the code calibrates o_proj on quantised q, "
+                "k, v and so on."
+            ),
+            "Without data expansion (each window shifted to several positions).",
+            "Embeddings and head are rounded to nearest; the paper leaves them at 16 bits.",
+        ),
+        notes="The dense model is a dequantised 4-bit one with permuted channels (see `rtn`). Kernels as in `rtn`.",
     )
     variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "default": {},

@@ -37,11 +37,9 @@ class RTN(Method[CausalLMTask]):
         title="Round to nearest",
         paper="Control: weight-only rounding to the nearest of 4, 8, 16 or 255 levels",
         control=True,
-        notes="The dense model is itself a dequantised 4-bit one, its channels permuted so that the old blocks of 32 "
-        "are mixed: rounding meets it unprepared, but it has been through a quantiser before. 4 and 8 bits decode by "
-        "PyTorch's CPU kernels on the packed weights; 3 and 2 bits are unfolded to 4 before each such product; prompts "
-        "widen the weights to 16 bits piece by piece. So less memory is not always less time. On other devices every "
-        "product with 2 to 4 bits widens its weights.",
+        notes="The dense model is a dequantised 4-bit one, its channels permuted so that rounding does not meet the "
+        "old blocks of 32. PyTorch's CPU kernels decode 4 and 8 bits from packed weights, 3 and 2 bits are unpacked "
+        "first; prompts and other devices widen weights to 16: fewer bytes need not be less time.",
     )
     variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "default": {},

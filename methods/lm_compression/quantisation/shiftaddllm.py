@@ -60,45 +60,47 @@ class ShiftAddLLM(Method[CausalLMTask]):
         url="https://arxiv.org/abs/2406.05981",
         claims=(
             Claim(
-                text="At equally few bits, binary codes with power-of-two scales keep more of the language model than "
-                "the best rounding on even grids.",
+                text="At 3 and 2 bits, binary codes with power-of-two scales leave a lower perplexity than the best "
+                "rounding on even grids.",
                 source="abstract: against the most competitive quantised models at 3 and 2 bits",
                 metric="word_perplexity",
                 versus="gptq",
                 paper_value="perplexity lower by 5.6 points at 3 bits and 22.7 at 2 bits, mean of five model families",
             ),
             Claim(
-                text="They keep more than rounding to nearest.",
-                source="abstract: against the most competitive quantised models at 3 and 2 bits",
-                metric="word_perplexity",
-                versus="rtn",
-            ),
-            Claim(
-                text="Layers differ in how sensitive they are, so bits given by sensitivity do more than equal bits.",
+                text="Mixed bits by the layers' sensitivity are better than equal bits.",
                 source="abstract: automated bit allocation, based on the sensitivity of the layers",
                 metric="word_perplexity",
                 versus="shiftaddllm:uniform",
+                variant="default",
             ),
             Claim(
-                text="Inference takes less time than with the original weights.",
-                source="abstract: latency at or below that of quantised models; over 80 % of memory and energy saved",
+                text="At equally few bits, decoding takes no longer than with other quantised weights.",
+                source="abstract: comparable or lower latency than the most competitive quantised models",
                 metric="decode-b1.tpot.ratio",
-                versus="dense",
+                versus="gptq",
+                relation="same",
             ),
         ),
-        notes="The look-up kernel is written in PyTorch operators: on a CPU it decodes from the packed signs, and is "
-        "slower than the dense product; prompts of more than 8 rows write the weights out at 16 bits and multiply. "
-        "The paper has a CUDA kernel for decoding. The public code's 'acc' also turns the weights by random "
-        "orthogonal matrices (QuIP's incoherence): left out, since it belongs to another paper and would put products "
-        "back. Bits: the paper has an integer program; the public code sorts the matrices by sensitivity and gives "
-        "the first of them, as many as the user says, one bit more than the others. Here the program spends what the "
-        "limit leaves above equal bits, so that no matrix gets fewer, and the cost of a matrix is its sensitivity "
-        "times the relative error of the codes (fitted on 32 of its columns) times its weights. Scales are fitted for "
-        "128 columns at once and touched up in a column's turn. Even sums are a second start of the fit, which the "
-        "greedy one needs with many bits. Measured at the embedded scale, with 3 bits for all: better than `gptq` at "
-        "somewhat fewer bytes, and far better than `rtn`; at a quarter of the bytes too, at somewhat more of them than "
-        "`gptq` takes; at half and more not told apart from either. Earlier records, with a column's scales for all "
-        "rows and bits from 2 to 4 by sensitivity, are far worse than `gptq`. Slower than the dense model.",
+        differences=(
+            (
+                "The look-up kernel is of PyTorch operators on packed signs, and more than 8 rows widen the weights "
+                "to 16 bits; the paper has a CUDA kernel for decoding."
+            ),
+            "Without the random rotations (QuIP's incoherence) of the code's 'acc', which would put products back.",
+            (
+                "An integer program, as in the paper, spends what the limit leaves above equal bits; the code gives "
+                "the most sensitive matrices one bit more."
+            ),
+            (
+                "A matrix costs its sensitivity times the relative error of its codes (fitted on 32 columns) times "
+                "its weights."
+            ),
+            (
+                "Scales are fitted for 128 columns at once and refined column by column; even sums are a second "
+                "start of the fit."
+            ),
+        ),
     )
     variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "default": {},

@@ -22,10 +22,10 @@ from suites.lm_compression.task import CausalLMTask
 class SparseGPT(Method[CausalLMTask]):
     """One-shot pruning with second-order compensation (Frantar & Alistarh, 2023).
 
-    Every linear layer is a least-squares problem over calibration text. Going through its inputs in order, each weight
-    that leaves has its error spread over the weights of the inputs after it, as the inverse Hessian says. Which ones
-    leave is decided for `block` inputs at a time, by the error that their removal costs at that moment. Blocks of the
-    decoder are pruned in order, each on what the pruned ones before it give.
+    Every linear layer is a least-squares problem over calibration text. Going through its inputs in order, the error of
+    each pruned weight is spread over the weights of the inputs after it by the OBS update (the inverse Hessian). The
+    mask is decided for `block` inputs at a time, by the error that removals cost at that moment. Blocks of the decoder
+    are pruned in order, each on what the pruned ones before it give.
 
     pattern: "unstructured", or "2:4", two of every four neighbouring inputs. samples, length: calibration windows and
     their tokens (the paper: 128 windows of 2048; ours are as long as the 32 768 tokens of the operating points allow).
@@ -42,18 +42,24 @@ class SparseGPT(Method[CausalLMTask]):
         speed_realised=False,
         claims=(
             Claim(
-                text="Weights that make up for the removed ones keep far more of the language model than magnitude "
-                "pruning does.",
+                text="The OBS update of the remaining weights leaves a far lower perplexity than magnitude pruning.",
                 source="section 4, table 1: perplexity of OPT at half sparsity",
                 metric="word_perplexity",
                 versus="magnitude-sparsity",
             ),
         ),
-        notes="Stored as a bitmap and the surviving values, unpacked for each product. The sparsity is the least that "
-        "meets the limit on bytes; 2:4 leaves the last blocks dense where all of them would be more than needed. The "
-        "mask of each block of inputs is cut at an exact count, not at a threshold, so that ties change nothing. "
-        "Windows are of 256 tokens, an eighth of the paper's, so that the first token of each, which many channels "
-        "attend to, weighs more.",
+        differences=(
+            (
+                "The sparsity is the least that meets the limit on bytes; 2:4 leaves the last blocks dense where "
+                "all of them would be more than needed."
+            ),
+            "The mask of a block of inputs is cut at an exact count, not at a threshold.",
+            (
+                "Calibration windows have 256 tokens, an eighth of the paper's, so that the first token of each "
+                "weighs more."
+            ),
+        ),
+        notes="Stored as a bitmap and the surviving values, unpacked for each product.",
     )
     variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {"default": {}, "2-of-4": {"pattern": "2:4"}}
 

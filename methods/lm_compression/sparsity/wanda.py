@@ -39,21 +39,26 @@ class Wanda(Method[CausalLMTask]):
         speed_realised=False,
         claims=(
             Claim(
-                text="Scores that count the inputs in keep far more of the language model than weights alone.",
+                text="Scores by weight times input norm leave a far lower perplexity than weight magnitude.",
                 source="abstract: well above the established baseline of magnitude pruning",
                 metric="word_perplexity",
                 versus="magnitude-sparsity",
             ),
             Claim(
-                text="As good as a method that updates weights by second-order information.",
+                text="It is as good as SparseGPT, with its OBS update of the remaining weights.",
                 source="abstract: competitive with recent methods that involve intensive weight update",
                 metric="word_perplexity",
                 versus="sparsegpt",
                 relation="same",
             ),
         ),
-        notes="Stored as a bitmap and the surviving values, unpacked for each product. The sparsity is the least that "
-        "meets the limit on bytes; 2:4 leaves the last blocks dense where all of them would be more than needed.",
+        differences=(
+            (
+                "The sparsity is the least that meets the limit on bytes; 2:4 leaves the last blocks dense where "
+                "all of them would be more than needed."
+            ),
+        ),
+        notes="Stored as a bitmap and the surviving values, unpacked for each product.",
     )
     variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {"default": {}, "2-of-4": {"pattern": "2:4"}}
 

@@ -36,23 +36,35 @@ class FLAP(Method[CausalLMTask]):
         url="https://arxiv.org/abs/2312.11983",
         claims=(
             Claim(
-                text="Pruning by fluctuation keeps more of the language model than other structured criteria do, "
-                "without retraining.",
-                source="abstract: better than LLM-Pruner and than Wanda extended to structures, on language benchmarks",
+                text="Without retraining, pruning by fluctuation leaves a lower perplexity than Wanda extended to "
+                "structures.",
+                source="abstract: outperforms LLM-Pruner and the extension of Wanda in structured pruning",
                 metric="word_perplexity",
-                versus="magnitude-structured",
+                versus="wanda-structured",
             ),
             Claim(
-                text="The bias that stands in for the removed channels recovers quality.",
+                text="Without retraining, it leaves a lower perplexity than LLM-Pruner.",
+                source="abstract: outperforms LLM-Pruner and the extension of Wanda in structured pruning",
+                metric="word_perplexity",
+                versus="llm-pruner-style:no-recovery",
+            ),
+            Claim(
+                text="The bias compensation of pruned channels lowers the perplexity.",
                 source="abstract: bias terms recover the output feature maps from baseline values",
                 metric="word_perplexity",
                 versus="flap:no-bias",
             ),
             Claim(
-                text="Zero-shot accuracy suffers less than with other structured criteria.",
-                source="abstract: better than LLM-Pruner and than Wanda extended to structures, on language benchmarks",
+                text="Zero-shot accuracy suffers less than under Wanda extended to structures.",
+                source="abstract: outperforms LLM-Pruner and the extension of Wanda, on language benchmarks",
                 metric="next_sentence_accuracy",
-                versus="magnitude-structured",
+                versus="wanda-structured",
+            ),
+            Claim(
+                text="Zero-shot accuracy suffers less than under LLM-Pruner.",
+                source="abstract: outperforms LLM-Pruner and the extension of Wanda, on language benchmarks",
+                metric="next_sentence_accuracy",
+                versus="llm-pruner-style:no-recovery",
             ),
             Claim(
                 text="Inference becomes faster, on ordinary hardware.",
@@ -61,13 +73,18 @@ class FLAP(Method[CausalLMTask]):
                 versus="dense",
             ),
         ),
-        notes="The unit of an attention is a KV group (a key-value head with its query heads), so that keys, values "
-        "and the cache shrink too; the paper's models have no groups. A unit counts with what it really saves of the "
-        "operating point's figure, in place of the code's fixed 512/3 neurons a head. Neurons leave in blocks of 8, so "
-        "that widths suit GPU kernels. Each layer keeps a group and a block. 128 windows of 128 tokens, not 1024: "
-        "a quarter of a minute on two CPU cores, within the 32768 tokens of the operating points. Measured at the "
-        "embedded scale: without the bias nearly all is lost; better than `wanda-structured`. A quarter of the FLOPs "
-        "less saves time on CPUs and none on an H200, where kernels so small take as long when narrower.",
+        differences=(
+            (
+                "The unit of attention is a KV group (a key-value head with its query heads), so that the KV cache "
+                "shrinks too; the paper's models have no groups."
+            ),
+            "A unit counts with what it saves of the limited figure; the code counts a head as 512/3 neurons.",
+            "Neurons are pruned in blocks of 8, for GPU kernels; each layer keeps a KV group and a block.",
+            (
+                "The calibration set is 128 windows of 128 tokens, not 1024, within the allowance of the operating "
+                "points."
+            ),
+        ),
     )
     variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {"default": {}, "no-bias": {"bias": False}}
 

@@ -37,9 +37,13 @@ class LLMPrunerStyle(Method[CausalLMTask]):
         url="https://arxiv.org/abs/2305.11627",
         control=True,
         stochastic=True,
-        notes="The unit of an attention is a KV group. Every layer loses the same share, but those that stay whole. "
-        "Those are the first three and the last one, by the defaults of its script; the published commands for 32 "
-        "layers spare four and two.",
+        differences=(
+            "The unit of attention is a KV group.",
+            (
+                "Every pruned layer loses the same share. The first three layers and the last stay whole, the "
+                "defaults of its script; the published commands for 32 layers spare four and two."
+            ),
+        ),
     )
     variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {"default": {}, "no-recovery": {"recovery": False}}
 

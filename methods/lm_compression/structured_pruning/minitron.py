@@ -52,39 +52,46 @@ class Minitron(Method[CausalLMTask]):
                 source="abstract; table 11, a 4B model pruned and distilled against random initialisation",
                 metric="next_sentence_accuracy",
                 versus="minitron:from-scratch",
+                variant="default",
                 paper_value="up to 16 % better MMLU with up to 40 times fewer training tokens",
             ),
             Claim(
-                text="Distillation from the dense model recovers more than training on the text alone.",
+                text="Distillation from the dense model recovers more than next-token training.",
                 source="section 4.1, best practices: distillation loss in place of conventional training",
                 metric="word_perplexity",
                 versus="minitron:fine-tuned",
+                variant="default",
             ),
             Claim(
-                text="After some retraining, narrowing a model leaves more of it than shortening it does.",
+                text="After retraining, pruning width leaves more of a model than pruning depth does.",
                 source="section 4.1, best practices: prefer width over depth at this scale",
                 metric="word_perplexity",
                 versus="minitron:depth",
                 variant="width",
+                out_of_reach="Retraining over billions of tokens, after which the paper compares; here there are "
+                "32,768.",
             ),
             Claim(
-                text="It is better than structured pruning by gradients, tuned by LoRA.",
+                text="It is better than structured pruning by gradients, healed by LoRA.",
                 source="table 4, against pruned models of similar size, LLM-Pruner among them",
                 metric="word_perplexity",
-                versus="llm-pruner-style",
+                versus="llm-pruner-style:default",
+                variant="default",
             ),
         ),
-        notes="The paper retrains on 94 billion tokens; here it is 32768, and the trials of the search use the first "
-        "of them. Key-value heads stay, and query heads leave within their group, as in the paper's own models. When "
-        "channels of the stream leave, the norms' weights are scaled by the measured mean change of the root mean "
-        "square, so that channels without effect can leave without any; the paper leaves that to the retraining. Left "
-        "out: adding what a pruned head computed to those that stay (the public code has no such step either), and the "
-        "losses on hidden states, which the paper advises against unless depth is cut by much. Measured at the "
-        "embedded scale: the pruned start beats training from scratch by far; of this small model narrowing alone "
-        "leaves less than shortening alone, and both together, 24 of 30 blocks and narrower ones, leave most; "
-        "`llm-pruner-style`, with its rate searched, is not told apart from it at equal FLOPs and worse at half of the "
-        "bytes, where a narrower embedding leaves the blocks more; distillation and next-token training are not told "
-        "apart in so few tokens.",
+        differences=(
+            (
+                "Retraining takes 32,768 tokens, and the trials of the search the first of them; the paper's takes "
+                "94 billion."
+            ),
+            "KV heads stay and query heads are pruned within their group, as in the paper's own models.",
+            (
+                "Where channels of the stream are pruned, the norms' weights are rescaled by the measured change of "
+                "the root mean square, which the paper leaves to retraining."
+            ),
+            "Pruned heads are not added to those that stay, nor are they in the public code.",
+            "There are no losses on hidden states, which the paper advises for deep cuts of depth alone.",
+        ),
     )
     variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "default": {},

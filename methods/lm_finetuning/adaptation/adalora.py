@@ -40,10 +40,11 @@ class AdaLoRA(Method[AdaptationTask]):
         url="https://arxiv.org/abs/2303.10512",
         control=True,
         stochastic=True,
-        notes="Layers, importance, schedule and masking are peft's; the penalty is added to our own loss. The paper's "
-        "budget counts ranks; where they gather in wide layers, ours keeps fewer, so that no more parameters are "
-        "shipped than by a LoRA of the average rank. Masks are found anew in every step (the paper: every 10 to 200), "
-        "as a training has few steps here. Where 0.1 % of the parameters train, the best rate is nine times as high.",
+        differences=(
+            "Layers, importance, schedule and masking are peft's; the penalty is added to our own loss.",
+            "The budget counts parameters, not ranks: no more are shipped than by a LoRA of the average rank.",
+            "Masks are found anew in every step (the paper: every 10 to 200), as a training has few steps here.",
+        ),
     )
     at_point = {"params-0.1pct": {"rate": 9e-2}}  # noqa: RUF012
 

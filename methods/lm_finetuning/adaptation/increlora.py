@@ -58,19 +58,21 @@ class IncreLoRA(Method[AdaptationTask]):
                 versus="lora:default",
             ),
             Claim(
-                text="Giving ranks is better than taking them away",
+                text="Growing ranks is better than pruning them, as AdaLoRA does",
                 source="abstract: not limited by the initial number of parameters as pruning (AdaLoRA) is",
                 metric="accuracy",
                 versus="adalora",
             ),
         ),
-        notes="The rank budget is met exactly, and no more parameters than a LoRA of the average rank has are spent on "
-        "it: a layer gets fewer ranks where the rest could not be placed any more (the paper counts ranks alone). The "
-        "update's scale is constant, where the authors' code divides by the layer's rank: giving ranks changes nothing "
-        "of what the layer does. The penalty sees all of a layer's A and B at once, the code each part. Sensitivities "
-        "are summed and divided by the root of the update's size, as in the code; where a batch goes through in parts, "
-        "those of the parts are added. Measured at the embedded scale: right answers as of LoRA within noise, rather "
-        "fewer, perhaps because later ranks have only a part of the 45 steps.",
+        differences=(
+            (
+                "The budget counts parameters, no more than of a LoRA of the average rank; the paper counts ranks. "
+                "A layer gets fewer ranks where the rest could not be placed any more."
+            ),
+            "The update's scale is constant; the authors' code divides by the layer's rank.",
+            "The penalty sees all of a layer's A and B at once; the code sees each part.",
+            "Where a batch goes through in parts, their sensitivities are added.",
+        ),
     )
 
     rank: int = 8

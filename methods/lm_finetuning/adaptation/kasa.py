@@ -44,43 +44,54 @@ class KaSA(Method[AdaptationTask]):
                 source="abstract: consistently better than 14 other parameter-efficient methods, LoRA among them",
                 metric="accuracy",
                 versus="lora:default",
+                variant="default",
                 paper_value="RoBERTa-base, rank 8: CoLA 65.8, MRPC 90.7, SST-2 95.2",
             ),
             Claim(
-                text="Better than starting at the principal components",
+                text="Better than PiSSA, which starts at the principal components",
                 source="abstract and introduction: PiSSA is among the 14 methods that it is better than",
                 metric="accuracy",
                 versus="pissa",
+                variant="default",
             ),
             Claim(
-                text="Better than ranks that are allotted by importance",
+                text="Better than AdaLoRA, which allots ranks by importance",
                 source="abstract: AdaLoRA is among the 14 methods that it is better than",
                 metric="accuracy",
                 versus="adalora",
+                variant="default",
             ),
             Claim(
                 text="Better than full fine-tuning",
                 source="abstract: consistently better than full fine-tuning on 16 benchmarks",
                 metric="accuracy",
                 versus="full-fine-tuning",
+                variant="default",
             ),
             Claim(
-                text="Leaving out the smallest components helps",
+                text="Truncating the smallest singular components helps",
                 source="section 3 and the ablation of the components: they carry noise and long-tail knowledge",
                 metric="accuracy",
                 versus="kasa:no-truncation",
+                variant="default",
             ),
         ),
-        notes="Layers, truncation and penalties are peft's; we divide the penalties by the number of layers as the "
-        "authors' code does. peft measures |AA' - I| of size rank, the code |A'A - I| of size inputs: the squares of "
-        "the two differ by a constant. peft takes components from every layer; the authors' code counts those that it "
-        "keeps by the inputs, which spares layers with fewer outputs: so it is here, and peft's way is a variant. On "
-        "all linear layers of the blocks (the paper: queries and values for GLUE). Shipped are B, s and A: who has "
-        "the base truncates it by the same decomposition. The truncated weight is rounded to the base's 16 bits. "
-        "Measured at the embedded scale, before any training: the truncation raises the validation loss from 2.7 to "
-        "3.4; of every layer to 6.6. After the training on equal tokens right answers are not told apart from those of "
-        "LoRA, of full fine-tuning and of KaSA without truncation, and more is forgotten than by LoRA; with 1 % of the "
-        "parameters there are fewer than LoRA's; with every layer truncated there are far fewer.",
+        differences=(
+            (
+                "Layers, truncation and penalties are peft's; the penalties are averaged over layers, as in the "
+                "authors' code."
+            ),
+            (
+                "peft penalises |AA' - I| of size rank, the code |A'A - I| of size inputs: the squares differ by a "
+                "constant."
+            ),
+            (
+                "Components that stay are counted by the inputs, as in the authors' code, which spares layers with "
+                "fewer outputs; `every-layer` is peft's way."
+            ),
+            "It is on all linear layers of the blocks (the paper: queries and values for GLUE).",
+            "B, s and A are shipped: who has the base truncates it by the same decomposition, rounded to 16 bits.",
+        ),
     )
     variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "default": {},

@@ -63,15 +63,17 @@ class SMoRA(Method[AdaptationTask]):
                 versus="smora:multi-lora",
             ),
         ),
-        notes="Gates, their normalisation and the balancing are those of the authors' code, which counts padding too "
-        "and moves the biases with every forward pass, here with every step. There the biases also come to be "
-        "trained, it seems by accident; here they are not. Forward, and for the gradient of its input, only the taken "
-        "ranks are computed; the gradient of the factors is one product with a matrix that is "
-        "zero at the others. It can't be merged, so the adapted model keeps its routers and is slower than the base. "
-        "At points that limit what is shipped a router costs about half a LoRA. multi-lora: LoRAs of rank 4, as many "
-        "ranks in total and active. Measured at the embedded scale: right answers as of LoRA within noise, fewer where "
-        "0.1 % of the parameters are shipped; less forgotten in each seed. Whole LoRAs as experts do as well, in both. "
-        "A step takes a fifth longer than one of full fine-tuning, where LoRA's takes a seventh less.",
+        differences=(
+            "Balancing moves the biases once a step; in the authors' code with every forward pass.",
+            "Only balancing moves the biases; in the code they also come to be trained, it seems by accident.",
+            (
+                "Only the taken ranks are computed, forward and for the gradient of the input; the gradient of the "
+                "factors is one product with zeros at the others."
+            ),
+            "It can't be merged, so the adapted model keeps its routers.",
+        ),
+        notes="Where shipped parameters are limited a router costs about half a LoRA. `multi-lora`: LoRAs of rank "
+        "4, as many ranks in total and active.",
     )
     variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {"default": {}, "multi-lora": {"partition": 4}}
     at_point: ClassVar[Mapping[str, Mapping[str, Any]]] = {

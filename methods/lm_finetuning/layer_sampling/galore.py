@@ -29,13 +29,20 @@ class GaLore(Method[AdaptationTask]):
         url="https://arxiv.org/abs/2403.03507",
         control=True,
         stochastic=True,
-        notes="Only matrices of the blocks train; the paper's scripts train embeddings and norms too, with plain "
-        "AdamW: in a model of 135M parameters the embedding alone would take what the projection saves. Without the "
-        "paper's update layer by layer during the backward pass and without 8-bit moments: gradients of all layers "
-        "are alive at once, as for every method here. AdamW's epsilon is PyTorch's (1e-8, after the bias correction), "
-        "where galore_torch has 1e-6 before it, which damps small gradients. Directions come from the eigenvectors of "
-        "the gradient's Gram matrix in place of an SVD. The search for directions falls on every 20th step: the time "
-        "of a training step is that of the others, that of the build has both.",
+        differences=(
+            (
+                "Only matrices of the blocks train; the paper's scripts train embeddings and norms too, with plain "
+                "AdamW, which in a small model takes what the projection saves."
+            ),
+            "Without updates layer by layer during the backward pass, and without 8-bit moments.",
+            (
+                "AdamW's epsilon is PyTorch's, 1e-8 after the bias correction; galore_torch has 1e-6 before it, "
+                "which damps small gradients."
+            ),
+            "The projection is found by the eigenvectors of the gradient's Gram matrix, not by an SVD.",
+        ),
+        notes="The projection is renewed at every 20th step: the time of a training step is that of the others, "
+        "that of the build has both.",
     )
 
     rank: int = 256

@@ -38,6 +38,7 @@ class LISA(Method[AdaptationTask]):
                 source="abstract: surpasses LoRA on downstream tasks with similar or less GPU memory",
                 metric="accuracy",
                 versus="lora:default",
+                variant="default",
                 paper_value="MT-Bench 11 % to 37 % above LoRA",
             ),
             Claim(
@@ -45,6 +46,7 @@ class LISA(Method[AdaptationTask]):
                 source="abstract: outperforms full parameter training in a wide range of settings",
                 metric="accuracy",
                 versus="full-fine-tuning",
+                variant="default",
             ),
             Claim(
                 text="Needs no more training memory than LoRA",
@@ -52,16 +54,20 @@ class LISA(Method[AdaptationTask]):
                 metric="training_memory_ratio",
                 versus="lora:default",
                 relation="same",
+                variant="default",
             ),
         ),
-        notes="All blocks are drawn with equal probability, exactly gamma of them, as in the public code; the paper's "
-        "general form gives each layer a probability of its own, which it then sets to 1 for embedding and head and "
-        "to gamma / blocks for the others. Moments of a block are dropped when it falls asleep, so that the saving is "
-        "real; the optimizer of the public code may keep them. Warm-up and decay run over the whole training, not "
-        "over a period. In a small model the embedding (a fifth of SmolLM2-135M) is most of what trains, so that a "
-        "quarter of full fine-tuning's memory is out of reach. What is shipped is every weight that trained at any "
-        "time. Measured at the embedded scale: right answers as of LoRA and of full fine-tuning, within noise; in "
-        "equal time more than full fine-tuning; more memory than LoRA.",
+        differences=(
+            (
+                "Exactly gamma blocks are drawn, all alike, as in the public code; the paper's general form gives "
+                "each layer a probability of its own."
+            ),
+            "A block's moments are dropped when it is frozen again; the optimizer of the public code may keep them.",
+            "Warm-up and decay run over the whole training, not over a period.",
+            "Every weight that trained at any time is shipped.",
+        ),
+        notes="In a small model the embedding (a fifth of SmolLM2-135M) is most of what trains, so that a quarter "
+        "of full fine-tuning's memory is out of reach.",
     )
     variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {"default": {}, "fixed": {"period": None}}
 

@@ -49,13 +49,13 @@ class OwLore(Method[AdaptationTask]):
                 paper_value="up to 1.1 % more accuracy on commonsense reasoning, 3 % on MMLU",
             ),
             Claim(
-                text="Learns more than drawing all blocks alike and training them whole",
+                text="Learns more than LISA, which draws all blocks alike and trains them whole",
                 source="abstract: outperforms baseline approaches; LISA is the one that it extends",
                 metric="accuracy",
-                versus="lisa",
+                versus="lisa:default",
             ),
             Claim(
-                text="Learns more than projected gradients in all blocks",
+                text="Learns more than GaLore, which projects the gradients of all blocks",
                 source="abstract: outperforms baseline approaches; GaLore is the projection that it uses",
                 metric="accuracy",
                 versus="galore",
@@ -67,22 +67,29 @@ class OwLore(Method[AdaptationTask]):
                 versus="owlore:uniform",
             ),
             Claim(
-                text="Needs less training memory than projected gradients in all blocks",
+                text="Needs less training memory than GaLore, which projects the gradients of all blocks",
                 source="abstract: more memory efficient, LLaMa2-7B in 21 GB",
                 metric="training_memory_ratio",
                 versus="galore",
             ),
         ),
-        notes="The public code reads its scores from a file made beforehand, whose values and name fit OWL's shares "
-        "(weights times input norms, threshold 13); ours are computed so, from the first eighth of the training "
-        "examples. The public code draws the blocks one after another without putting back, which favours the others "
-        "over the first more than their scores say; ours are drawn systematically, so that each block is in with "
-        "exactly gamma times its share of the scores. Optimizer state and directions of a block go when it falls "
-        "asleep. AdamW's epsilon is PyTorch's (1e-8, after the bias correction), where galore_torch has 1e-6 before "
-        "it, which damps small gradients. Directions come from the eigenvectors of the gradient's Gram matrix in "
-        "place of an SVD. Where no weight stands out all blocks are drawn alike. Measured at the embedded scale: "
-        "right answers as of LoRA and of full fine-tuning, within noise, with less memory than GaLore; drawing by "
-        "outliers is not told apart from drawing all alike.",
+        differences=(
+            (
+                "Scores are OWL's (weight times input norm, threshold 13) over the first eighth of the training "
+                "examples; the public code reads them from a file."
+            ),
+            (
+                "Blocks are drawn systematically, each with exactly gamma times its share of the scores; the code "
+                "draws one after another without replacement, which favours the low ones."
+            ),
+            "A block's optimizer state and projection are dropped when it is frozen again.",
+            (
+                "AdamW's epsilon is PyTorch's, 1e-8 after the bias correction; galore_torch has 1e-6 before it, "
+                "which damps small gradients."
+            ),
+            "The projection is found by the eigenvectors of the gradient's Gram matrix, not by an SVD.",
+            "Where no weight stands out, all blocks are drawn alike.",
+        ),
     )
     variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {"default": {}, "uniform": {"by_outliers": False}}
 

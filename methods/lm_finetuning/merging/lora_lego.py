@@ -44,36 +44,43 @@ class LoRALego(Method[MergingTask]):
                 text="One LoRA of clustered units keeps more skill than the average of the models",
                 source="abstract: outperforms existing approaches in LoRA merging",
                 metric="accuracy",
-                versus="weight-averaging",
+                versus="weight-averaging:default",
+                variant="default",
             ),
             Claim(
-                text="It keeps more skill than averaging A and B each by itself, which mixes units that do not belong "
-                "together",
+                text="It keeps more skill than averaging A and B each by itself, which mixes units that do not "
+                "belong together",
                 source="abstract: merging that ignores the units brings parameter interference",
                 metric="accuracy",
                 versus="weight-averaging:factors",
+                variant="default",
             ),
             Claim(
                 text="It keeps more skill than task arithmetic",
                 source="abstract: outperforms existing approaches in LoRA merging",
                 metric="accuracy",
                 versus="task-arithmetic",
+                variant="default",
             ),
             Claim(
                 text="It keeps more skill than TIES",
                 source="abstract: outperforms existing approaches in LoRA merging",
                 metric="accuracy",
                 versus="ties",
+                variant="default",
             ),
         ),
-        notes="No public code was found. The abstract leaves the formulas of the double weighting open; ours follow "
-        "its description: norms against what averaging takes away, the output against the number of units. Units are "
-        "clustered as A's row and B's column one behind the other, by Euclidean distance (k-means of SciPy), each "
-        "layer by itself. The scale of a LoRA is folded evenly into both. With as many clusters as units nothing is "
-        "averaged: without the weight of the output it is then the exact sum. The suite's LoRAs start from random "
-        "matrices of their own, as those of strangers do. Measured at the embedded scale: better than averages, not "
-        "told apart from TIES, which ships whole weights, and not as good as task arithmetic with the best of four "
-        "numbers (0.6), which ships three times the ranks: what an average lacks is mostly size.",
+        differences=(
+            (
+                "No public code was found, and the abstract leaves the formulas of the dual reweighting open; see "
+                "`norms` and `outputs`."
+            ),
+            "A unit is A's row and B's column end to end; k-means (SciPy, Euclidean) clusters those of each layer.",
+            "A LoRA's scale is folded evenly into both factors.",
+            "The suite's LoRAs start from random matrices of their own, as those of strangers do.",
+        ),
+        notes="With as many clusters as units nothing is averaged: without the weight of the output it is then the "
+        "exact sum.",
     )
     variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "default": {},

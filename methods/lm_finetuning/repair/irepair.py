@@ -40,6 +40,7 @@ class IRepair(Method[RepairTask]):
                 source="abstract: errors repaired 43.6 % more effectively than by the closest baseline, DPO",
                 metric="repaired",
                 versus="dpo",
+                variant="default",
                 paper_value="43.6 % more effective (toxicity, GPT-2 and GPT-Neo of 0.8 to 1.6 B)",
             ),
             Claim(
@@ -47,6 +48,7 @@ class IRepair(Method[RepairTask]):
                 source="abstract: 46 % less disruption to general performance than DPO",
                 metric="forgetting",
                 versus="dpo",
+                variant="default",
                 paper_value="46 % less",
             ),
             Claim(
@@ -54,26 +56,34 @@ class IRepair(Method[RepairTask]):
                 source="abstract: changing a smaller portion of the model has less impact on the overall performance",
                 metric="undamaged",
                 versus="domain-adaptive-training",
+                variant="default",
             ),
             Claim(
                 text="A slice found anew at each step repairs more than a fixed one",
                 source="abstract: dynamic selection is essential for errors dispersed throughout the model",
                 metric="repaired",
                 versus="irepair:fixed",
+                variant="default",
             ),
         ),
-        notes="The fault is a wrong city in a form instead of toxic text: right answers are the repair data, faulty "
-        "ones the rejected. Follows a copy of the authors' training code that others published with their own work "
-        "(the authors' own is no longer to be had): one block a step, by the gradient over the rejected answers, the "
-        "divergence weighed twice as much as the repair. Different here: AdamW in place of RMSprop, as for all "
-        "methods; the loss is over answers, not over prompts; the divergence is over examples of other tasks, where "
-        "the authors take text that the model itself made up, so it guards other skills more than ordinary text. "
-        "Gradients of all blocks are computed to choose, and the optimizer's state of every block is kept for when it "
-        "is chosen again: the method saves no memory. Variants: repair-sensitivity chooses by the repair loss, whose "
-        "gradient a step needs anyhow; fifth has the 20 % of the blocks in which the paper finds most errors; "
-        "whole-model trains all blocks with the KL term. Measured at the embedded scale: as many errors repaired as by "
-        "training all weights on the right answers, though two or three blocks move; rather more than by DPO, at the "
-        "edge of the noise; damage is not told apart.",
+        differences=(
+            (
+                "The fault is a wrong city in a form, not toxic text: right answers are the repair data, faulty "
+                "ones the rejected."
+            ),
+            (
+                "It follows a copy of the authors' training code that others published; the authors' own is no "
+                "longer to be had."
+            ),
+            "AdamW, not RMSprop; the loss is over answers, not over prompts.",
+            "The KL divergence is over examples of other tasks; the authors' is over text that the model generated.",
+            (
+                "Gradients of all blocks are computed to choose the slice, and each block keeps its optimizer "
+                "state: no memory is saved."
+            ),
+        ),
+        notes="`repair-sensitivity` chooses by the repair loss, `fifth` takes 20 % of the blocks, `whole-model` "
+        "trains all blocks with the KL term.",
     )
     variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "default": {},

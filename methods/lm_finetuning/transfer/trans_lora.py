@@ -56,34 +56,48 @@ class TransLoRA(Method[TransferTask]):
                 source="abstract: lossless, mostly improved transfer within and across families of models",
                 metric="accuracy",
                 versus="frozen",
+                variant="default",
             ),
             Claim(
                 text="Keeping what the discriminator takes for real teaches better than all that was made up",
                 source="figure 1: raw synthetic samples are less diverse than the task's data, which the filter mends",
                 metric="accuracy",
                 versus="trans-lora:unfiltered",
+                variant="default",
             ),
             Claim(
                 text="Made-up examples of the task teach better than random text",
-                source="abstract: what is made up approximates the process behind the task's data, and training on it "
-                "carries the LoRA over; random text is the control for that",
+                source="abstract: what is made up approximates the process behind the task's data, and training on "
+                "it carries the LoRA over; random text is the control for that",
                 metric="accuracy",
                 versus="trans-lora:random-text",
+                variant="default",
             ),
         ),
-        notes="How far the transfer is lossless is the difference of accuracy and source_accuracy. The figure of the "
-        "paper has the target model make up the data and the source model those that the discriminator learns from: so "
-        "does the default; the variant source-synthesis has the source make up both. Five seeds a task are all that is "
-        "real here, where the paper's discriminator has seen the source's training data; one discriminator serves all "
-        "tasks. The teacher's answers are its greedy ones, and the loss is the KL divergence from it over their "
-        "tokens, in the common vocabulary of source and target. The paper samples until the discriminator has taken as "
-        "many prompts for real as the task's data had; here the sampling is bounded, so the half that looks most real "
-        "stays, and without the filter as many are learned from. The learning rate is that of `lora`, not searched for "
-        "this. Random text: passages of the benchmark's training text, the teacher's probabilities of their "
-        "continuations. Temperature and the discriminator's training are ours, as no code is public. Measured at the "
-        "embedded scale: the target comes to about what the source knows, which is little (a fifth of the answers); "
-        "real examples give three times as much. Examples that were made up teach far more than random text; choosing "
-        "among them does not help, beside as many that were not chosen.",
+        differences=(
+            (
+                "The discriminator's real examples are five seeds a task, and one serves all tasks; the paper's has "
+                "seen the source's training data."
+            ),
+            (
+                "As in the paper's figure the target makes up the prompts and the source those that the "
+                "discriminator learns from; in `source-synthesis` the source makes up both."
+            ),
+            (
+                "Sampling is bounded and the half that looks most real stays; the paper samples until as many are "
+                "accepted as the task's data had. Without the filter as many are learned from."
+            ),
+            (
+                "The teacher's answers are greedy, and the loss is the KL divergence over their tokens in the "
+                "common vocabulary."
+            ),
+            (
+                "No code is public: the temperature and the discriminator's training are ours. The learning rate is "
+                "`lora`'s."
+            ),
+        ),
+        notes="The transfer is lossless as far as accuracy comes to source_accuracy. Random text: passages of the "
+        "suite's training text, with the teacher's probabilities of their continuations.",
     )
     variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "default": {},

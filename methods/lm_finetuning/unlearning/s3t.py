@@ -51,13 +51,13 @@ class S3T(Method[UnlearningTask]):
                 text="Serves more deletions without training again than SISA",
                 source="abstract: superior deletion capabilities compared to baselines, across a range of settings",
                 metric="served",
-                versus="sisa",
+                versus="sisa:default",
             ),
             Claim(
                 text="Learns the tasks better than SISA does, before anything is deleted",
                 source="abstract: enhanced performance compared to baselines",
                 metric="accuracy_before_deletions",
-                versus="sisa",
+                versus="sisa:default",
             ),
             Claim(
                 text="Several orders of the slices leave a better model after deletions than one",
@@ -66,17 +66,20 @@ class S3T(Method[UnlearningTask]):
                 versus="s3t:one-order",
             ),
         ),
-        notes="All orders share the operating point's tokens, so that with B orders only the first 1/B of the "
-        "examples is learned, where the paper's budget grows with B; an example that was never learned needs nothing "
-        "when it is deleted. The learning rate is chosen once (at full scale on the topmost group) and stays; the "
-        "search for it has seen examples that may be deleted later. Fewer rotations than slices begin far apart, "
-        "where the public code takes neighbouring ones. The matching weighs an order by the slices it is expected to "
-        "keep; the public code weighs later slices more. The groups cover all blocks. Plain LoRA scaling (alpha over "
-        "rank), no dropout. A dead shard learns nothing again until all are dead. Measured at the embedded scale: it "
-        "serves every deletion without training, where SISA serves none. Before any deletion it is not told apart from "
-        "SISA, where the paper has it better; after the last it has a third of SISA's right answers, in two of five "
-        "seeds none beyond the base's. One order, which learns twice the examples, serves nearly as many and leaves "
-        "twice the right answers.",
+        differences=(
+            (
+                "All orders share the operating point's tokens: with B orders the first 1/B of the examples is "
+                "learned; the paper's budget grows with B."
+            ),
+            "The learning rate is chosen once; the search for it has seen examples that may be deleted later.",
+            "Fewer rotations than slices begin far apart; the public code takes neighbouring ones.",
+            (
+                "The matching weighs an order by the slices it is expected to keep; the public code weighs later "
+                "slices more."
+            ),
+            "LoRA is scaled by alpha over rank, without dropout; the groups cover all blocks.",
+            "A dead shard learns nothing again until all are dead.",
+        ),
     )
     variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "default": {},

@@ -35,12 +35,17 @@ class SISA(Method[UnlearningTask]):
         url="https://arxiv.org/abs/1912.03817",
         control=True,
         stochastic=True,
-        notes="The models are LoRA adapters on one base, which are switched, instead of whole networks. A slice is "
-        "learned once, alone; the paper learns all slices so far at each stage, which passes the budget of tokens. The "
-        "optimizer starts anew with each slice, so that what is kept of a stage is the adapter. The learning rate is "
-        "chosen once and stays, as the paper has it for hyper-parameters; the search for it has seen examples that may "
-        "be deleted later. The variant full-retraining has one shard of one slice: every deletion trains from the "
-        "beginning. Tokens of training again are counted apart from the budget.",
+        differences=(
+            "The models are LoRA adapters on one base, which are switched, not whole networks.",
+            "A slice is learned once, alone; the paper learns all slices so far at each stage.",
+            "The optimizer starts anew with each slice, so that a checkpoint is the adapter alone.",
+            (
+                "The learning rate is chosen once, as the paper has it for hyper-parameters; the search for it has "
+                "seen examples that may be deleted later."
+            ),
+        ),
+        notes="`full-retraining` has one shard of one slice: every deletion trains from the beginning. Tokens of "
+        "training again are counted apart from the budget.",
     )
     variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "default": {},

@@ -22,8 +22,8 @@ class Gcrot(Method[OperatorTask]):
         "Hicken and Zingg, A Simplified and Flexible Variant of GCROT, SIAM J. Sci. Comput. 32, 2010",
         url="https://doi.org/10.1137/090754674",
         control=True,
-        notes="SciPy's gcrotmk. Its orthogonalisation is a Python loop over vectors, so compare its products with "
-        "others' before its seconds.",
+        notes="SciPy's gcrotmk. Its orthogonalisation is a Python loop over vectors, so compare products with the "
+        "matrix before seconds.",
     )
     m: int = 20
     k: int = 20

@@ -66,11 +66,18 @@ class FTWT(Method[CompressionTask]):
                 paper_value="CIFAR-10, VGG-16: 93.73 against 93.82 at 56 % fewer FLOPs",
             ),
         ),
-        notes="FLOPs of the heads count, filters that are not chosen are not computed, and one is always chosen; the "
-        "authors' code computes all, counts none of the heads, and may choose nothing. The share of the mass is the "
-        "one that meets the limit if heads err nowhere, and then the threshold of all heads (the paper's is one half) "
-        "is moved to where the limit is met. AdamW with ten times the rate for heads, where the paper has SGD. Filters "
-        "that a residual hangs on are always computed.",
+        differences=(
+            (
+                "FLOPs of the heads count; filters that are not chosen are not computed, and one is always chosen. "
+                "The authors' code computes all, counts none of the heads, and may choose nothing."
+            ),
+            (
+                "The share of the mass is the one that meets the limit if heads err nowhere; then the threshold of "
+                "all heads (the paper's is one half) is moved to where the limit is met."
+            ),
+            "AdamW with ten times the rate for heads, where the paper has SGD.",
+            "Filters that a residual hangs on are always computed.",
+        ),
     )
     variants: ClassVar = {"default": {}, "joint": {"joint": True}}
 

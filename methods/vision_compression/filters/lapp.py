@@ -65,12 +65,21 @@ class LAPP(Method[CompressionTask]):
                 paper_value="ImageNet, ResNet-18: 55.6 % fewer FLOPs, top-1 0.21 points higher",
             ),
         ),
-        notes="From the abstract alone: there is no public code. It starts from the trained base, as all that are "
-        "compared here, not from random weights, and learns from the dense model besides. Ours are: the magnitude of "
-        "the norm's scale as the score, measured in the layer's own standard deviation; a sigmoid for a threshold's "
-        "gradient; the squared excess of FLOPs; steps of thresholds that are equally long; a last shift, common to "
-        "all, to where the limit is just met; and a bypass of a few filters of one pixel, whose maps are appended and "
-        "whose FLOPs count. Channels of the residual stream and filters that read images stay.",
+        differences=(
+            "From the abstract alone: there is no public code, and the details below are ours.",
+            (
+                "It starts from the trained base, as all that are compared here, not from random weights, and "
+                "learns from the dense model besides."
+            ),
+            (
+                "The score is the magnitude of the norm's scale, in standard deviations of its layer; the gradient of "
+                "a threshold is a sigmoid's."
+            ),
+            "The squared excess of FLOPs is penalised; thresholds move in steps of equal length.",
+            "At the end all thresholds are shifted alike, to where the limit is just met.",
+            "The bypass is a few filters of one pixel, whose maps are appended and whose FLOPs count.",
+            "Channels of the residual stream and filters that read images stay.",
+        ),
     )
     variants: ClassVar = {"default": {}, "no-bypass": {"bypass": 0.0}}
 

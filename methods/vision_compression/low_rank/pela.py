@@ -58,10 +58,18 @@ class PELA(Method[CompressionTask]):
                 paper_value="about 0.6 points of three vision transformers",
             ),
         ),
-        notes="How thin the layers are is what the limits leave, the same share everywhere; the paper keeps a half or "
-        "two thirds. The weight of the perturbation is that of the authors' Swin, with the target of their DeiT, where "
-        "it is off. The net is judged as it is: it is not tuned to another task afterwards. svd factors the "
-        "convolutions of the stem besides.",
+        differences=(
+            (
+                "How thin the layers are is what the limits leave, the same share everywhere; the paper keeps a "
+                "half or two thirds."
+            ),
+            (
+                "The weight of the perturbation is that of the authors' Swin, with the target of their DeiT, where "
+                "it is off."
+            ),
+            "The net is judged as it is: it is not tuned to another task afterwards.",
+        ),
+        notes="`svd` factors the convolutions of the stem besides.",
     )
 
     logits: float = 1.0

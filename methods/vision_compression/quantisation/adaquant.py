@@ -79,11 +79,20 @@ class AdaQuant(Method[CompressionTask]):
                 paper_value="ResNet-50, 4 bits but for two layers: less than 1 % of accuracy lost",
             ),
         ),
-        notes="Inputs have 8 bits and are rounded in float: no kernel of PyTorch multiplies 2 to 7 bits. The rise of "
-        "the loss is the divergence from the dense model, of layers that are rounded to nearest: they are calibrated "
-        "once their bits are known. Layers see inputs of the dense model. Statistics are averaged over all calibration "
-        "images, where the authors' code keeps 59 % of the old ones, and brought to those of the dense model on the "
-        "same images: photographs here are not what its norms were trained on. Codes stay and their steps are scaled.",
+        differences=(
+            "Inputs have 8 bits and are rounded in float: no kernel of PyTorch multiplies 2 to 7 bits.",
+            (
+                "The rise of the loss is the divergence from the dense model, of layers that are rounded to "
+                "nearest: they are calibrated once their bits are known."
+            ),
+            "Layers are calibrated on inputs of the dense model.",
+            (
+                "Statistics are averaged over all calibration images, where the authors' code keeps 59 % of the old "
+                "ones."
+            ),
+            "They are brought to those of the dense model on the same images, which its norms were not trained on.",
+            "Codes stay and their steps are scaled.",
+        ),
     )
     variants: ClassVar = {"default": {}, "uniform": {"programme": False}}
     at_point: ClassVar = {

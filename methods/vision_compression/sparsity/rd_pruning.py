@@ -66,10 +66,15 @@ class RDPruning(Method[CompressionTask]):
                 paper_value="ResNet-50, 58 % pruned in one shot: 75.59 against 76.14 (top-1)",
             ),
         ),
-        notes="Amounts are 5 % apart and 1 % from 90 % on, where the paper has 101 at equal distances; weights "
-        "are counted in 4,000 parts of the budget, so that the cost does not grow with the net. The first layer "
-        "is in the programme as the others are, and a pruned weight stays pruned, neither of which holds in the "
-        "authors' code. The training afterwards is that of all controls, and as short.",
+        differences=(
+            "Amounts are 5 % apart and 1 % from 90 % on; the paper has 101 at equal distances.",
+            "Weights are counted in 4,000 parts of the budget, so that the cost does not grow with the net.",
+            (
+                "The first layer is in the programme as the others are, and a pruned weight stays pruned; neither "
+                "holds in the authors' code."
+            ),
+            "The training afterwards is that of all controls, and as short.",
+        ),
     )
     variants: ClassVar = {"default": {}, "iterative": {"rounds": 3}}
     at_point: ClassVar = {

@@ -55,10 +55,14 @@ def test_a_claim_of_a_score_counts_once_whatever_hardware_bore_it_out(tmp_path: 
 
 
 def test_differences_stand_one_a_line_and_the_file_is_named(tmp_path: Path) -> None:
-    alpha = make_method("alpha", notes="Without healing. Scores are of 128 samples, e.g. not 256.")
+    points = ("Without healing. In any step.",)
+    alpha = make_method(
+        "alpha", differences=points, notes="Kernels as in beta. Scores are of 128 samples, e.g. not 256."
+    )
     site = build([make_record("alpha", losses=losses(0))], make_registry(alpha), tmp_path).index.parent
     page = Page(site / "methods/demo/alpha.html")
-    assert "<li>Without healing.</li><li>Scores are of 128 samples, e.g. not 256.</li>" in page.source
+    notes = "<li>Kernels as in beta.</li><li>Scores are of 128 samples, e.g. not 256.</li>"
+    assert f"<li>Without healing. In any step.</li>{notes}" in page.source
     assert "methods/demo/test_site/alpha.py" in page.text
 
 

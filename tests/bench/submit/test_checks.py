@@ -132,6 +132,8 @@ FAULTS = {
     "card: url is missing": [('        url="https://example.org/halves",\n', "")],
     "card: names no year": [("Doe and Roe, 2020. Keeping", "Doe and Roe. Keeping")],
     "card: title is empty": [('title="First half"', 'title=" "')],
+    "card: notes have 301 characters": [('suite="toy",', f'suite="toy", notes="{"x" * 301}",')],
+    "card: has 251 characters": [('suite="toy",', f'suite="toy", differences=("{"x" * 251}",),')],
     "claims: names no place": [('"section 2"', '"the paper"')],
     "claims: is no score or cost": [('metric="error"', 'metric="accuracy"')],
     "claims: is no method of toy": [('"toy-half"', '"dense"')],
