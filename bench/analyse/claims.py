@@ -46,7 +46,7 @@ def check_claims(card: Card, rows: Sequence[Row], info: SuiteInfo, floors: Floor
         check_claim(claim, row, rows, info, floors)
         for claim in card.claims
         for row in mine
-        if card.is_claimed(claim, row.variant)
+        if card.is_claimed(claim, row.variant, row.board.point)
     ]
 
 

@@ -20,6 +20,7 @@ class Claim:
     long, a model of billions); there the verdict is "cannot be tested here".
     `variant` names the only variant of the method that the claim is about; else it is about all of them but those that
     a claim is held against.
+    `points` names the operating points that it is about ("a quarter left out" says nothing of half); none means all.
     `paper_value` is the paper's own figure, on the paper's model and hardware, for people to read.
     """
 
@@ -30,6 +31,7 @@ class Claim:
     relation: Literal["better", "same", "keeps"] = "better"
     paper_value: str | None = None
     variant: str | None = None
+    points: tuple[str, ...] = ()
     share: float | None = None
     out_of_reach: str | None = None
 
@@ -42,6 +44,8 @@ class Claim:
             raise ValueError(f'claim {self.text!r}: relation="keeps" takes a share above 0 and up to 1, no other does')
         if self.out_of_reach is not None and not self.out_of_reach.strip():
             raise ValueError(f"claim {self.text!r}: out_of_reach says in words what the claim needs")
+        if not isinstance(self.points, tuple):
+            raise ValueError(f'claim {self.text!r}: points are a tuple of names: ("size-50",)')
 
 
 @dataclass(frozen=True)
@@ -101,8 +105,11 @@ class Card:
         if not self.control and not self.claims:
             raise ValueError(f"card {self.slug}: a method that is not a control states at least one claim of its paper")
 
-    def is_claimed(self, claim: Claim, variant: str) -> bool:
-        """Whether one of its claims is about a variant: the one that it names, else all but those that a claim is held
-        against, which are there as controls."""
+    def is_claimed(self, claim: Claim, variant: str, point: str) -> bool:
+        """Whether one of its claims is about a variant at an operating point. The variant: the one that it names, else
+        all but those that a claim is held against, which are there as controls. The point: one of those that it
+        names."""
+        if claim.points and point not in claim.points:
+            return False
         held_against = {each.versus for each in self.claims}
         return variant == claim.variant if claim.variant else f"{self.slug}:{variant}" not in held_against

@@ -83,7 +83,7 @@ def check_counted(side: Side) -> None:
 
 Seen = Sequence[tuple[float, float, float]]
 """Of the calls of a server: seconds around the call by the judge's clock, by the server's, and that the server's thread
-waited for a processor."""
+and the judge's own waited for a processor."""
 
 
 def message_seconds(plain: Seen) -> float:

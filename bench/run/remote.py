@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
+from threading import get_native_id
 from typing import Any
 
 from bench.contract import Step
@@ -77,6 +78,8 @@ class RemoteSide:
         self._cuda = self.device.startswith("cuda")
         self._queue = RunQueue(everyone=not self._cuda, pid=self.served.party.pid)
         self._queue.find_threads()
+        self._own = RunQueue(everyone=False)
+        self._own.find_threads()
 
     def load(self, steps: Sequence[Step], *, graph: bool = False) -> None:
         wanted = [[step.phase, step.call, list(step.inputs)] for step in steps]
@@ -87,12 +90,13 @@ class RemoteSide:
 
     def run(self) -> Reading:
         pid = self.served.party.pid
-        before, start = self._queue.read(), _now()
+        own_before, before, start = self._own.read(), self._queue.read(), _now()
         told = self.served.ask("run")
-        outside, after = (_now() - start) / 1e9, self._queue.read()
+        outside, after, own = (_now() - start) / 1e9, self._queue.read(), self._own.read()
         stamps = _stamps(told)
         found = reading(stamps, before, after, pid, cuda=self._cuda)
-        self.seen.append((outside, stamps.wall, after.waited_since(before, pid)))
+        waited = after.waited_since(before, pid) + own.waited_since(own_before, get_native_id())
+        self.seen.append((outside, stamps.wall, waited))
         return found
 
     def work(self) -> Work:
@@ -126,6 +130,7 @@ class RemoteSide:
 
     def close(self) -> None:
         self._queue.__exit__()
+        self._own.__exit__()
 
 
 def _stamps(told: Any) -> Stamps:

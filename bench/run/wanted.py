@@ -55,8 +55,8 @@ def claimed(registry: Registry, suite: str) -> dict[Configuration, int]:
                 ]
                 if claim.metric not in problem.metrics or not theirs:
                     continue
-                own = [variant for variant in listed.variants if listed.card.is_claimed(claim, variant)]
-                for each in [*((listed.slug, variant, point) for variant in own), *theirs]:
+                own = [variant for variant in listed.variants if listed.card.is_claimed(claim, variant, point)]
+                for each in [*((listed.slug, variant, point) for variant in own), *(theirs if own else [])]:
                     found.setdefault(each, len(found))
     return found
 

@@ -62,7 +62,8 @@ def test_a_claim_has_an_opponent_on_a_board_of_its_own(name: str) -> None:
 def test_a_claim_is_about_some_variant(name: str) -> None:
     listed = METHODS[name]
     for claim in listed.card.claims:
-        about = [variant for variant in listed.variants if listed.card.is_claimed(claim, variant)]
+        points = REGISTRY.suite(listed.suite).points
+        about = [v for v in listed.variants if any(listed.card.is_claimed(claim, v, point) for point in points)]
         assert about, claim.text
         assert claim.versus not in [f"{listed.slug}:{variant}" for variant in about], claim.text
 
@@ -79,7 +80,7 @@ def test_what_keeps_a_share_is_held_to_that_share(name: str) -> None:
 
 @pytest.mark.parametrize("name", METHODS)
 def test_no_two_claims_of_a_card_are_the_same_test(name: str) -> None:
-    tests = [(c.metric, c.versus, c.relation, c.share, c.variant) for c in METHODS[name].card.claims]
+    tests = [(c.metric, c.versus, c.relation, c.share, c.variant, c.points) for c in METHODS[name].card.claims]
     assert len(set(tests)) == len(tests)
 
 

@@ -291,7 +291,10 @@ def quality_found_first_night() -> tuple[int, int]:
         primary = infos[record.suite].problem_of(record.point).primary
         if record.status != "ok":
             continue
-        worse = _one_percent(record.quality[primary.name], primary.better)
+        score = record.quality[primary.name]
+        if not any(score.samples) and score.aggregate != "exp_mean":  # nothing less than none right
+            continue
+        worse = _one_percent(score, primary.better)
         after = record.model_copy(update={"quality": {**record.quality, primary.name: worse}})
         runs: list[Run] = []
         for each, nights in ((record, range(10)), (after, [10, 10.01, 10.02, 10.03])):

@@ -26,6 +26,9 @@ def problems(subject: MethodSubject) -> Iterator[str]:
             yield f"{label}: metric={claim.metric!r} is no score or cost of {info.slug}"
         if claim.variant is not None and claim.variant not in subject.listed.variants:
             yield f"{label}: variant={claim.variant!r} is none of {', '.join(subject.listed.variants)}"
+        for point in claim.points:
+            if point not in info.points or info.problem_of(point) not in of:
+                yield f"{label}: it never runs at points={point!r}; there are {', '.join(info.points)}"
         slug, _, variant = (claim.versus or baseline).partition(":")
         opponent = subject.registry.methods_of(info.slug).get(slug)
         if opponent is None:

@@ -73,6 +73,7 @@ class FMix(Method[ClassificationTask]):
                 source="results table of the authors' repository",
                 metric="top1",
                 versus="resnet",
+                points=("macs-12m", "small-data"),
                 paper_value="ImageNet, ResNet-101: 76.72 against 76.51; CIFAR-10, PyramidNet: 98.64 against 98.31",
             ),
             Claim(
@@ -80,6 +81,7 @@ class FMix(Method[ClassificationTask]):
                 source="abstract; results table of the authors' repository",
                 metric="top1",
                 versus="mixup",
+                points=("macs-12m", "small-data"),
                 paper_value="ImageNet, ResNet-101: 76.72 against 76.27; CIFAR-10, PyramidNet: 98.64 against 97.92",
             ),
             Claim(
@@ -87,6 +89,7 @@ class FMix(Method[ClassificationTask]):
                 source="abstract",
                 metric="top1",
                 versus="cutmix",
+                points=("macs-12m", "small-data"),
             ),
         ),
         differences=(

@@ -98,6 +98,7 @@ class Slab(Method[ClassificationTask]):
                 source="section 4, DeiT on ImageNet; README of the public code",
                 metric="top1",
                 versus="vit",
+                points=("macs-12m",),
                 relation="same",
                 paper_value="DeiT-T with PRepBN 73.6 %, with SLA too 74.3 %",
             ),
@@ -106,6 +107,7 @@ class Slab(Method[ClassificationTask]):
                 source="abstract",
                 metric="classify.latency.ratio",
                 versus="vit",
+                points=("macs-12m",),
                 paper_value="16.2 ms for SLAB-Swin, 2.4 ms less than Flatten-Swin",
             ),
             Claim(
@@ -113,6 +115,7 @@ class Slab(Method[ClassificationTask]):
                 source="abstract",
                 metric="top1",
                 versus="vit-batchnorm",
+                points=("macs-12m",),
             ),
         ),
         differences=(

@@ -31,6 +31,7 @@ class IFormer(Method[ClassificationTask]):
                 source="abstract",
                 metric="top1",
                 versus="vit",
+                points=("macs-12m",),
                 paper_value="iFormer-S 83.4 %, 3.6 points above DeiT-S",
             ),
             Claim(
@@ -38,12 +39,14 @@ class IFormer(Method[ClassificationTask]):
                 source="abstract; section 4, ablation of the mixer",
                 metric="top1",
                 versus="other-mixers:all-attention",
+                points=("macs-12m",),
             ),
             Claim(
                 text="More low frequencies with depth are better than fewer",
                 source="abstract; section 4, ablation of the ramp",
                 metric="top1",
                 versus="other-mixers:reversed-ramp",
+                points=("macs-12m",),
             ),
         ),
         differences=(

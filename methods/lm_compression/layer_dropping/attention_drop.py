@@ -60,6 +60,7 @@ class AttentionDrop(Method[CausalLMTask]):
                 relation="keeps",
                 share=0.9,
                 variant="joint",
+                points=("size-75", "compute-75"),
                 paper_value="Llama-2-13B without 31 layers: 90 % of its MMLU score",
             ),
             Claim(

@@ -51,6 +51,7 @@ class FinerCut(Method[CausalLMTask]):
                 metric="next_sentence_accuracy",
                 relation="keeps",
                 share=0.9,
+                points=("size-75", "compute-75"),
                 paper_value="Llama3-8B without 25 % of its layers: 90 % of the performance",
             ),
             Claim(

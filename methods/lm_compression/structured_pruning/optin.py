@@ -54,6 +54,7 @@ class OPTIN(Method[CausalLMTask]):
                 metric="next_sentence_accuracy",
                 relation="keeps",
                 share=0.98,
+                points=("size-75", "compute-75"),
                 paper_value="BERT at 60 % of the FLOPs: MNLI 81.9, QQP 90.1, QNLI 88.5, SST-2 92.2",
             ),
             Claim(

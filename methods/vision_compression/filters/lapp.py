@@ -47,6 +47,7 @@ class LAPP(Method[CompressionTask]):
                 source="abstract",
                 metric="top1",
                 versus="l1-filters",
+                points=("compute-50",),
                 variant="default",
             ),
             Claim(
@@ -54,12 +55,14 @@ class LAPP(Method[CompressionTask]):
                 source="abstract",
                 metric="top1",
                 versus="lapp:no-bypass",
+                points=("compute-50",),
                 variant="default",
             ),
             Claim(
                 text="More than half of the FLOPs go without loss",
                 source="abstract",
                 metric="top1",
+                points=("compute-50",),
                 relation="same",
                 variant="default",
                 paper_value="ImageNet, ResNet-18: 55.6 % fewer FLOPs, top-1 0.21 points higher",

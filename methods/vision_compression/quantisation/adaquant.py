@@ -61,6 +61,7 @@ class AdaQuant(Method[CompressionTask]):
                 source="section 5, table of methods",
                 metric="top1",
                 versus="rtn:min-max",
+                points=("size-25", "size-10"),
                 variant="default",
             ),
             Claim(
@@ -68,12 +69,14 @@ class AdaQuant(Method[CompressionTask]):
                 source="section 5.2, figure of mixed precision",
                 metric="top1",
                 versus="adaquant:uniform",
+                points=("size-25", "size-10"),
                 variant="default",
             ),
             Claim(
                 text="Little is lost at 4 bits",
                 source="abstract",
                 metric="agreement",
+                points=("agree-size-25", "agree-size-10"),
                 relation="same",
                 variant="default",
                 paper_value="ResNet-50, 4 bits but for two layers: less than 1 % of accuracy lost",

@@ -342,6 +342,19 @@ def test_a_claim_can_be_about_one_variant_alone() -> None:
     assert outcomes(replace(claim, variant="narrow"), random, *rows) == ["holds"]
 
 
+def test_a_claim_can_be_about_some_operating_points_alone() -> None:
+    claim = Claim("Better, at half the size.", "Section 4", "perplexity", versus="random", points=("half",))
+    records = [
+        make_record(name, losses=losses(shift), point=point)
+        for name, shift in (("alpha", 0.1), ("random", 0.4))
+        for point in ("half", "all")
+    ]
+    assert outcomes(claim, *records) == ["holds"]
+    assert outcomes(replace(claim, points=()), *records) == ["holds", "holds"]
+    with pytest.raises(ValueError, match="tuple of names"):
+        Claim("Better.", "Section 4", "perplexity", points="half")  # type: ignore[arg-type]
+
+
 def test_keeping_the_level_of_the_baseline() -> None:
     claim = Claim("Keeps perplexity.", "Abstract", "perplexity", relation="same")
     dense = make_record("dense", losses=losses(0.0, seed=3), point="all")

@@ -50,11 +50,14 @@ WORKLOAD = '[workloads.read]\ntitle = "Reading"\nunit = "token"\nphases = { late
 
 @pytest.fixture
 def registry(tmp_path: Path) -> Registry:
+    return _registry(make_checkout(tmp_path), CLAIMS)
+
+
+def _registry(root: Path, claims: str) -> Registry:
     """alpha: opponent of gamma's claims; beta: of one about a score that the suite has not. free: no limit."""
-    root = make_checkout(tmp_path)
     text = (root / ALPHA).read_text()
     card = next(line for line in text.splitlines() if "card = " in line)
-    gamma = text.replace(card, CLAIMS).replace("import Card, Method", "import Card, Claim, Method")
+    gamma = text.replace(card, claims).replace("import Card, Method", "import Card, Claim, Method")
     (root / ALPHA.replace("alpha", "gamma")).write_text(gamma)
     for name in (ALPHA, ALPHA.replace("alpha", "beta")):
         replace("control=True", "control=True, stochastic=True", name)(root)
@@ -78,6 +81,17 @@ def test_baselines_come_first_then_claims_then_their_seeds_then_the_rest(registr
         *(f"{name} at free, seed 0" for name in ("alpha", "beta", "gamma", "gamma:plain", "gamma:wide")),
     ]
     assert not any(job.timed for job in wanted(registry, timed=False))
+
+
+def test_a_claim_about_one_point_asks_for_seeds_there_alone(tmp_path: Path) -> None:
+    root = make_checkout(tmp_path)
+    registry_with = CLAIMS.replace('versus="alpha"', 'versus="alpha", points=("tenth",)', 1).replace(
+        '            Claim(text="a", source="b", metric="perplexity", versus="gamma:plain"),\n', ""
+    )
+    jobs = wanted(_registry(root, registry_with))
+    seeds = {(job.method, job.point): job.seed for job in jobs}  # the last one stays
+    assert (seeds["gamma", "tenth"], seeds["alpha", "tenth"]) == (2, 2)
+    assert (seeds["gamma", "half"], seeds["alpha", "half"]) == (0, 0)
 
 
 def test_what_has_no_seed_is_run_once_and_a_suite_may_want_fewer(registry: Registry) -> None:

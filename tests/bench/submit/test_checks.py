@@ -138,6 +138,7 @@ FAULTS = {
     "claims: is no score or cost": [('metric="error"', 'metric="accuracy"')],
     "claims: is no method of toy": [('"toy-half"', '"dense"')],
     "claims: toy-half has no such variant": [('"toy-half"', '"toy-half:most"')],
+    "claims: it never runs at points='third'": [('versus="toy-half"', 'versus="toy-half", points=("third",)')],
     "claims: variant='fifth' is none of default, third": [('versus="toy-half"', 'versus="toy-half", variant="fifth"')],
     "docstrings: does not begin with": [(f'"""{DOCSTRING}."""', "")],
     "docstrings: names the paper": [(DOCSTRING, "A method")],
