@@ -1,80 +1,77 @@
-"""Scores from other hardware, for the seeds that a board lacks: the same code and seed score the same there, to
-rounding, which moves a score about as much as another seed does. What is timed never crosses."""
+"""A ranking of all hardware: the same code and seed score the same everywhere, to rounding, which moves a score about
+as much as another seed does. So of each seed one record tells the scores, wherever it ran; what is timed never
+crosses."""
 
-from collections.abc import Collection, Sequence
-from typing import Protocol, TypeVar
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from bench.analyse.problems import problem_at
-from bench.record.schema import Record
+from bench.analyse.rows import Row
+from bench.analyse.summary import row_costs
+from bench.record.schema import Build, Record
 from bench.registry import SuiteInfo
 
 
-class Run(Protocol):
-    """What a record and its entry in the catalogue have in common."""
+def scoring(runs: Iterable[Record], is_stale: Callable[[Record], bool]) -> list[Record]:
+    """Of each seed of one configuration the record that tells its scores: a successful one of today's code, else any of
+    today's code, else a successful one; of several the newest. Seeds that ran with other hyper-parameters than the
+    newest of them (of today's, if there is one) are left out, as their mean would describe no method.
 
-    @property
-    def point(self) -> str: ...
-    @property
-    def method(self) -> str: ...
-    @property
-    def variant(self) -> str: ...
-    @property
-    def seed(self) -> int: ...
-    @property
-    def status(self) -> str: ...
-
-
-RunT = TypeVar("RunT", bound=Run)
-
-
-def seeds_elsewhere(points: Collection[str], own: Sequence[Run], others: Sequence[RunT], info: SuiteInfo) -> list[RunT]:
-    """The newest successful run on other hardware of every seed that was not run here, at these points.
-
-    own, others: runs of one suite, version, scale and base, on this hardware and on others, oldest first. Nothing is
-    taken for a point whose clock decides how much is done (`clock`): its scores are a machine's.
+    runs: the newest record of each seed on each hardware.
     """
-    here = {_seed(run) for run in own}
-    open_points = {name for name in points if name in info.points and not info.points[name].clock}
-    found = {
-        _seed(run): run for run in others if run.status == "ok" and run.point in open_points and _seed(run) not in here
-    }
-    return list(found.values())
+    best: dict[int, tuple[tuple[bool, bool, bool], Record]] = {}
+    for run in sorted(runs, key=lambda run: (run.started, run.hardware, run.id)):
+        fresh, ok = not is_stale(run), run.status == "ok"
+        value = (fresh and ok, fresh, ok)
+        if run.seed not in best or value >= best[run.seed][0]:
+            best[run.seed] = value, run
+    _, newest = max(best.values(), key=lambda found: (found[0][1], found[1].started))
+    return [run for _, (_, run) in sorted(best.items()) if run.hyperparameters == newest.hyperparameters]
 
 
-def filled(own: Sequence[Record], lent: Sequence[Record]) -> list[Record]:
-    """The own records with the lent ones, each in place of the own record of its seed if there is one."""
-    taken = {_seed(record) for record in lent}
-    return [*(record for record in own if _seed(record) not in taken), *lent]
+def timing(scored: Record, own: Mapping[int, Record]) -> Record | None:
+    """The record whose times stand beside these scores on a hardware: that hardware's own of the same seed, if it
+    succeeded with the same hyper-parameters. own: of each seed."""
+    found = own.get(scored.seed)
+    agrees = found is not None and found.status == "ok" and found.hyperparameters == scored.hyperparameters
+    return found if agrees else None
 
 
-def scores_alone(record: Record, hardware: str, info: SuiteInfo) -> Record:
-    """The record as it counts on a board of other hardware: its scores, and the exact figures of its result.
+def beside(scored: Record, timed: Record | None, hardware: str, info: SuiteInfo) -> Record:
+    """The record as it counts on a hardware: its scores and the exact figures of its result, and of what hangs on the
+    machine that of `timed`, which ran there.
 
-    Its environment still names the hardware that it ran on (`Row.elsewhere` goes by that).
+    Its environment still names the hardware that its scores come from.
     """
-    scores = problem_at(info, record.point).scores
-    return record.model_copy(
+    if timed is scored:
+        return scored
+    scores = problem_at(info, scored.point).scores
+    own = timed.quality if timed else {}
+    return scored.model_copy(
         update={
             "hardware": hardware,
-            "quality": {name: samples for name, samples in record.quality.items() if name in scores},
-            "timings": {},
-            "throughput": {},
-            "energy": {},
-            "memory": {},
-            "build": None,
+            "quality": {name: samples for name, samples in scored.quality.items() if name in scores}
+            | {name: samples for name, samples in own.items() if name not in scores},
+            "timings": timed.timings if timed else {},
+            "throughput": timed.throughput if timed else {},
+            "energy": timed.energy if timed else {},
+            "memory": timed.memory if timed else {},
+            "build": _build(scored, timed),
         }
     )
 
 
-def agreeing(own: Sequence[Record], lent: Sequence[Record]) -> list[Record]:
-    """Those of the lent records that ran with the hyper-parameters of the newest own record of their row, if any."""
-    newest = {_row(record): record for record in sorted(own, key=lambda record: record.started)}
-    return [r for r in lent if _row(r) not in newest or newest[_row(r)].hyperparameters == r.hyperparameters]
+def _build(scored: Record, timed: Record | None) -> Build | None:
+    """What the build took on the machine, not a number where it did not run there; what it drew is the same on all."""
+    own = timed.build if timed else None
+    if scored.build is None or own is not None:
+        return own
+    return scored.build.model_copy(
+        update={"seconds": math.nan, "processor_seconds": None, "peak_memory_bytes": math.nan}
+    )
 
 
-def _row(run: Run) -> tuple[str, str, str]:
-    return run.point, run.method, run.variant
-
-
-def _seed(run: Run) -> tuple[str, str, str, int]:
-    return *_row(run), run.seed
+def of_hardware(rows: Sequence[Row]) -> frozenset[str]:
+    """Names of the costs of these rows that hang on the hardware: all that was not counted or weighed."""
+    exact = {name for row in rows for record in row.records for name in record.figures}
+    return frozenset(name for row in rows for name in row_costs(row) if name not in exact)

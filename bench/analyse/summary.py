@@ -61,7 +61,7 @@ def costs(record: Record) -> dict[str, Cost]:
     `.batch`; `<workload>.energy` (joules per unit of work) and its `.ratio`.
     """
     found = {name: Cost(value, value, value, 1, unit_of(name), "exact") for name, value in record.figures.items()}
-    if record.build is not None:
+    if record.build is not None and not math.isnan(record.build.seconds):  # else it ran elsewhere
         found["build.seconds"] = _single(record.build.seconds, "s")
         if record.build.processor_seconds is not None:
             found["build.processor_seconds"] = _single(record.build.processor_seconds, "s")

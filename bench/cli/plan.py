@@ -40,6 +40,7 @@ def add(commands: Commands) -> None:
         "wanted where the claims of cards speak, one elsewhere. `effbench run --plan` carries it out.",
         "  effbench plan --suite vision-compression --hours 4 --cores 2\n"
         "  effbench plan --suite lm-compression --point size-50 --timed\n"
+        "  effbench plan --suite lm-compression --time-top 5           the best, timed on this hardware\n"
         "  effbench plan --output build/plan.txt                       with every run, in order",
     )  # fmt: skip
     add_methods(parser)
@@ -48,6 +49,7 @@ def add(commands: Commands) -> None:
     parser.add_argument("--base", help="base model; at full scale any hub id")
     add_where(parser)
     parser.add_argument("--timed", action="store_true", help="speed is wanted too (default: scores alone)")
+    add_time_top(parser)
     parser.add_argument("--hours", type=HOURS, metavar="H", help="say what fits into so many hours")
     parser.add_argument("--cores", type=whole(1, MOST_THREADS), default=1, metavar="N", help="(default: 1)")
     parser.add_argument("--output", type=new_file, metavar="FILE", help="write it there, with every run in order")
@@ -62,6 +64,14 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.output is not None:
         lines += ["", *plan.runs()]
     write("\n".join(lines) + "\n", arguments.output)
+
+
+def add_time_top(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--time-top", type=whole(1, 1000), metavar="N",
+        help="of every board the first N methods, the best controls and the baseline, by the records: those whose "
+        "speed is not measured on this hardware",
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -135,23 +145,26 @@ def make(registry: Registry, chosen: Sequence[tuple[str, list[str]]], arguments:
 
     if arguments.device != "cpu":
         check_device(arguments.device)  # imports torch
-    jobs = wanted_jobs(
-        registry,
-        [
-            Selection(
-                suite, methods, points, scale=arguments.scale, base=arguments.base, device=arguments.device,
-                threads=arguments.threads, timed=arguments.timed,
-            )
-            for suite, methods, points in at_points(registry, chosen, arguments.point)
-        ],
-    )  # fmt: skip
+    selections = [
+        Selection(
+            suite, methods, points, scale=arguments.scale, base=arguments.base, device=arguments.device,
+            threads=arguments.threads, timed=arguments.timed,
+        )
+        for suite, methods, points in at_points(registry, chosen, arguments.point)
+    ]  # fmt: skip
+    records = readable_records(arguments.results)
+    if arguments.time_top is None:
+        jobs = wanted_jobs(registry, selections)
+    else:
+        from bench.run.top import top_jobs
+
+        jobs = [job for each in selections for job in top_jobs(registry, each, records, arguments.time_top)]
     if not jobs:
         where = f" at {' '.join(arguments.point)}" if arguments.point else ""
         raise Refused(
             f"no run is wanted of {' '.join(arguments.method) or 'these suites'}{where}: no method that was chosen is "
             "for that, or the baseline is that runs at one point alone; leave out --point to see where they run"
         )
-    records = readable_records(arguments.results)
     durations = Durations(registry)
     durations.add(records)
     if arguments.results.resolve() != (ROOT / "results").resolve():

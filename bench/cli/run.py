@@ -21,7 +21,7 @@ from bench.cli.common import (
     tell,
     whole,
 )
-from bench.cli.plan import HOUR, HOURS, make
+from bench.cli.plan import HOUR, HOURS, add_time_top, make
 from bench.cli.selection import methods_by_suite
 from bench.registry import Registry
 
@@ -41,6 +41,7 @@ def add(commands: Commands) -> None:
         "  effbench run --method lm-compression/dense@unlimited --method finercut@compute-75\n"
         "  effbench run --suite operator-data --method skr --seed 1 --again\n"
         "  effbench run --plan --suite vision-compression --hours 4    what is wanted and missing, by `effbench plan`\n"
+        "  effbench run --time-top 5 --suite lm-compression            the best of each board, timed here\n"
         "  effbench run --changed origin/main --scale tiny             what a branch touches\n"
         "  effbench run --scale full --base Qwen/Qwen2.5-0.5B --device cuda --suite lm-compression\n"
         "  effbench run --submission ../their-checkout --suite lm-compression --method their-method",
@@ -70,7 +71,10 @@ def add(commands: Commands) -> None:
         "--plan", action="store_true",
         help="what `effbench plan` says is to do, in its order; without --timed scores alone",
     )  # fmt: skip
-    parser.add_argument("--hours", type=HOURS, metavar="H", help="with --plan: after so many hours no other run begins")
+    add_time_top(parser)
+    parser.add_argument(
+        "--hours", type=HOURS, metavar="H", help="with --plan or --time-top: after so many hours no other run begins"
+    )
     parser.add_argument("--again", action="store_true", help="run even what is recorded already")
     parser.add_argument("--dry-run", action="store_true", help="print the plan, run nothing")
     _add_elsewhere(parser)
@@ -121,7 +125,7 @@ def run(arguments: argparse.Namespace) -> None:
         sys.exit(INTERRUPTED)
     failed = sum(record.status in FAILURES for record in records)
     print(f"{len(records)} new records in {arguments.results}{(failed and f', {failed} of runs that failed') or ''}")
-    if arguments.plan:
+    if _is_planned(arguments):
         plan = make(registry, _chosen(registry, arguments, tree), arguments)
         print(f"{len(plan.left)} runs of the plan are left for `effbench nightly`, or the same command again"
               if plan.left else "nothing of the plan is left")  # fmt: skip
@@ -130,24 +134,36 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def _check_planned(arguments: argparse.Namespace) -> None:
-    """Refuse what does not go with --plan, and what goes with it alone."""
+    """Refuse what does not go with --plan or --time-top, and what goes with them alone."""
     from bench.submit import Refused
 
-    if not arguments.plan:
+    if arguments.plan and arguments.time_top is not None:
+        raise Refused("--plan and --time-top both choose the runs: leave one out")
+    if not _is_planned(arguments):
         if arguments.hours is not None:
             raise Refused("--hours is of --plan: add that, or stop the run yourself; what is done is kept")
         return
+    chooser = "--plan" if arguments.plan else "--time-top"
+    if arguments.time_top is not None and arguments.untimed:
+        raise Refused("--time-top is there for the times: leave out --untimed, or --time-top")
     for option in ("seed", "workload", "again"):
         if getattr(arguments, option):
-            raise Refused(f"--plan chooses the runs that are missing, and their seeds: leave out --{option}, or --plan")
+            raise Refused(
+                f"{chooser} chooses the runs that are missing, and their seeds: leave out --{option}, or {chooser}"
+            )
     if arguments.executor == "ray":
-        raise Refused("--plan runs in its order, on this machine: leave out --executor ray, or --plan")
+        raise Refused(f"{chooser} runs in its order, on this machine: leave out --executor ray, or {chooser}")
+
+
+def _is_planned(arguments: argparse.Namespace) -> bool:
+    """Whether the runs are chosen by what the records lack."""
+    return bool(arguments.plan) or arguments.time_top is not None
 
 
 def _plan(registry: Registry, arguments: argparse.Namespace, tree: Path) -> list["Job"]:
     from bench.run.plan import Selection, make_plan
 
-    if arguments.plan:
+    if _is_planned(arguments):
         return list(make(registry, _chosen(registry, arguments, tree), arguments).left)
     return [
         job
@@ -227,4 +243,4 @@ def _options(arguments: argparse.Namespace) -> dict[str, Any]:
 
 def _limits(arguments: argparse.Namespace) -> dict[str, Any]:
     """What a plan asks of the runner."""
-    return {"with_times": arguments.plan, "seconds": arguments.hours and arguments.hours * HOUR}
+    return {"with_times": _is_planned(arguments), "seconds": arguments.hours and arguments.hours * HOUR}

@@ -2,7 +2,8 @@
 
 import re
 import tomllib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench.publish.paths import safe_url, site_folder
@@ -11,6 +12,7 @@ from bench.record.git import git_or_none
 _KEYS = ("name", "description", "licence", "repository", "address")
 _SHORT = re.compile(r"(?:[\w.-]+@)?([\w-]+(?:\.[\w-]+)+):(?!/)(.+)")
 """git@example.org:owner/name"""
+_PULL = re.compile(r"\(#(\d+)\)$|^Merge pull request #(\d+)")
 
 
 class BadSite(ValueError):
@@ -20,7 +22,8 @@ class BadSite(ValueError):
 @dataclass(frozen=True)
 class About:
     """repository, address: http(s) addresses, None where they are not known. commit, date: of the code that makes the
-    pages; empty outside of a checkout. changed: the checkout has changes that are in no commit."""
+    pages; empty outside of a checkout. changed: the checkout has changes that are in no commit.
+    pulls: the number of the pull request that brought a file, by its path."""
 
     name: str = "effbench"
     description: str = ""
@@ -30,6 +33,12 @@ class About:
     commit: str = ""
     date: str = ""
     changed: bool = False
+    pulls: Mapping[str, int] = field(default_factory=dict)
+
+    def pull(self, path: str) -> tuple[int, str] | None:
+        """The pull request that brought a file, as far as the history names it: its number and its page."""
+        number = self.pulls.get(path)
+        return (number, f"{self.repository}/pull/{number}") if number is not None and self.repository else None
 
     def at(self, path: str) -> str | None:
         """The page of a file or folder of the repository, as the usual forges have it."""
@@ -75,7 +84,21 @@ def read_about(checkout: Path, url: str | None = None, settings: Path | None = N
         commit=commit,
         date=date,
         changed=bool(commit and git_or_none(checkout, "status", "--porcelain", "--untracked-files=no")),
+        pulls=_pulls(checkout) if commit else {},
     )
+
+
+def _pulls(checkout: Path) -> dict[str, int]:
+    """By path of a method's file, as the subjects of the commits that brought them have it: "... (#12)" of one that was
+    squashed, "Merge pull request #12" of a merge."""
+    log = "log", "-m", "--first-parent", "--diff-filter=A", "--name-only", "--format=%x00%s", "--", "methods", "suites"
+    found: dict[str, int] = {}
+    for commit in (git_or_none(checkout, *log) or b"").decode(errors="replace").split("\0"):
+        subject, *paths = [line for line in commit.splitlines() if line] or [""]
+        number = _PULL.search(subject)
+        if number:
+            found |= {path: int(number[1] or number[2]) for path in paths}
+    return found
 
 
 def _plain(url: str) -> str | None:

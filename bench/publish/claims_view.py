@@ -13,8 +13,11 @@ from bench.publish.paths import record_address
 from bench.registry.metrics import Metric
 
 
-def claims_of(section: Section, rows: Sequence[Row], floors: Floors) -> dict[str, list[dict[str, Any]]]:
-    """By slug, plain JSON; `claim` counts the claims of the method's card. floors: of all rows."""
+def claims_of(
+    section: Section, rows: Sequence[Row], floors: Floors, apart: Collection[str]
+) -> dict[str, list[dict[str, Any]]]:
+    """By slug, plain JSON; `claim` counts the claims of the method's card. floors: of all rows. apart: names of the
+    costs that hang on the hardware."""
     registry, suite = section.context.registry, section.place.suite
     stochastic = registry.stochastic(suite)
     found: dict[str, list[dict[str, Any]]] = {}
@@ -24,7 +27,9 @@ def claims_of(section: Section, rows: Sequence[Row], floors: Floors) -> dict[str
             for check in check_claims(listed.card, rows, section.info, floors):
                 number = listed.card.claims.index(check.claim)
                 metric = problem_at(section.info, check.row.board.point).metrics.get(check.claim.metric)
-                found.setdefault(slug, []).append(_said(check, stochastic, metric) | {"claim": number})
+                on = check.claim.metric in apart or section.is_clocked(check.row.board.point)
+                said = _said(check, stochastic, metric) | {"claim": number, "on_hardware": on}
+                found.setdefault(slug, []).append(said)
     return found
 
 

@@ -9,7 +9,11 @@ from xml.etree import ElementTree
 ATOM = "http://www.w3.org/2005/Atom"
 MOST = 100
 TITLES = {"worse": "worse", "better": "better", "broke": "does not run any more", "mended": "runs again", "new": "new",
-          "suspected": "may have changed"}  # fmt: skip
+          "suspected": "may have changed", "frontier": "now"}  # fmt: skip
+
+
+_IDENTITY = (("when", "kind", "what", "address"), ("when", "kind", "what", "address", "name"))
+"""What tells a change from others; a board has several methods."""
 
 
 def make_feed(changes: Sequence[Mapping[str, Any]], newest: float, url: str | None) -> str:
@@ -27,7 +31,7 @@ def make_feed(changes: Sequence[Mapping[str, Any]], newest: float, url: str | No
         entry = _add(feed, "entry", None)
         place = f"{change['suite']}, {change['point']}, {change['hardware']}"
         _add(entry, "title", f"{change['name']}: {change['what']} {TITLES[change['kind']]} ({place})")
-        said = "|".join(str(change[name]) for name in ("when", "kind", "what", "address"))
+        said = "|".join(str(change[name]) for name in _IDENTITY[change["kind"] == "frontier"])
         _add(entry, "id", uuid.uuid5(uuid.NAMESPACE_URL, said).urn)
         _add(entry, "updated", _when(change["when"]))
         _add(entry, "link", None, rel="alternate", href=_address(url, change["address"]))

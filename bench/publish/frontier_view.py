@@ -67,6 +67,7 @@ class Figure:
     better: str
     source: str = ""
     file: str = ""
+    hardware: str = ""
     width: int = WIDTH
     height: int = HEIGHT
     left: int = LEFT

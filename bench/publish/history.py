@@ -4,13 +4,15 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from statistics import fmean
 
+from bench.analyse.frontier import pareto
 from bench.analyse.regressions import SENSITIVITY, Kind, Noise, Run, State, between_runs, step, timed, untimed
 from bench.analyse.rows import Board
 from bench.analyse.summary import Cost
 from bench.measure.statistics import MIN_PAIRS, Estimate
 from bench.publish.catalogue import Entry
-from bench.publish.format import interval, percent, quantity
+from bench.publish.format import day, interval, percent, quantity
 from bench.publish.paths import record_address
 from bench.registry.metrics import Metric
 
@@ -20,7 +22,7 @@ class Change:
     """One figure (or the status) of a configuration that is not what it was. when: seconds since 1970.
 
     kind: "worse", "better" (both confirmed by later runs), "suspected" (not confirmed yet), "broke" (it was ok),
-    "mended" (it was not), "new" (its first record).
+    "mended" (it was not), "new" (its first record), "frontier" (it came to the frontier of its point's problem).
     """
 
     when: float
@@ -85,6 +87,39 @@ def changes_of(
     for change in sorted(told, key=lambda change: change.when):
         found.setdefault((change.kind, change.what, *change.commits), change)
     return list(found.values())
+
+
+def frontier_moves(
+    entries: Sequence[Entry], score: Metric, cost: Metric, known: Collection[str], address: str
+) -> list[Change]:
+    """Who came to the frontier of a score against a cost, record by record, and who left it for them.
+
+    entries: of one board, under one version of its suite, oldest first; of each seed of a configuration the newest
+    counts, and their mean. known: names of those that may stand on it. address: of the board. Scores are held against
+    each other to three digits: less is rounding of another processor. What stood there on the first day is no move.
+    """
+    now: dict[str, dict[int, tuple[float, float]]] = {}
+    standing: dict[str, tuple[float, float]] = {}
+    began, found = "", []
+    for entry in entries:
+        name, taken, value = _name(entry), entry.figure(cost.name).value, entry.figure(score.name).value
+        if name not in known or entry.status != "ok" or taken is None or value is None:
+            continue
+        place = taken, float(f"{value:.3g}")
+        if not all(map(math.isfinite, place)) or now.get(name, {}).get(entry.seed) == place:
+            continue
+        began = began or day(entry.started)
+        now.setdefault(name, {})[entry.seed] = place
+        places = {n: (fmean(c for c, _ in of.values()), fmean(s for _, s in of.values())) for n, of in now.items()}
+        kept = pareto(list(places.values()), cost.better, score.better)
+        before, standing = standing, {n: at for (n, at), is_kept in zip(places.items(), kept, strict=True) if is_kept}
+        came = name in standing and name not in before and standing[name] not in before.values()
+        if came and day(entry.started) != began:
+            left = sorted(before.keys() - standing.keys())
+            what = f"on the frontier of {score.title} against {cost.title}"
+            made = _change(entry, None, "frontier", what, "", "", f"in place of {', '.join(left)}" if left else "")
+            found.append(replace(made, hardware="any", address=address))
+    return found
 
 
 def _outages(entries: Sequence[Entry]) -> Iterator[Change]:
@@ -163,13 +198,17 @@ def _run(when: float, cost: Cost, kind: Kind, metric: Metric) -> Run | None:
 
 
 def _change(entry: Entry, before: Entry | None, kind: str, what: str, old: str, new: str, change: str) -> Change:
-    name = entry.method if entry.variant == "default" else f"{entry.method}:{entry.variant}"
+    name = _name(entry)
     commits = (before.commit[:12] if before else "", entry.commit[:12])
     versions = ("", "") if before is None or before.versions == entry.versions else _differing(before, entry)
     return Change(
         entry.started, kind, entry.suite, entry.hardware, entry.scale, entry.point, name, what, old, new, change,
         commits, versions, record_address(entry.board, entry.method, entry.variant),
     )  # fmt: skip
+
+
+def _name(entry: Entry) -> str:
+    return entry.method if entry.variant == "default" else f"{entry.method}:{entry.variant}"
 
 
 def _differing(before: Entry, entry: Entry) -> tuple[str, str]:

@@ -75,7 +75,7 @@ def make_method(
     """The view of one method. info: of its suite, registered or not; sections: the suite's. changes: its own, newest
     first. Its file is read and never run."""
     listed = registry.methods.get((info.slug, slug))
-    configurations = [each for section in sections for each in section["configurations"] if each["method"] == slug]
+    configurations = _configurations(sections, slug)
     home = _home(sections, slug)
     places = [line for line in home["places"] if line["method"] == slug] if home else []
     figure = _figure(home, slug)
@@ -84,7 +84,7 @@ def make_method(
             info.slug, slug, slug, None, None, "", [], [], {}, {}, "", [], configurations, changes, home, figure,
             places, "", "",
         )  # fmt: skip
-    checks = _once([check for section in sections for check in section["claims"].get(slug, ())], listed, info)
+    checks = _once([check for section in sections for check in section["claims"].get(slug, ())])
     claims = [
         ClaimView(claim, _title(claim.metric, info), [check for check in checks if check["claim"] == number])
         for number, claim in enumerate(listed.card.claims)
@@ -97,11 +97,30 @@ def make_method(
     )  # fmt: skip
 
 
+def _configurations(sections: Sequence[Mapping[str, Any]], slug: str) -> list[Mapping[str, Any]]:
+    """Each configuration of the method once, with its records on each hardware: `on` has what each says of it."""
+    found: dict[tuple[str, ...], list[Mapping[str, Any]]] = {}
+    for each in (each for section in sections for each in section["configurations"] if each["method"] == slug):
+        found.setdefault((each["scale"], each["base"], each["point"], each["variant"]), []).append(each)
+    chief = [max(same, key=lambda c: (c["current"] and c["status"] == "ok", c["current"])) for same in found.values()]
+    return [
+        {**best, "on": same, "records": sum(each["records"] for each in same),
+         "newest": max(each["newest"] for each in same), "stale": [] if _is_fresh(same) else best["stale"]}
+        for best, same in zip(chief, found.values(), strict=True)
+    ]  # fmt: skip
+
+
+def _is_fresh(same: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether the configuration has a result of today's code somewhere."""
+    return any(each["current"] and each["status"] == "ok" and not each["stale"] for each in same)
+
+
 def _home(sections: Sequence[Mapping[str, Any]], slug: str) -> Mapping[str, Any] | None:
     """The section that has most results of the method, toy scales last; None without one."""
 
-    def results(section: Mapping[str, Any]) -> tuple[bool, int]:
-        return section["scale"] != SCALES[0], sum(line["method"] == slug for line in section["places"])
+    def results(section: Mapping[str, Any]) -> tuple[bool, int, int]:
+        lines = sum(line["method"] == slug for line in section["places"])
+        return section["scale"] != SCALES[0], lines, len(section["timed"])
 
     return max((s for s in sections if results(s)[1]), key=results, default=None)
 
@@ -113,14 +132,13 @@ def _figure(home: Mapping[str, Any] | None, slug: str) -> Mapping[str, Any] | No
     return next(having, None)
 
 
-def _once(checks: Sequence[Mapping[str, Any]], listed: Listed, info: SuiteInfo) -> list[Mapping[str, Any]]:
-    """The checks with those of scores once, on whatever hardware they ran: a score is the same on each. Of several the
-    first that was measured stands."""
+def _once(checks: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The checks, each once that is of no hardware: a score is the same on all. Of several the first that was measured
+    stands."""
     found: dict[tuple[Any, ...], Mapping[str, Any]] = {}
     for check in sorted(checks, key=lambda check: check["outcome"] == "not measured"):
-        score = listed.card.claims[check["claim"]].metric in info.scores
         place = check["claim"], check["point"], check["variant"], check["base"], check["scale"]
-        found.setdefault((*place, "" if score else check["hardware"]), check)
+        found.setdefault((*place, check["hardware"] if check["on_hardware"] else ""), check)
     order = {id(check): i for i, check in enumerate(checks)}
     return sorted(found.values(), key=lambda check: order[id(check)])
 

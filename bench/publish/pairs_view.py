@@ -50,16 +50,20 @@ class PairsView:
 
 
 def make_pairs(
-    rows: Sequence[Row], pairs: Mapping[str, Pairs], problem: ProblemInfo, controls: Set[str]
+    rows: Sequence[Row],
+    pairs: Mapping[str, Pairs],
+    known: Mapping[str, Metric],
+    problem: ProblemInfo,
+    controls: Set[str],
 ) -> PairsView | None:
     """The view of one board's rows, in the order given; None with fewer than two that have a result.
 
-    pairs: of all rows, by the primary score and each primary cost.
+    pairs: of all rows, by the primary score and each primary cost. known: these metrics, by the same names.
     """
     shown = [i for i, row in enumerate(rows) if row.ok]
     if len(shown) < 2:
         return None
-    score, known = pairs[problem.primary.name], problem.metrics
+    score = pairs[problem.primary.name]
     baseline = next((i for i in shown if rows[i].method == problem.baseline), None)
     found = []
     for i in shown:

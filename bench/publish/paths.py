@@ -25,23 +25,39 @@ def file_name(text: str) -> str:
 
 
 def suite_address(suite: str) -> str:
-    """The page of a suite: its sections on every hardware."""
+    """The page of a suite: its sections."""
     return f"suites/{file_name(suite)}.html"
 
 
 def coverage_address(suite: str) -> str:
-    """The page of what was measured of a suite; no hardware's folder is called that, see `file_name`."""
+    """The page of what was measured of a suite."""
     return f"suites/{file_name(suite)}/coverage.html"
 
 
-def section_address(suite: str, hardware: str, scale: str, base: str) -> str:
-    """The page of one hardware, scale and base of a suite: all operating points."""
-    return f"suites/{'/'.join(map(file_name, (suite, hardware, scale, base)))}.html"
+def section_address(suite: str, scale: str, base: str) -> str:
+    """The page of one scale and base of a suite: all operating points, on all hardware."""
+    return f"suites/{'/'.join(map(file_name, (suite, scale, base)))}.html"
 
 
 def board_address(board: Board) -> str:
-    """The page of one ranking, without its ending: other files of the board have others."""
-    return f"suites/{'/'.join(map(file_name, (board.suite, board.hardware, board.scale, board.base, board.point)))}"
+    """The page of one ranking, without its ending: other files of the board have others. Of all hardware where the
+    board names none."""
+    parts = (board.suite, board.scale, board.base, board.point, *filter(None, (board.hardware,)))
+    return f"suites/{'/'.join(map(file_name, parts))}"
+
+
+def old_address(board: Board) -> str:
+    """Where the page of a ranking stood when each hardware had its own."""
+    return f"suites/{'/'.join(map(file_name, _on_hardware(board)))}.html"
+
+
+def old_section_address(suite: str, hardware: str, scale: str, base: str) -> str:
+    """The same of a section."""
+    return f"suites/{'/'.join(map(file_name, (suite, hardware, scale, base)))}.html"
+
+
+def _on_hardware(board: Board) -> tuple[str, ...]:
+    return board.suite, board.hardware, board.scale, board.base, board.point
 
 
 def pairs_address(board: Board) -> str:
@@ -50,8 +66,8 @@ def pairs_address(board: Board) -> str:
 
 
 def record_address(board: Board, method: str, variant: str) -> str:
-    """The page of all records of one configuration."""
-    return f"{board_address(board)}/{file_name(method)}/{file_name(variant)}.html"
+    """The page of all records of one configuration on one hardware."""
+    return f"suites/{'/'.join(map(file_name, (*_on_hardware(board), method, variant)))}.html"
 
 
 def method_address(suite: str, slug: str) -> str:

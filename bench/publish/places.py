@@ -10,14 +10,14 @@ from bench.analyse.rows import Row
 from bench.analyse.summary import figure, value_of
 from bench.publish.amounts import amount
 from bench.publish.pages import cell_html
-from bench.publish.paths import board_address
 from bench.publish.table_view import Line, Table
 from bench.registry.metrics import Metric
 
 
-def places_of(table: Table, rows: Sequence[Row], stale: Collection[Row]) -> list[dict[str, Any]]:
+def places_of(table: Table, rows: Sequence[Row], stale: Collection[Row], base: str) -> list[dict[str, Any]]:
     """Plain JSON, a line for each row with a result: its place by the primary score against the first primary cost, its
-    score, margin, costs, and whether it was trained. rows: of the table's board. stale: those not of today's code."""
+    score, margin, costs, and whether it was trained. rows: of the table's board. stale: those not of today's code.
+    base: the board's page without its ending."""
     score, *costs = table.problem.primaries
     cost = costs[0] if costs else score
     by_name = {row.name: row for row in rows}
@@ -26,7 +26,9 @@ def places_of(table: Table, rows: Sequence[Row], stale: Collection[Row]) -> list
     best = {row for row, kept in zip(serious, pareto(points, cost.better, score.better), strict=True) if kept}
     drawn = [row for row, point in zip(serious, points, strict=True) if not any(map(math.isnan, point))]
     return [
-        _line(table, line, *_place(by_name[line.name], line, drawn, best, (score, cost), stale)) for line in table.ok
+        _line(table, line, *_place(by_name[line.name], line, drawn, best, (score, cost), stale))
+        | {"board": f"{base}.html"}
+        for line in table.ok
     ]
 
 
@@ -70,5 +72,5 @@ def _line(table: Table, line: Line, place: str, said: str) -> dict[str, Any]:
         "place": place, "said": said, "rank": line.rank, "score_title": chief[0].title,
         "score": cell_html(cells[chief[0].name]), "costs": [(m.title, cell_html(cells[m.name])) for m in chief[1:]],
         "margin": vars(line.margin) if line.margin else None, "trained": line.trained, "stale": list(line.stale),
-        "address": line.address, "board": board_address(table.board) + ".html",
+        "address": line.address,
     }  # fmt: skip

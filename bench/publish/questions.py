@@ -162,7 +162,7 @@ class _Asked:
         score = self.problem.primary
         speed = name.endswith(".ratio")
         return {
-            "suite": place.suite, "scale": place.scale, "base": place.base, "hardware": place.hardware,
+            "suite": place.suite, "scale": place.scale, "base": place.base, "hardware": self.rows[0].board.hardware,
             "problem": self.problem.title if len(info.problems) > 1 else "", "goal": goal, "metric": name,
             "group": _group(self.section, self.rows[0]), "title": title, "speed": speed,
             "clock": any(point.clock for point in self.points), "timed": sum(map(_is_timed, self.rows)),
@@ -208,7 +208,7 @@ class _Asked:
             "dense": _compared(changed, score) if changed else "",
             "margin": _margin(against, score, told=control not in choice.first) if against else None,
             "bytes": _bytes(row, self.problem), "cost": _said(cost, metric), "address": self._address(row),
-            "board": board_address(row.board) + ".html",
+            "board": board_address(self.section.ranking(row.board)) + ".html",
             "few_seeds": few_seeds(row, registry.stochastic(place.suite)),
         }  # fmt: skip
 

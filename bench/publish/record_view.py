@@ -1,7 +1,7 @@
 """The page of one configuration: its newest record of every seed in full, and the history of the older ones."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bench.analyse.rows import Board, Row
 from bench.analyse.summary import figure, row_costs, row_quality, uneven
@@ -9,6 +9,7 @@ from bench.publish.catalogue import Entry
 from bench.publish.format import number, quantity
 from bench.publish.freshness import Age
 from bench.publish.history import Series, series_of
+from bench.publish.paths import record_address
 from bench.publish.samples_view import Strip, strip
 from bench.publish.table_view import Cell, make_cell
 from bench.record.plain import is_one_command
@@ -64,6 +65,7 @@ class PastView:
 @dataclass(frozen=True)
 class ConfigurationView:
     """What the template shows. figures: (title, cell) of the row. missing: what the problem knows and the row has not.
+    records: of this hardware. elsewhere: (seed, hardware, page) of the seeds whose scores in the row are of another.
     left_out: older records that are not listed."""
 
     board: Board
@@ -72,6 +74,7 @@ class ConfigurationView:
     figures: Sequence[tuple[str, Cell]]
     missing: Sequence[str]
     records: Sequence[RecordView]
+    elsewhere: Sequence[tuple[int, str, str]]
     columns: Sequence[Metric]
     past: Sequence[PastView]
     left_out: int
@@ -84,15 +87,15 @@ def make_configuration(
     entries: Sequence[Entry],
     problem: ProblemInfo,
     files: Mapping[str, str],
-    ages: Sequence[Age],
+    own: Sequence[tuple[Record, Age]],
 ) -> ConfigurationView:
     """The view of one configuration. board: of its records, whose version may be any; row: its current row, None if it
     has none. entries: all its records, oldest first.
 
-    files: where each record stands, by its id. ages: of the row's records.
+    files: where each record stands, by its id. own: the current records of this hardware, by seed.
     """
     first = entries[0]
-    current = {record.id for record in row.records} if row else set()
+    current = {record.id for record, _ in own}
     columns = [metric for metric in problem.primaries if any(metric.name in entry.figures for entry in entries)]
     newest_first = entries[::-1]
     past = [
@@ -105,9 +108,17 @@ def make_configuration(
         row.board if row else board, first.method, first.variant,
         [(known[name].title if name in known else name, cell) for name, cell in figures.items()],
         [*_missing(figures, known), *_left_out(row)] if row and row.ok else [],
-        [_record(r, files[r.id], age) for r, age in zip(row.records, ages, strict=True)] if row else [],
+        [_record(record, files[record.id], age) for record, age in own], _elsewhere(row, board) if row else [],
         columns, past, max(0, len(entries) - HISTORY), series_of(entries, columns),
     )  # fmt: skip
+
+
+def _elsewhere(row: Row, board: Board) -> list[tuple[int, str, str]]:
+    found = [(record.seed, record.environment.hardware) for record in row.elsewhere]
+    return [
+        (seed, hardware, record_address(replace(board, hardware=hardware), row.method, row.variant))
+        for seed, hardware in found
+    ]
 
 
 def _missing(figures: Collection[str], known: Mapping[str, Metric]) -> list[str]:

@@ -6,7 +6,7 @@ import json
 import shutil
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -90,32 +90,26 @@ def build_site(
     )  # fmt: skip
     groups: dict[Place, list[Entry]] = defaultdict(list)
     for entry in catalogue.entries:
-        groups[Place(entry.suite, entry.hardware, entry.scale, entry.base)].append(entry)
-    places = sorted(groups, key=lambda p: (p.suite, p.hardware, _scale_order(p.scale), p.base))
+        groups[Place(entry.suite, entry.scale, entry.base)].append(entry)
+    places = sorted(groups, key=lambda p: (p.suite, _scale_order(p.scale), p.base))
     jobs = [
-        (Section(context, place, entries, [other for other in places if other.suite == place.suite],
-                 _elsewhere(groups, place)),)
+        (Section(context, place, entries, [other for other in places if other.suite == place.suite]),)
         for place, entries in sorted(groups.items(), key=lambda item: -len(item[1]))
-    ]  # fmt: skip
-    sections = list(each(build_section, jobs, heavy=len(catalogue.entries) > RECORDS_TO_SHARE))
-    sections.sort(key=lambda s: places.index(Place(s["suite"], s["hardware"], s["scale"], s["base"])))
+    ]
+    made = list(each(build_section, jobs, heavy=len(catalogue.entries) > RECORDS_TO_SHARE))
+    sections = [part for section in made for part in section["parts"]]
+    sections.sort(key=lambda s: (places.index(Place(s["suite"], s["scale"], s["base"])), s["hardware"]))
+    alarms = [problem for section in made for problem in section["problems"]]
     shutil.copytree(site_folder() / "assets", output / "assets", dirs_exist_ok=True)
-    written = _write_rest(context, catalogue, sections)
-    _forget_others(output, [*written, *(address for section in sections for address in section["written"])])
-    return Built(output / "index.html", len(catalogue.entries), len(written), catalogue.broken, _alarms(sections))
+    written = _write_rest(context, catalogue, sections, alarms)
+    _forget_others(output, [*written, *(address for section in made for address in section["written"])])
+    return Built(output / "index.html", len(catalogue.entries), len(written), catalogue.broken, alarms)
 
 
-def _alarms(sections: Sequence[Mapping[str, Any]]) -> list[str]:
-    return [problem for section in sections for problem in section["problems"]]
-
-
-def _elsewhere(groups: Mapping[Place, Sequence[Entry]], place: Place) -> list[Entry]:
-    """The records of the same suite, scale and base on other hardware, oldest first."""
-    theirs = [group for other, group in groups.items() if replace(other, hardware=place.hardware) == place != other]
-    return sorted((entry for group in theirs for entry in group), key=lambda entry: (entry.started, entry.id))
-
-
-def _write_rest(context: Context, catalogue: Catalogue, sections: Sequence[Mapping[str, Any]]) -> list[str]:
+def _write_rest(
+    context: Context, catalogue: Catalogue, sections: Sequence[Mapping[str, Any]], alarms: Sequence[str]
+) -> list[str]:
+    """sections: of each one its parts, one for each hardware."""
     pages, registry, infos = context.pages, context.registry, context.infos
     changes = sorted(
         (change for section in sections for change in section["changes"]),
@@ -153,7 +147,7 @@ def _write_rest(context: Context, catalogue: Catalogue, sections: Sequence[Mappi
         pages.text("feed.xml", make_feed(changes, newest, pages.about.address)),
         pages.page("submit.html", "submit.html"),
         pages.page("data.html", "data.html", downloads=catalogue.downloads, count=len(catalogue.entries),
-                   sections=sections),
+                   tables=_tables(sections)),
         pages.page("about.html", "about.html", margin=MARGIN, confirming=CONFIRMING, confidence=CONFIDENCE,
                    min_pairs=MIN_PAIRS, min_seeds=MIN_SEEDS),
         pages.page(
@@ -164,7 +158,7 @@ def _write_rest(context: Context, catalogue: Catalogue, sections: Sequence[Mappi
             changes=[change for change in changes if change["when"] > newest - 7 * 86_400],
             count=len(catalogue.entries),
             broken=catalogue.broken,
-            problems=[*registry.faults, *_alarms(sections)],
+            problems=[*registry.faults, *alarms],
         ),
     ]  # fmt: skip
     return written
@@ -203,7 +197,8 @@ def _write_methods(
         written.append(context.pages.page("method.html", method_address(suite, slug), method=view, badge=written[-1]))
         if suites_with[slug] == 1:
             old = old_method_address(slug)
-            written.append(context.pages.page("moved.html", old, method=view, target=method_address(suite, slug)))
+            target = method_address(suite, slug)
+            written.append(context.pages.page("moved.html", old, title=view.title, target=target, state=""))
     return written
 
 
@@ -211,10 +206,21 @@ def _boards(sections: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     """Address, without its ending, and title of every board that has two methods to compare."""
     found = {}
     for section in sections:
-        place = f"{section['hardware']} · {section['base']}"
         for point in section["points"]:
             if point["ok"] > 1:
+                place = " on ".join(filter(None, (section["base"], point["on"])))
                 found[point["address"].removesuffix(".html")] = f"{section['suite']} · {point['point']} · {place}"
+    return found
+
+
+def _tables(sections: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, str]]:
+    """The boards of each section, by its name: address, without its ending, and what it is called."""
+    found: dict[str, dict[str, str]] = {}
+    for section in sections:
+        boards = found.setdefault(f"{section['suite']}, {section['base']} ({section['scale']})", {})
+        for point in section["points"]:
+            called = " on ".join(filter(None, (point["point"], point["on"])))
+            boards[point["address"].removesuffix(".html")] = called
     return found
 
 

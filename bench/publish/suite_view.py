@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
 from bench.publish.coverage import distinct
 from bench.registry import SuiteInfo
@@ -10,7 +11,8 @@ from bench.registry import SuiteInfo
 
 @dataclass(frozen=True)
 class PointLine:
-    """An operating point on one base and scale. boards: hardware and address of its board there. section: of the chief
+    """An operating point on one base and scale. address: of its board. boards: each hardware, and the board
+    with the times of that. section: of the chief
     one, which has most results. best: who is first there. results, timed: counted once, on whatever hardware they
     ran."""
 
@@ -23,13 +25,9 @@ class PointLine:
     results: int
     timed: int
     without: int
+    address: str
     boards: Sequence[tuple[str, str]]
     newest: float
-
-    @property
-    def address(self) -> str:
-        """The chief board."""
-        return self.boards[0][1]
 
 
 def lines_of(info: SuiteInfo, sections: Sequence[Mapping[str, Any]]) -> list[PointLine]:
@@ -45,11 +43,20 @@ def lines_of(info: SuiteInfo, sections: Sequence[Mapping[str, Any]]) -> list[Poi
 
 
 def _line(found: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]]) -> PointLine:
-    found = sorted(found, key=lambda each: -each[1]["ok"])
+    found = sorted(found, key=lambda each: (-each[1]["ok"], -len(each[0]["timed"])))
     section, point = found[0]
     results, timed = distinct([s for s, _ in found], point["point"])
     return PointLine(
         point["point"], point["title"], section["base"], section["scale"], section["address"], point["best"], results,
-        timed, max(p["rows"] - p["ok"] for _, p in found), [(s["hardware"], p["address"]) for s, p in found],
+        timed, max(p["rows"] - p["ok"] for _, p in found), point["address"], _on_each(found),
         max(s["newest"] for s, _ in found),
     )  # fmt: skip
+
+
+def _on_each(found: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]]) -> list[tuple[str, str]]:
+    timed = {
+        s["hardware"]: f"{p['address']}#on={quote(s['hardware'])}"
+        for s, p in found
+        if any(key.startswith(f"{p['point']}/") for key in s["timed"])
+    }
+    return list(timed.items())

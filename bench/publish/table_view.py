@@ -39,7 +39,7 @@ class Line:
 
     stale: what is not today's any more in what it was measured with.
     tied: how many neighbours share its rank, itself included. band: alternates between groups of ties.
-    elsewhere: how many of its seeds other hardware ran. asked: how many seeds the suite asks for.
+    ran_on: the hardware that its scores were measured on. asked: how many seeds the suite asks for.
     few_seeds: it hangs on its seed, and has too few to tell by how much. guessing: "no better than guessing", "worse
     than guessing", or empty. margin: over the best control; None for controls, and where nothing can be compared.
     best_control: it is the control that stands first. trained: "yes", "no", "can", or empty where it is not known.
@@ -57,7 +57,7 @@ class Line:
     tied: int
     band: int
     seeds: int
-    elsewhere: int
+    ran_on: Sequence[str]
     asked: int
     few_seeds: bool
     failed: Sequence[tuple[int, str, str]]
@@ -131,11 +131,6 @@ class Table:
     def few_seeds(self) -> list[Line]:
         """Lines whose intervals lack the spread between seeds."""
         return [line for line in self.lines if line.few_seeds]
-
-    @property
-    def elsewhere(self) -> list[Line]:
-        """Lines with seeds that other hardware ran."""
-        return [line for line in self.lines if line.elsewhere]
 
     @property
     def stale(self) -> list[Line]:
@@ -219,7 +214,7 @@ class _Lines:
             tied=len(tied) if place else 1,
             band=band,
             seeds=len(row.ok),
-            elsewhere=len(row.elsewhere),
+            ran_on=sorted({record.environment.hardware for record in row.ok}),
             asked=1 if listed is None else self.info.seeds_of(listed.card),
             few_seeds=few_seeds(row, stochastic),
             failed=[(r.seed, r.status, r.reason or "") for r in row.failed] if row.ok else [],

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any
+from urllib.parse import quote
 
 from bench.contract import SCALES
 from bench.publish.paths import file_name
@@ -204,7 +205,8 @@ def _address(question: Json, pick: Json, limit: float) -> str:
     """The board of an answer, with the limit that was asked for."""
     if not question["metric"] or not (question["speed"] or question["share"]):
         return str(pick["board"])
-    return f"{pick['board']}#max.{question['metric']}={limit:.6g}"
+    on = f"on={quote(question['hardware'])}&" if question["speed"] else ""
+    return f"{pick['board']}#{on}max.{question['metric']}={limit:.6g}"
 
 
 def _spark(questions: Sequence[Json]) -> str:

@@ -31,13 +31,26 @@
     const chosen = board.value;
     await Promise.all([load(`${root}${chosen}.js`), load(`${root}${chosen}.pairs.js`)]);
     if (board.value !== chosen) return;
-    const { rows } = effbench.board;
-    const known = rows.filter((row) => row.status === "ok");
+    const known = comparable();
     const named = (state.get("with") ?? "").split(",").filter((name) => known.some((row) => row.name === name));
-    const first = named.length ? named.slice(0, MOST) : known.slice(0, 3).map((row) => row.name);
+    const chief = ["method", "control", "baseline"].map((kind) => known.find((row) => row.kind === kind)).filter(Boolean);
+    const first = (named.length ? named : chief.length > 1 ? chief.map((row) => row.name) : known.slice(0, 3).map((row) => row.name)).slice(0, MOST);
     methods.replaceChildren(element("legend", {}, `Methods, two to ${MOST}`), ...known.map((row) => element("label", {},
       element("input", { type: "checkbox", value: row.name, checked: first.includes(row.name), on: { change: chosenChanged } }), ` ${row.name}`)));
     show();
+  }
+
+  /** What can be compared: the rows with a result, best first, and the baseline from the point where it has one. */
+  function comparable() {
+    const { metrics, rows, on } = effbench.board;
+    const { extra } = effbench.pairs;
+    const apart = metrics.filter((metric) => metric.apart), shared = metrics.filter((metric) => !metric.apart);
+    const found = rows.map((row, i) => ({ ...row, times: Object.fromEntries(Object.entries(on).map(([name, all]) => [name, all[i]])) }));
+    if (extra) {
+      const times = Object.entries(extra.on).map(([name, all]) => [name, apart.map((metric) => all[metric.name] ?? null)]);
+      found.push({ ...extra, cells: shared.map((metric) => extra.cells[metric.name] ?? null), times: Object.fromEntries(times) });
+    }
+    return found.filter((row) => row.status === "ok");
   }
 
   const checked = () => [...methods.querySelectorAll("input:checked")].map((input) => input.value);
@@ -68,7 +81,8 @@
         const i = all.indexOf(name);
         return element("tr", {}, element("th", { scope: "row" }, name), ...names.map((other) => {
           const j = all.indexOf(other);
-          return i === j ? element("td", { class: "quiet" }, "–") : said(value[i][j], low[i][j], high[i][j]);
+          const told = value[i]?.[j] !== undefined;
+          return i === j ? element("td", { class: "quiet" }, "–") : said(told ? value[i][j] : null, told ? low[i][j] : null, told ? high[i][j] : null);
         }));
       };
       return element("section", {}, element("h2", {}, title), scroll(`${title}, pairs`, element("table", {},
@@ -85,9 +99,14 @@
   }
 
   function figures(names) {
-    const { metrics, rows } = effbench.board;
-    const chosen = names.map((name) => rows.find((row) => row.name === name));
-    const lines = metrics.map((metric, i) => [metric, chosen.map((row) => row.cells[i])]).filter(([, cells]) => cells.some(Boolean));
+    const { metrics, on } = effbench.board;
+    const known = comparable();
+    const chosen = names.map((name) => known.find((row) => row.name === name));
+    const apart = metrics.filter((metric) => metric.apart);
+    const lines = [
+      ...metrics.filter((metric) => !metric.apart).map((metric, i) => [metric, chosen.map((row) => row.cells[i])]),
+      ...Object.keys(on).flatMap((name) => apart.map((metric, i) => [{ ...metric, title: `${metric.title}, ${name}` }, chosen.map((row) => row.times[name]?.[i] ?? null)])),
+    ].filter(([, cells]) => cells.some(Boolean));
     const cell = (metric, found) => {
       if (!found) return element("td", { class: "quiet" }, "–");
       const [value, low, high, n, kind] = found;

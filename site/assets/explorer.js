@@ -2,10 +2,17 @@
 "use strict";
 {
   const { element, state, quantity } = effbench;
-  function start() {
+  function start(signal) {
     const box = document.getElementById("explorer");
-    const { metrics, rows, beats } = effbench.board;
-    const good = rows.map((row, i) => ({ ...row, i })).filter((row) => row.status === "ok");
+    box.replaceChildren();
+    const { on, first } = effbench.board;
+    const metrics = effbench.board.metrics.map(asRead);
+    const beats = (effbench.board.beats ?? effbench.board.runs.map(unfolded)).map((list) => new Set(list));
+    const shared = metrics.findIndex((metric) => metric.apart);
+    const times = on[effbench.hardware() ?? first]; // what hangs on the hardware is of the chosen one
+    const raw = effbench.board.rows.map((row, i) => (shared < 0 ? row.cells : [...row.cells, ...times?.[i] ?? metrics.slice(shared).map(() => null)]));
+    const rows = effbench.board.rows.map((row, i) => ({ ...row, i, cells: raw[i].map((cell, k) => metrics[k].read(cell)) }));
+    const good = rows.filter((row) => row.status === "ok");
     const at = new Map(metrics.map((metric, i) => [metric.name, i]));
     const figure = (row, name) => row.cells[at.get(name)];
     const usable = (name) => good.filter((row) => figure(row, name) && figure(row, name)[4] !== "n");
@@ -27,16 +34,15 @@
     const verdict = element("p", { role: "status", class: "best" });
     const hide = element("input", { type: "checkbox", id: "hide" });
     effbench.hidden = (row) => hide.checked && row.classList.contains("over");
-    effbench.shown = () => effbench.shownRows().map((shown) => {
-      const row = rows.find((each) => each.name === shown.dataset.name);
+    effbench.shown = () => effbench.shownRows().map((shown) => rows.find((each) => each.name === shown.dataset.name)).filter(Boolean).map((row) => {
       const found = { rank: row.rank, method: row.name, family: row.family, kind: row.kind, status: row.status };
-      metrics.forEach((metric, i) => ["", ".low", ".high", ".n"].forEach((part, k) => { found[metric.name + part] = row.cells[i]?.[k] ?? null; }));
+      metrics.forEach((metric, i) => ["", ".low", ".high", ".n"].forEach((part, k) => { found[metric.name + part] = raw[row.i][i]?.[k] ?? null; }));
       return found;
     });
 
     function explore() {
       const feasible = good.filter(within);
-      const best = feasible.filter((row) => figure(row, primary.name) && !feasible.some((other) => beats[other.i].includes(row.i)));
+      const best = feasible.filter((row) => figure(row, primary.name) && !feasible.some((other) => beats[other.i].has(row.i)));
       for (const row of good) {
         rowOf.get(row.name)?.classList.toggle("over", over(row));
         rowOf.get(row.name)?.classList.toggle("unknown", unknown(row));
@@ -69,18 +75,18 @@
       input.addEventListener("input", () => {
         const allowed = values[input.value] ?? null;
         limit(allowed);
-        state.set(`max.${metric.name}`, allowed);
+        state.set(`max.${metric.name}`, allowed === null ? null : metric.kept(allowed));
         explore();
       });
       field.addEventListener("change", () => {
         const wanted = Number.parseFloat(field.value);
-        state.set(`max.${metric.name}`, wanted > 0 ? to(wanted) : null);
+        state.set(`max.${metric.name}`, wanted > 0 ? metric.kept(to(wanted)) : null);
         restore();
         explore();
       });
       const restore = () => {
         // a limit set elsewhere holds as it was set, even where no value of this board lies at it
-        const wanted = Number.parseFloat(state.get(`max.${metric.name}`));
+        const wanted = metric.kept(Number.parseFloat(state.get(`max.${metric.name}`)));
         const free = Number.isNaN(wanted);
         const met = values.filter((value) => (metric.better === "lower" ? value <= wanted : value >= wanted)).length;
         input.value = free ? values.length : Math.max(0, met - 1);
@@ -88,11 +94,9 @@
       };
       return { restore, label: element("label", { class: "limit" }, element("span", {}, metric.title), element("span", { class: "asked" }, `${unit.before} `, field, ` ${unit.after}`), input) };
     }
-    /** A limit as people say it: a time against the baseline's as a speed-up, sizes in a unit that reads well. */
+    /** A limit as people say it: sizes in a unit that reads well. */
     function asked(metric, values) {
-      if (/\.ratio$/.test(metric.name) && !/energy/.test(metric.name) && metric.better === "lower") {
-        return { of: (ratio) => 1 / ratio, to: (speedup) => 1 / speedup, unit: { before: "at least", after: "× faster" } };
-      }
+      if (metric.speed) return { of: (speed) => speed, to: (speed) => speed, unit: { before: "at least", after: "× faster" } };
       const most = Math.max(...values.map(Math.abs));
       const [text, after = ""] = ["B", "s", "FLOP", "J", "W"].includes(metric.unit) ? quantity(most, metric.unit).split("\u00a0") : ["", metric.unit];
       const factor = text ? Number(text.replace("−", "-")) / most || 1 : 1;
@@ -118,15 +122,52 @@
     const reset = element("button", { type: "button", on: { click: () => { sliders.forEach(({ metric }) => state.set(`max.${metric.name}`, null)); restore(); } } }, "No limits");
     const panel = element("section", { "aria-labelledby": "explore" },
       element("h2", { id: "explore" }, "Explore"),
-      element("p", { class: "quiet" }, "Set a budget: what is over it fades in plot and table. The address keeps what you set."),
+      element("p", { class: "quiet" }, "Set a budget: what is over it fades in plot and table. The address keeps what you set.", ...morePoints()),
+      ...groups(),
       element("div", { class: "explore" },
         element("div", { class: "limits" }, ...few.map(({ label }) => label),
           ...(more.length ? [element("details", {}, element("summary", {}, `${more.length} more limits`), ...more.map(({ label }) => label))] : []),
           element("label", { for: "hide" }, hide, " Hide what is over the limits"), reset),
         element("div", { class: "picture" },
           element("div", { class: "controls" }, element("label", {}, "Plot ", y), element("label", {}, "against ", x)),
-          verdict, plot, tip,
+          verdict, plot, tip, ...pictures(),
           element("p", { class: "quiet" }, "Circles: methods; squares: controls; hollow: stale; arrows: beyond the picture. Blue: the frontier; orange: the best controls, and shaded what they reach. Tab into the plot, then the arrow keys; Enter opens the records."))));
+    /** On a board: the way to all points of the problem, with what is set here. */
+    function morePoints() {
+      const all = document.querySelector("nav.trail a:last-of-type");
+      if (!document.querySelector("nav[data-points]") || !all) return [];
+      const link = element("a", { href: all.href, on: { click: () => { link.hash = state.read(); } } }, "All operating points in one picture");
+      return [" ", link, "."];
+    }
+
+    /** The pictures that the explorer takes the place of, to be taken along. */
+    function pictures() {
+      const on = document.querySelector("input[name='on']:checked")?.id.slice(2);
+      const all = [...document.querySelectorAll("#figures figure")].filter((each) => !on || (each.dataset.on ?? on) === on);
+      const links = all.flatMap((each) => {
+        const link = each.querySelector("a[download][href$='.svg']");
+        if (!link) return [];
+        const copy = link.cloneNode(true), made = link.nextElementSibling?.matches("button.png") ? element("button", { type: "button", class: "png", on: { click: () => link.nextElementSibling.click() } }, "PNG") : "";
+        return [element("li", {}, `${each.querySelector("figcaption").firstChild.textContent.trim()} `, copy, " ", made)];
+      });
+      return links.length ? [element("details", {}, element("summary", {}, "Pictures for a talk"), element("ul", { class: "links" }, ...links))] : [];
+    }
+
+    /** Over all points: which problem. Only what the page lists is ever loaded. */
+    function groups() {
+      const all = JSON.parse(box.dataset.groups ?? "[]");
+      if (all.length < 2) return [];
+      const loaded = document.querySelector("script[data-board]");
+      const now = all.findIndex(([address]) => loaded.getAttribute("src") === address);
+      const choice = element("select", { id: "problem" }, ...all.map(([, title], i) => element("option", { value: i }, title)));
+      choice.value = String(now);
+      choice.addEventListener("change", () => {
+        const script = element("script", { src: all[choice.value][0], "data-board": true, on: { load: effbench.startExplorer } });
+        loaded.replaceWith(script);
+      });
+      return [element("p", {}, element("label", { for: "problem" }, "Problem "), choice)];
+    }
+
     hide.addEventListener("change", () => { state.set("hide", hide.checked ? "1" : null); effbench.filter(); });
     box.append(panel);
 
@@ -139,10 +180,9 @@
       hide.checked = state.get("hide") === "1";
       explore();
     }
-    const { signal } = effbench.view;
     addEventListener("hashchange", restore, { signal });
     addEventListener("resize", draw, { signal });
-    table.addEventListener("shown", () => plot.querySelectorAll("a").forEach((mark) => mark.classList.toggle("gone", rowOf.get(mark.dataset.name)?.hidden ?? false)));
+    table.addEventListener("shown", () => plot.querySelectorAll("a").forEach((mark) => mark.classList.toggle("gone", rowOf.get(mark.dataset.name)?.hidden ?? false)), { signal });
     restore();
     return true;
 
@@ -244,6 +284,23 @@
     }
   }
 
+  /** A metric as people read it: a time against the baseline's as a speed-up. kept: between that and what addresses
+      keep. */
+  function asRead(metric) {
+    const speed = /\.ratio$/.test(metric.name) && !/energy/.test(metric.name) && metric.better === "lower";
+    if (!speed) return { ...metric, speed, read: (cell) => cell, kept: (value) => value };
+    const over = (value) => (value ? 1 / value : null);
+    const read = (cell) => cell && [1 / cell[0], over(cell[2]), over(cell[1]), ...cell.slice(3)];
+    return { ...metric, speed, title: `${metric.title}, as speed-up`, unit: "×", better: "higher", read, kept: (value) => 1 / value };
+  }
+
+  /** Runs, as first and length, as a list. */
+  function unfolded(runs) {
+    const list = [];
+    for (let k = 0; k < runs.length; k += 2) for (let i = 0; i < runs[k + 1]; i += 1) list.push(runs[k] + i);
+    return list;
+  }
+
   const holds = (scale, value) => value >= scale.domain()[0] && value <= scale.domain()[1];
   const hold = (pixel, scale) => Math.min(Math.max(...scale.range()), Math.max(Math.min(...scale.range()), pixel));
   const bar = ([, low, high], path) => (low === null || high === null || low === high ? "" : path(low, high));
@@ -327,9 +384,15 @@
     }
   }
 
-  /** Once for each view. The page keeps the explorer's place free; with nothing to explore the static pictures are back. */
+  /** Once for each view and hardware. The page keeps the explorer's place free; with nothing to explore the static
+      pictures are back. */
+  let running = new AbortController();
   effbench.startExplorer = () => {
-    document.documentElement.classList.toggle("unexplored", !("d3" in window && effbench.board && start()));
+    running.abort();
+    const mine = running = new AbortController();
+    effbench.view.signal.addEventListener("abort", () => mine.abort());
+    document.addEventListener("hardware", effbench.startExplorer, { signal: mine.signal });
+    document.documentElement.classList.toggle("unexplored", !("d3" in window && effbench.board && start(mine.signal)));
   };
   effbench.startExplorer();
 }

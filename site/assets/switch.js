@@ -66,6 +66,7 @@
     shown = path;
     if (isNew) history.pushState(null, "", address);
     effbench.startTables();
+    effbench.startChoosing();
     effbench.startExplorer();
     if (isNew) forget();
     const heading = document.querySelector("h1");
@@ -78,7 +79,7 @@
   function forget() {
     const has = (selector, value) => document.querySelector(selector)?.value === value;
     for (const [name, value] of state.read()) {
-      const kept = name === "q" || name === "hide"
+      const kept = name === "q" || name === "hide" || name === "with" || (name === "on" && effbench.hardware() === value)
         || (name === "sort" && document.querySelector("table[data-main] th[aria-sort]"))
         || (name.startsWith("max.") && document.querySelector(`input[data-metric="${CSS.escape(name.slice(4))}"]`))
         || has(`#axis-${CSS.escape(name)}`, value) || has(`select[data-facet="${CSS.escape(name)}"]`, value);

@@ -82,9 +82,32 @@ effbench.csv = (rows) => {
   const words = (cell) => (cell.firstChild?.textContent ?? "").trim() || cell.textContent.trim();
   const key = (header) => header.dataset.metric ?? words(header).toLowerCase().replaceAll(" ", "-");
 
+  const SWITCH = "input[name='on']";
+  /** The hardware whose times are shown; null where there is no choice. */
+  effbench.hardware = () => document.querySelector(`${SWITCH}:checked`)?.value ?? null;
+  const isShown = (header) => !("on" in header.dataset) || getComputedStyle(header).display !== "none";
+
+  /** The style sheet shows the columns of what is checked; here the address keeps it, and who draws times is told. */
+  function startHardware() {
+    const inputs = [...document.querySelectorAll(SWITCH)];
+    const restore = () => {
+      const wanted = inputs.find((input) => input.value === state.get("on")) ?? inputs.find((input) => input.defaultChecked);
+      const moved = wanted && !wanted.checked;
+      if (moved) wanted.checked = true;
+      return moved;
+    };
+    const told = () => document.dispatchEvent(new Event("hardware"));
+    for (const input of inputs) {
+      input.addEventListener("change", () => { state.set("on", input.defaultChecked ? null : input.value); told(); });
+    }
+    addEventListener("hashchange", () => { if (restore()) told(); }, { signal: effbench.view.signal });
+    restore();
+  }
+
   /** Make every table of the page one that sorts. Once for each view. */
   effbench.startTables = () => {
     effbench.hidden = () => false;
+    startHardware();
     for (const table of document.querySelectorAll("table")) {
       if (!table.tHead || table.rows.length < 3) continue;
       const sorter = new Tablesort(table);
@@ -140,7 +163,7 @@ effbench.csv = (rows) => {
     /** Rows as they stand, as objects by heading. A page that knows more than the table shows puts its own in place. */
     effbench.shownRows = () => [...table.tBodies].flatMap((body) => [...body.rows]).filter((row) => !row.hidden);
     effbench.shown = () => effbench.shownRows().map((row) => Object.fromEntries(
-      [...row.cells].map((cell, i) => [words(headers[i] ?? cell), "sort" in cell.dataset && Number.isFinite(number(cell.dataset.sort)) ? number(cell.dataset.sort) : cell.textContent.replace(/\s+/g, " ").trim()])));
+      [...row.cells].filter(isShown).map((cell) => [cell, cell.cellIndex]).map(([cell, i]) => [words(headers[i] ?? cell), "sort" in cell.dataset && Number.isFinite(number(cell.dataset.sort)) ? number(cell.dataset.sort) : cell.textContent.replace(/\s+/g, " ").trim()])));
 
     const texts = new Map(rows.map((row) => [row, row.dataset.text ?? row.textContent.toLowerCase()])); // name, family and paper, where the row says them
     function filter() {
@@ -163,7 +186,7 @@ effbench.csv = (rows) => {
 
     function restore() {
       const [, column, direction] = /^(.*)\.(asc|desc)$/.exec(state.get("sort") ?? "") ?? [];
-      const header = headers.find((each) => key(each) === column);
+      const header = headers.find((each) => key(each) === column && isShown(each));
       if (header && header.getAttribute("aria-sort") !== `${direction}ending`) {
         headers.forEach((each) => each.removeAttribute("aria-sort"));
         sorter.current = header;
@@ -175,6 +198,7 @@ effbench.csv = (rows) => {
       filter();
     }
     addEventListener("hashchange", restore, { signal: effbench.view.signal });
+    document.addEventListener("hardware", restore, { signal: effbench.view.signal });
     restore();
   }
 }

@@ -109,7 +109,8 @@
   function shown(each, found, step, limit) {
     const names = step.first.map((pick) => pick.name);
     const one = names.length + step.more === 1;
-    const board = `${step.first[0].board}${each.speed || each.share ? `#max.${each.metric}=${Number(limit.toPrecision(6))}` : ""}`;
+    const on = each.speed ? `on=${encodeURIComponent(each.hardware)}&` : "";
+    const board = `${step.first[0].board}${each.speed || each.share ? `#${on}max.${each.metric}=${Number(limit.toPrecision(6))}` : ""}`;
     const headline = element("p", { class: "headline" }, element("strong", {}, list(names, step.more)),
       one ? (step.of === 1 ? " is the only one within the limit" : ` is the best of ${step.of} within the limit`) : ` are not told apart, of ${step.of} within the limit`);
     const base = found.dense ? `${found.score}; ${found.baseline}: ${found.dense.text}` : found.score;

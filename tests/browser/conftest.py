@@ -45,7 +45,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
         more.append(make_record("alpha", variant=f"v{number}", memory=peaks | {"peak": 1e9 * (1 + number)}, **values))
         more.append(make_record("alpha", variant=f"v{number}", age=20, **values | {"losses": losses(0.9)}))
     other = [
-        make_record(name, losses=losses(0.3), hardware="nvidia-test", **times(0.6)) for name in ("alpha", "random")
+        make_record(name, losses=losses(0.3), hardware="nvidia-test", age=1, **times(0.6))
+        for name in ("alpha", "random")
     ]
     for name, cost in (("beta", 0.9), ("random", 0.7)):
         other.append(make_record(name, losses=losses(cost), figures={"stored_ratio": cost}, point="all", **times(cost)))
@@ -67,6 +68,14 @@ def chromium() -> Iterator[Any]:
         browser = running.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         yield browser
         browser.close()
+
+
+def figures(data: Any, name: str) -> list[Any]:
+    """A metric of every row of a board's data, on the hardware that it begins with."""
+    at = [metric["name"] for metric in data["metrics"]].index(name)
+    shared = sum(not metric["apart"] for metric in data["metrics"])
+    own = data["on"][data["first"]]
+    return [row["cells"][at] if at < shared else own[i][at - shared] for i, row in enumerate(data["rows"])]
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.bench.publish.site_factory import HALF
+from tests.browser.conftest import figures as figures_of
 
 BOARD = f"{HALF}.html"
 Visit = Callable[..., Any]
@@ -68,11 +69,11 @@ def test_filters_search_and_count(visit: Visit) -> None:
 def test_the_explorer_says_what_is_feasible_and_what_is_best(visit: Visit) -> None:
     page = board(visit)
     data = page.evaluate("effbench.board")
-    column = [metric["name"] for metric in data["metrics"]].index("memory.peak")
+    peaks = figures_of(data, "memory.peak")
     slider = page.locator("input[type='range'][data-metric='memory.peak']")
     slider.evaluate("each => { each.value = 2; each.dispatchEvent(new Event('input')) }")
     allowed = float(page.evaluate("effbench.state.get('max.memory.peak')"))
-    inside = [row["name"] for row in data["rows"] if row["cells"][column] and row["cells"][column][0] <= allowed]
+    inside = [row["name"] for row, cell in zip(data["rows"], peaks, strict=True) if cell and cell[0] <= allowed]
     assert 0 < len(inside) < 11
     over = page.locator("table[data-main] tr.over").evaluate_all("rows => rows.map((row) => row.dataset.name)")
     assert sorted(over) == sorted(set(shown(page)) - set(inside) - {"dense", "slow"})
@@ -90,7 +91,7 @@ def test_the_explorer_says_what_is_feasible_and_what_is_best(visit: Visit) -> No
 
 def test_any_state_has_an_address_that_brings_it_back(visit: Visit) -> None:
     page = board(visit)
-    page.locator("th[data-metric='decode.tpot.ratio']").click()
+    page.locator("th[data-metric='decode.tpot.ratio']:visible").click()
     page.select_option("select[data-facet='kind']", "method")
     page.fill("input[type='search']", "alpha")
     page.select_option("#axis-x", "memory.peak")
@@ -104,7 +105,7 @@ def test_any_state_has_an_address_that_brings_it_back(visit: Visit) -> None:
     assert 0 < len(shown(again)) < 9
     assert again.input_value("#axis-x") == "memory.peak"
     assert again.input_value("input[data-metric='stored_ratio']") == "4"
-    assert again.locator("th[data-metric='decode.tpot.ratio']").get_attribute("aria-sort") == "ascending"
+    assert again.locator("th[data-metric='decode.tpot.ratio']:visible").get_attribute("aria-sort") == "ascending"
     assert again.url.split("#")[1] == state
 
 
@@ -187,10 +188,12 @@ def test_what_is_shown_can_be_taken_along(visit: Visit, tmp_path: Path) -> None:
 
 
 def test_tables_of_other_pages_filter_too(visit: Visit) -> None:
-    page = visit("methods/demo/alpha.html#hardware=nvidia-test")
+    page = visit("methods/demo/alpha.html#q=v3")
     rows = page.locator("table[data-main] tbody tr:not([hidden])")
     assert rows.count() == 1
-    page.select_option("select[data-facet='hardware']", "cpu-test")
+    page.get_by_label("Search", exact=True).fill("nvidia-test")
+    assert rows.count() == 1  # the one with records there too
+    page.get_by_label("Search", exact=True).fill("")
     assert rows.count() == 9
     with page.expect_download() as waiting:
         page.get_by_role("button", name="CSV of what is shown").click()
@@ -218,17 +221,51 @@ def test_two_to_six_methods_are_compared(visit: Visit) -> None:
     assert page.locator("#board").input_value() == HALF
     pair = page.locator("section", has=page.locator("h2", has_text="Perplexity")).locator("tbody tr").first
     assert "better" in pair.inner_text()
-    assert page.locator("#compare section").count() == 4  # the score, two primary costs, all figures
+    assert page.locator("#compare section").count() == 5  # the score, a size, times on two machines, all figures
     for name in ("random", "alpha:v1", "alpha:v2", "alpha:v3"):
         page.check(f"fieldset input[value='{name}']")
     assert "alpha:v3" in page.evaluate("effbench.state.get('with')")
-    assert page.locator("fieldset input:disabled").count() == 11 - 6
+    assert page.locator("fieldset input:disabled").count() == 12 - 6  # the baseline of another point too
     again = visit(page.url.split("/site/")[1])
     again.wait_for_selector("#compare table")
     assert again.locator("fieldset input:checked").count() == 6
     for name in ("random", "alpha:v1", "alpha:v2", "alpha:v3", "beta"):
         page.uncheck(f"fieldset input[value='{name}']")
     assert "Choose two or more" in page.locator("#compare").inner_text()
+
+
+def test_a_comparison_opens_on_the_best_the_best_control_and_the_baseline(visit: Visit) -> None:
+    page = visit(f"compare.html#board={HALF}".replace("/", "%2F"))
+    page.wait_for_selector("#compare table")
+    chosen = page.locator("fieldset input:checked").evaluate_all("all => all.map((each) => each.value)")
+    assert chosen[1:] == ["random", "dense@all"]  # the baseline is over the budget of half
+    assert chosen[0].startswith("alpha")
+    sizes = page.locator("section", has=page.locator("h2", has_text="Stored size")).locator("tbody tr").last
+    assert "worse" in sizes.inner_text()
+    assert "not comparable" not in sizes.inner_text()
+
+
+def test_a_button_in_each_row_adds_it_to_the_comparison(visit: Visit) -> None:
+    page = board(visit)
+    for name in ("beta", "alpha:v2"):
+        page.get_by_role("button", name=f"Compare {name}", exact=True).click()
+    page.reload()
+    page.get_by_role("link", name="Compare 2 of them").click()
+    page.wait_for_selector("#compare table")
+    chosen = page.locator("fieldset input:checked").evaluate_all("all => all.map((each) => each.value)")
+    assert sorted(chosen) == ["alpha:v2", "beta"]
+
+
+def test_a_picture_comes_as_png_too(visit: Visit, served: str, tmp_path: Path) -> None:
+    page = visit(BOARD, at=served)
+    page.wait_for_selector(".interactive svg")
+    page.get_by_text("Pictures for a talk").click()
+    with page.expect_download() as waiting:
+        page.locator(".picture button.png").first.click()
+    waiting.value.save_as(tmp_path / "picture.png")
+    head = (tmp_path / "picture.png").read_bytes()[:24]
+    assert head[1:4] == b"PNG"
+    assert int.from_bytes(head[16:20], "big") == 2 * 760
 
 
 def test_an_address_loads_no_script_but_those_of_the_list(visit: Visit, site: Path) -> None:

@@ -1,4 +1,5 @@
-"""Many records, as years of nightly runs leave them: 94 methods, five suites, four machines, six points, seeds, nights.
+"""Many records, as years of nightly runs leave them: 94 methods of five suites, or 235 of twenty, four machines, six
+points, seeds, nights.
 
 Figures are drawn once for each configuration and a few nights; a record of about 10 kB has the samples of a real one.
 """
@@ -23,7 +24,9 @@ from bench.registry.metrics import Metric
 from tests.bench.analyse.record_factory import make_info, make_problem
 from tests.bench.publish.site_factory import Files
 
-SIZES = {"language": 40, "tuning": 22, "operators": 14, "diffusion": 10, "sampling": 8}
+FIVE = {"language": 40, "tuning": 22, "operators": 14, "diffusion": 10, "sampling": 8}
+LAYOUTS = {"five": FIVE, "twenty": FIVE | {f"area-{number}": 10 if number <= 6 else 9 for number in range(1, 16)}}
+"""Methods of each suite."""
 HARDWARE = ("cpu-test-1t", "cpu-test-8t", "nvidia-h100-80gb", "nvidia-h200")
 POINTS = ("unlimited", "size-75", "size-50", "size-25", "compute-75", "compute-50")
 START = datetime(2020, 1, 1, tzinfo=UTC)
@@ -49,22 +52,23 @@ class Configuration:
 
 
 @cache
-def make_registry() -> Registry:
+def make_registry(layout: str = "five") -> Registry:
     """The suites and methods of the records."""
-    suites = {suite: _info(suite) for suite in SIZES}
-    listed = [_method(suite, number) for suite, size in SIZES.items() for number in range(size)]
+    sizes = LAYOUTS[layout]
+    suites = {suite: _info(suite) for suite in sizes}
+    listed = [_method(suite, number) for suite, size in sizes.items() for number in range(size)]
     texts = {each.place: f"class Made:\n    slug = {each.slug!r}\n    samples: int = 256\n" for each in listed}
-    for suite in SIZES:
+    for suite in sizes:
         texts[PurePosixPath("suites", suite, "main.py")] = f"NAME = {suite!r}\n"
     tree = Files(texts)
     return Registry(tree, suites, {(each.suite, each.slug): each for each in listed}, (), Contents(tree))
 
 
-def configurations(seed: int = 0) -> list[Configuration]:
+def configurations(seed: int = 0, layout: str = "five") -> list[Configuration]:
     """Every configuration, in an order that does not depend on how many records are made."""
     rng = np.random.default_rng(seed)
     found = []
-    for suite, size in SIZES.items():
+    for suite, size in LAYOUTS[layout].items():
         for number in range(size):
             seeds = 3 if number % 3 == 0 else 1
             for variant in ("default", "wide") if number % 3 == 1 else ("default",):
@@ -75,17 +79,20 @@ def configurations(seed: int = 0) -> list[Configuration]:
     return found
 
 
-def write(folder: Path, records: int) -> int:
+def write(folder: Path, records: int, layout: str = "five") -> int:
     """Write so many records, night after night; returns how many configurations they have."""
-    found = configurations()
-    blocks = [_block(each, i) for i, each in enumerate(found)]
+    found = configurations(layout=layout)
+    blocks: dict[tuple[int, int], str] = {}
     files: dict[Path, list[str]] = {}
     for count, (night, i, seed) in enumerate(_schedule(found)):
         if count == records:
             break
         each = found[i]
         path = folder / each.hardware / each.suite / f"{each.method}.jsonl"
-        files.setdefault(path, []).append(_line(each, blocks[i][night % NIGHTS], night, seed, count))
+        at = i, night % NIGHTS
+        if at not in blocks:
+            blocks[at] = _record_text(each, np.random.default_rng(at))
+        files.setdefault(path, []).append(_line(each, blocks[at], night, seed, count))
     for path, lines in files.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("a") as file:
@@ -103,7 +110,8 @@ def add(folder: Path, records: int, spread: bool) -> None:
         path = folder / each.hardware / each.suite / f"{each.method}.jsonl"
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("a") as file:
-            file.write(_line(each, _block(each, count)[0], 100_000, 0, 10**9 + count))
+            block = _record_text(each, np.random.default_rng([count, 0]))
+            file.write(_line(each, block, 100_000, 0, 10**9 + count))
 
 
 def _schedule(found: list[Configuration]) -> Iterator[tuple[int, int, int]]:
@@ -129,15 +137,12 @@ def _key(each: Configuration, seed: int) -> str:
     run = Run(
         each.suite, each.method, each.variant, each.point, "full", "some-model", seed, each.hardware, 1, VERSIONS
     )  # fmt: skip
-    return key_of(make_registry(), run, measure.VERSION)
-
-
-def _block(each: Configuration, number: int) -> list[str]:
-    """Everything but the identity of a record, as JSON, for each of the nights that differ."""
-    return [_record_text(each, np.random.default_rng([number, night])) for night in range(NIGHTS)]
+    layout = "five" if each.suite in FIVE else "twenty"
+    return key_of(make_registry(layout), run, measure.VERSION)
 
 
 def _record_text(each: Configuration, rng: np.random.Generator) -> str:
+    """Everything but the identity of a record, as JSON."""
     hard = np.random.default_rng(7).normal(5.5, 0.5, 50)
     words = np.full(50, 140.0)
     losses = (hard + each.quality + rng.normal(0, 0.05, 50)) * words

@@ -1,70 +1,81 @@
-"""What a board takes from other hardware, and what it never takes."""
+"""Whose scores a ranking of all hardware takes, and what never crosses from one to another."""
 
-from collections.abc import Sequence
+import math
+from typing import Any
 
-from bench.analyse.elsewhere import agreeing, filled, scores_alone, seeds_elsewhere
+import pytest
+
+from bench.analyse.elsewhere import beside, of_hardware, scoring, timing
+from bench.analyse.recovery import training_of
 from bench.analyse.rows import make_rows
 from bench.analyse.summary import row_costs, row_quality
-from bench.contract import Limits, OperatingPoint
 from bench.record.schema import Record, Samples
 from tests.bench.analyse.record_factory import make_info, make_record
 
-CLOCKED = OperatingPoint("clocked", "As long as it lasts", "main", Limits(), clock=True)
-INFO = make_info(points={**make_info().points, "clocked": CLOCKED})
+INFO = make_info()
+TIMES: dict[str, Any] = {"candidate": [0.1] * 20, "baseline": [0.2] * 20}
 
 
-def seeds(own: Sequence[Record], others: Sequence[Record]) -> list[tuple[str, int]]:
-    found = seeds_elsewhere({record.point for record in own}, own, others, INFO)
-    return [(record.method, record.seed) for record in found]
+def is_stale(record: Record) -> bool:
+    return record.key == "old"
 
 
-def test_seeds_that_were_not_run_here_are_taken_the_newest_of_each() -> None:
-    own = [make_record(seed=0), make_record(seed=1, status="failed", reason="it broke")]
-    old = make_record(seed=2, hardware="cpu-old", age=2)
-    others = [old, *(make_record(seed=seed, hardware="cpu-other") for seed in range(4)), make_record("beta")]
-    assert seeds(own, others) == [("alpha", 2), ("alpha", 3), ("beta", 0)]  # a seed that failed here stays failed
-    assert old not in seeds_elsewhere({"half"}, own, others, INFO)
+@pytest.mark.parametrize(
+    ("runs", "taken"),
+    [
+        ([{"age": 2}, {"hardware": "cpu-other", "age": 1}], 1),  # the newest
+        ([{"age": 2}, {"hardware": "cpu-other", "age": 1, "key": "old"}], 0),  # of today's code
+        ([{"status": "timeout", "reason": "slow"}, {"hardware": "cpu-other", "age": 9}], 1),  # that succeeded
+        ([{"status": "failed", "reason": "it broke"}, {"hardware": "cpu-other", "key": "old"}], 0),  # of today's code
+        ([{"status": "failed", "key": "old", "reason": "x"}, {"hardware": "cpu-other", "key": "old", "age": 9}], 1),
+    ],
+)
+def test_of_each_seed_one_record_tells_the_scores(runs: list[dict[str, Any]], taken: int) -> None:
+    records = [make_record(**run) for run in runs]
+    for order in (records, records[::-1]):
+        (found,) = scoring(order, is_stale)
+        assert found is records[taken]
 
 
-def test_nothing_is_taken_that_did_not_succeed_or_for_what_is_not_run_here() -> None:
-    own = [make_record(), make_record(point="clocked")]
-    others = [
-        make_record(seed=1, status="over_budget", reason="too large"),
-        make_record(seed=2, point="all"),
-        make_record(seed=4, point="clocked"),  # how much is done in a time hangs on the machine
+def test_seeds_may_come_from_any_hardware_and_have_the_settings_of_the_newest() -> None:
+    records = [
+        make_record(seed=0, age=3, hyperparameters={"rate": 2}),
+        make_record(seed=1, hardware="cpu-other", age=2, hyperparameters={"rate": 2}),
+        make_record(seed=2, age=9, hyperparameters={"rate": 1}),
+        make_record(seed=3, key="old", hyperparameters={"rate": 7}),  # the newest, of older code
     ]
-    assert seeds(own, others) == []
+    assert scoring(records, is_stale) == records[:2]
 
 
-def test_scores_and_exact_figures_cross_and_nothing_that_is_measured_on_the_machine() -> None:
-    times = {"candidate": [0.1] * 20, "baseline": [0.2] * 20}
-    theirs = make_record(seed=1, hardware="cpu-other", losses=[1.0, 2.0], **times)
-    theirs = theirs.model_copy(update={"quality": theirs.quality | {"seconds_to_level": Samples(samples=[4.0])}})
-    (row,) = make_rows([make_record(losses=[1.0, 2.0]), scores_alone(theirs, "cpu-test", INFO)])
-    assert row.scores("perplexity")[1] == (0, 1)
-    assert [record.seed for record in row.elsewhere] == [1]
-    assert set(row_quality(row)) == {"perplexity"}
+def test_times_are_those_of_the_hardware_itself_and_scores_and_exact_figures_cross() -> None:
+    here = make_record(losses=[9.0, 9.0], figures={"stored_ratio": 0.9}, **TIMES)
+    there = make_record(losses=[1.0, 2.0], hardware="cpu-other", candidate=[0.5] * 20, baseline=[0.5] * 20)
+    there = there.model_copy(update={"quality": there.quality | {"seconds_to_level": Samples(samples=[4.0])}})
+    (row,) = make_rows([beside(there, timing(there, {0: here}), "cpu-test", INFO)])
+    assert row.board.hardware == "cpu-test"
+    assert row.scores("perplexity")[0] == [there.quality["perplexity"]]
+    assert "seconds_to_level" not in row_quality(row)  # it is of the other machine
     costs = row_costs(row)
-    assert "decode.tpot" not in costs
-    assert costs["stored_ratio"].n == 2
-    assert costs["build.seconds"].n == costs["memory.peak"].n == 1
+    assert (costs["stored_ratio"].value, costs["decode.tpot.ratio"].value) == (0.5, pytest.approx(0.5))
+    assert costs["memory.peak"].n == costs["build.seconds"].n == 1
+    assert of_hardware([row]) >= {"decode.tpot", "decode.tpot.ratio", "memory.peak", "build.seconds"}
+    assert "stored_ratio" not in of_hardware([row])
+    assert row.home.hardware == "cpu-other"
 
 
-def test_a_row_that_only_others_have_run_has_its_pages_there() -> None:
-    theirs = scores_alone(make_record(hardware="cpu-other"), "cpu-test", INFO)
-    (whole,), (part,) = make_rows([theirs]), make_rows([theirs, make_record(seed=1)])
-    assert (whole.board.hardware, whole.home.hardware) == ("cpu-test", "cpu-other")
-    assert part.home == part.board
+@pytest.mark.parametrize(
+    "changes", [{"seed": 1}, {"hyperparameters": {"rate": 2}}, {"status": "failed", "reason": "x"}]
+)
+def test_times_of_another_seed_or_setting_are_none_of_it(changes: dict[str, Any]) -> None:
+    own = make_record(**{"losses": [1.0], **TIMES, **changes})
+    assert timing(make_record(losses=[1.0], hardware="cpu-other"), {own.seed: own}) is None
 
 
-def test_what_is_lent_takes_the_place_of_its_seed() -> None:
-    own = [make_record(seed=0, age=5), make_record(seed=1, age=5)]
-    lent = [make_record(seed=1), make_record(seed=2)]
-    assert filled(own, lent) == [own[0], *lent]
-
-
-def test_other_hyper_parameters_than_those_of_the_row_are_left_out() -> None:
-    own = [make_record(age=9, hyperparameters={"rate": 1}), make_record(seed=1, age=8, hyperparameters={"rate": 2})]
-    lent = [make_record(seed=2, hyperparameters={"rate": 1}), make_record(seed=3, hyperparameters={"rate": 2})]
-    beta = make_record("beta", hyperparameters={"rate": 7})
-    assert agreeing(own, [*lent, beta]) == [lent[1], beta]
+def test_what_did_not_run_there_took_nothing_there_but_was_trained_all_the_same() -> None:
+    there = make_record(losses=[1.0, 2.0], hardware="cpu-other", **TIMES)
+    assert there.build is not None
+    build = there.build.model_validate(there.build.model_dump() | {"drawn": {"training_tokens": 100}})
+    there = there.model_copy(update={"build": build})
+    (row,) = make_rows([beside(there, None, "cpu-test", INFO)])
+    assert not any("." in name or math.isnan(cost.value or 0) for name, cost in row_costs(row).items())
+    assert training_of(row) == {"training_tokens": 100}

@@ -96,8 +96,10 @@ REGISTRY = make_registry(
 )
 
 
-HALF = "suites/demo/cpu-test/tiny/toy/half"
+HALF = "suites/demo/tiny/toy/half"
 """The chief board of the records, without the ending of its page."""
+HOME = "suites/demo/cpu-test/tiny/toy/half"
+"""Below it are the pages of its records."""
 
 
 class Page(HTMLParser):

@@ -56,6 +56,29 @@ def test_without_a_repository_in_the_settings_the_origin_is_named(
     assert read_about(checkout, settings=settings).repository == "https://example.org/named"
 
 
+@pytest.mark.parametrize(
+    ("subject", "number"),
+    [("A method (#12)", 12), ("Merge pull request #7 from fork/a-method", 7), ("A method, as in #3", None)],
+)
+def test_the_pull_request_that_brought_a_method_is_found_in_the_history(
+    checkout: Path, tmp_path: Path, subject: str, number: int | None
+) -> None:
+    for text, message in (("1", subject), ("2", "Mended (#99)")):
+        path = checkout / "methods/demo/test_site/alpha.py"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        git(checkout, "add", ".")
+        git(checkout, "-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", message)
+    git(checkout, "remote", "add", "origin", "https://example.org/fork/effbench")
+    site = build_site(
+        [save(RECORDS, tmp_path / "results")], REGISTRY, tmp_path / "site", checkout=checkout
+    ).index.parent
+    page = Page(site / "methods/demo/alpha.html")
+    shown = [attrs["href"] for tag, attrs in page.tags if tag == "a" and "/pull/" in (attrs.get("href") or "")]
+    assert shown == ([f"https://example.org/fork/effbench/pull/{number}"] if number else [])
+    assert "/pull/" not in Page(site / "methods/demo/beta.html").source
+
+
 def test_settings_that_cannot_be_read_are_told(checkout: Path, tmp_path: Path) -> None:
     settings = tmp_path / "site.toml"
     for text, said in (

@@ -90,7 +90,7 @@ def test_a_picture_can_be_taken_along_and_says_where_it_is_from(site: Path) -> N
     picture = ElementTree.fromstring(file.resolve().read_text())
     words = " ".join(picture.itertext())
     assert "Perplexity versus Stored size" in words
-    assert "toy on cpu-test" in words
+    assert "half; toy, tiny scale" in words
     assert re.search(r"newest record of 20\d\d-\d\d-\d\d", words)
     used = {each.attrib["href"][1:] for each in picture.iter("{http://www.w3.org/2000/svg}use")}
     assert used
@@ -101,7 +101,7 @@ def test_what_is_stale_is_never_named_best_without_it(tmp_path: Path) -> None:
     records = [make_record("alpha", losses=losses(0), key="old"), make_record("beta", losses=losses(0.5))]
     site = build(records, REGISTRY, tmp_path).index.parent
     assert any("alpha (stale)" in row for row in Page(site / "suites/demo.html").rows)
-    assert "first: alpha (stale)" in Page(site / "suites/demo/cpu-test/tiny/toy.html").text
+    assert "first: alpha (stale)" in Page(site / "suites/demo/tiny/toy.html").text
     assert '"stale":true' in (site / f"{HALF}.js").read_text()
 
 

@@ -94,7 +94,7 @@ def test_what_has_no_value_is_left_out_and_nothing_at_all_makes_no_picture() -> 
 def test_the_pages_of_suite_section_and_board_show_them_with_a_file_each(tmp_path: Path) -> None:
     site = build(RECORDS, REGISTRY, tmp_path).index.parent
     board, section, suite = (
-        Page(site / address) for address in (f"{HALF}.html", "suites/demo/cpu-test/tiny/toy.html", "suites/demo.html")
+        Page(site / address) for address in (f"{HALF}.html", "suites/demo/tiny/toy.html", "suites/demo.html")
     )
     assert "Figures over SNR, half" in board.text
     assert "Perplexity over bytes" not in board.text

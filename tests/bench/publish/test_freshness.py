@@ -10,7 +10,7 @@ from bench.publish.site import build_site
 from bench.record.schema import Record
 from bench.registry.key import key_of, run_of
 from tests.bench.analyse.record_factory import make_record
-from tests.bench.publish.site_factory import HALF, Page, losses, save, times
+from tests.bench.publish.site_factory import HALF, HOME, Page, losses, save, times
 from tests.bench.small_checkout import (
     ALPHA,
     HELPER,
@@ -136,7 +136,7 @@ def test_a_page_that_becomes_stale_is_written_again(checkout: Path, tmp_path: Pa
     assert "1 of 1 rows" in shown().text
     assert (
         "Stale. Since this was measured: the method's code changed"
-        in Page(tmp_path / f"site/{HALF}/alpha/default.html").text
+        in Page(tmp_path / f"site/{HOME}/alpha/default.html").text
     )
     assert "stale" in Page(tmp_path / "site/methods/demo/alpha.html").text
     git(checkout, "checkout", "-q", ALPHA)

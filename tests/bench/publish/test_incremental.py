@@ -11,7 +11,18 @@ from bench.publish import catalogue, kept, section, site, workers
 from bench.publish.site import build_site
 from bench.record import store
 from tests.bench.analyse.record_factory import make_record
-from tests.bench.publish.site_factory import RECORDS, REGISTRY, build, losses, make_method, make_registry, save, times
+from tests.bench.publish.site_factory import (
+    HALF,
+    HOME,
+    RECORDS,
+    REGISTRY,
+    build,
+    losses,
+    make_method,
+    make_registry,
+    save,
+    times,
+)
 
 
 def content(site: Path) -> dict[str, bytes]:
@@ -67,7 +78,7 @@ def test_several_processes_build_the_same_site(tmp_path: Path, monkeypatch: pyte
 def test_another_registry_builds_anew(tmp_path: Path) -> None:
     build(RECORDS, REGISTRY, tmp_path)
     build([], make_registry(make_method("alpha", control=True)), tmp_path)
-    text = (tmp_path / "site/suites/demo/cpu-test/tiny/toy/half.html").read_text()
+    text = (tmp_path / f"site/{HALF}.html").read_text()
     assert 'data-name="alpha" data-family="test-site" data-kind="control"' in text or 'data-kind="control"' in text
 
 
@@ -95,9 +106,9 @@ def test_a_rewritten_file_is_read_anew(tmp_path: Path) -> None:
     assert built.records == len(RECORDS) - 1
     build_site([results], REGISTRY, tmp_path / "fresh")
     assert content(tmp_path / "site") == content(tmp_path / "fresh")
-    board = tmp_path / "site/suites/demo/cpu-test/tiny/toy/half"
-    assert not (board / "slow/default.html").exists()
-    assert 'data-name="slow"' not in board.with_suffix(".html").read_text()
+    site = tmp_path / "site"
+    assert not (site / HOME / "slow/default.html").exists()
+    assert 'data-name="slow"' not in (site / f"{HALF}.html").read_text()
 
 
 def test_what_others_put_into_the_folder_stays(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from xml.etree import ElementTree
 import pyarrow.dataset
 import pytest
 
+from bench.contract import Limits, OperatingPoint
 from bench.publish.board_data import script
 from bench.publish.paths import file_name
 from bench.publish.serve import serve
@@ -19,6 +20,7 @@ from bench.registry.metrics import Metric
 from tests.bench.analyse.record_factory import START, make_info, make_problem, make_record
 from tests.bench.publish.site_factory import (
     HALF,
+    HOME,
     RECORDS,
     REGISTRY,
     Page,
@@ -115,42 +117,102 @@ def test_a_row_with_too_few_seeds_says_so_wherever_it_stands(tmp_path: Path) -> 
     assert {row["method"]: (row["seeds"], row["seeds_asked"]) for row in stored["rows"]}["alpha"] == (2, 5)
 
 
-def test_seeds_of_other_hardware_count_for_scores_and_say_so(tmp_path: Path) -> None:
+def test_a_ranking_is_of_all_hardware_and_times_are_of_each(tmp_path: Path) -> None:
     here = [make_record("dense", losses=losses(0), **times(1.0)), make_record(losses=losses(0.1), **times(0.5))]
     there = [make_record(losses=losses(0.1, s), seed=s, hardware="cpu-other", **times(0.9)) for s in (1, 2)]
     beta = make_record("beta", losses=losses(0.2), hardware="cpu-other", **times(0.3))
-    page = build([*here, *there, beta], REGISTRY, tmp_path).index.parent / "suites/demo"
-    rows = json.loads((page / "cpu-test/tiny/toy/half.json").read_text())["rows"]
-    found = {row["method"]: (row["seeds"], row["seeds_elsewhere"], row["metrics"]) for row in rows}
-    assert [found[name][:2] for name in ("dense", "alpha", "beta")] == [(1, 0), (3, 2), (1, 1)]
-    assert found["alpha"][2]["decode.tpot.ratio"]["value"] == pytest.approx(0.5)
-    assert "decode.tpot.ratio" not in found["beta"][2]
-    board = (page / "cpu-test/tiny/toy/half.html").read_text()
-    assert "2 elsewhere" in board
-    assert "all elsewhere" in board
-    assert "cpu-other/tiny/toy/half/beta/default.html" in board  # where its record stands in full
-    record = (page / "cpu-test/tiny/toy/half/alpha/default.html").read_text()
-    assert record.count("its scores count here, its times do not") == 2
+    site = build([*here, *there, beta], REGISTRY, tmp_path).index.parent
+    rows = {row["method"]: row for row in json.loads((site / f"{HALF}.json").read_text())["rows"]}
+    assert {name: row["seeds"] for name, row in rows.items()} == {"dense": 1, "alpha": 3, "beta": 1}
+    ratios = {
+        (name, hardware): values["decode.tpot.ratio"]["value"]
+        for name, row in rows.items()
+        for hardware, values in row["on"].items()
+        if "decode.tpot.ratio" in values
+    }
+    assert ratios == {
+        ("dense", "cpu-test"): pytest.approx(1.0), ("alpha", "cpu-test"): pytest.approx(0.5),
+        ("alpha", "cpu-other"): pytest.approx(0.9), ("beta", "cpu-other"): pytest.approx(0.3),
+    }  # fmt: skip
+    assert "decode.tpot.ratio" not in rows["alpha"]["metrics"]
+    board = Page(site / f"{HALF}.html")
+    chosen = {attrs["value"]: "checked" in attrs for tag, attrs in board.tags if attrs.get("name") == "on"}
+    assert chosen == {"cpu-test": False, "cpu-other": True}
+    shown = {attrs["data-on"] for tag, attrs in board.tags if attrs.get("data-metric") == "decode.tpot.ratio"}
+    assert shown == {"1", "2"}
+    assert "cpu-other/tiny/toy/half/beta/default.html" in board.source  # where its record stands in full
+    assert "seed 1 are those that cpu-other measured" in Page(site / f"{HOME}/alpha/default.html").text
+
+
+def test_where_each_hardware_had_its_own_page_one_leads_to_that_of_all(tmp_path: Path) -> None:
+    records = [make_record(losses=losses(0.1), hardware=name) for name in ("cpu-test", "cpu-other")]
+    site = build(records, REGISTRY, tmp_path).index.parent
+    for old, new in ((f"{HOME}.html", "tiny/toy/half.html"), ("suites/demo/cpu-test/tiny/toy.html", "tiny/toy.html")):
+        (there,) = [attrs["content"] for _, attrs in Page(site / old).tags if attrs.get("http-equiv") == "refresh"]
+        assert str(there).endswith(f"suites/demo/{new}#on=cpu-test")
+
+
+def test_a_measurement_counts_once_wherever_it_was_repeated(tmp_path: Path) -> None:
+    """Scores that four kinds of hardware measured are one result, one claim, one row."""
+    hardware = ("cpu-a", "cpu-b", "cpu-c", "cpu-test")
+    records = [
+        make_record(name, losses=losses(shift), hardware=each)
+        for each in hardware
+        for name, shift in (("alpha", 0.1), ("random", 0.5))
+    ]
+    site = build(records, REGISTRY, tmp_path).index.parent
+    assert not (site / "suites/demo/cpu-a/tiny/toy/half.json").exists()
+    rows = json.loads((site / f"{HALF}.json").read_text())["rows"]
+    assert [row["method"] for row in rows] == ["alpha", "random"]
+    method = Page(site / "methods/demo/alpha.html")
+    assert "1 checks" in method.text
+    assert len([row for row in method.rows if "cpu-a" in row]) == 1  # one row, which links to the records on each
+    assert "Speed measured for 0 of 2 results" in " ".join(Page(site / "suites/demo.html").text.split())
+
+
+def test_where_a_time_is_the_budget_each_hardware_has_its_own_ranking(tmp_path: Path) -> None:
+    points = {"half": OperatingPoint("half", "Half an hour", "main", Limits(), clock=True)}
+    records = [
+        make_record(name, losses=losses(shift), hardware=hardware)
+        for hardware, order in (("cpu-test", (0.1, 0.5)), ("cpu-fast", (0.4, 0.2)))
+        for name, shift in zip(("alpha", "beta"), order, strict=True)
+    ]
+    registry = make_registry(make_method("alpha"), make_method("beta"), points=points)
+    site = build(records, registry, tmp_path).index.parent
+    first = {
+        name: json.loads((site / f"{HALF}/{name}.json").read_text())["rows"][0]["method"]
+        for name in ("cpu-test", "cpu-fast")
+    }
+    assert first == {"cpu-test": "alpha", "cpu-fast": "beta"}
+    assert not (site / f"{HALF}.html").exists()
 
 
 @pytest.mark.parametrize("timed", [False, True])
-def test_a_stale_score_yields_to_a_fresh_one_of_other_hardware_and_a_time_does_not(tmp_path: Path, timed: bool) -> None:
+def test_a_stale_score_yields_to_a_fresh_one_of_other_hardware_and_a_stale_time_is_marked(
+    tmp_path: Path, timed: bool
+) -> None:
     stale, fresh = {"hyperparameters": {"samples": 256}, "key": "old"}, {"hyperparameters": {"samples": 256}}
     here = make_record(losses=losses(0.5), **stale, **(times(0.5) if timed else {}))
-    there = make_record(losses=losses(0.1), hardware="cpu-other", **fresh, **times(0.9))
-    page = build([here, there], REGISTRY, tmp_path).index.parent / "suites/demo"
-    (row,) = json.loads((page / "cpu-test/tiny/toy/half.json").read_text())["rows"]
-    assert (row["seeds_elsewhere"], bool(row["stale"])) == ((0, True) if timed else (1, False))
-    (row,) = json.loads((page / "cpu-other/tiny/toy/half.json").read_text())["rows"]
-    assert (row["seeds"], row["seeds_elsewhere"], row["stale"]) == (1, 0, "")
+    there = make_record(losses=losses(0.1), hardware="cpu-other", **fresh, **times(0.9), age=3)
+    site = build([here, there], REGISTRY, tmp_path).index.parent
+    (row,) = json.loads((site / f"{HALF}.json").read_text())["rows"]
+    assert (row["seeds"], row["stale"]) == (1, "")
+    alone = build([there], REGISTRY, tmp_path / "alone").index.parent
+    (known,) = json.loads((alone / f"{HALF}.json").read_text())["rows"]
+    assert row["metrics"]["perplexity"] == known["metrics"]["perplexity"]
+    assert ("decode.tpot.ratio" in row["on"].get("cpu-test", {})) == timed
+    assert ('class="tag stale">stale' in Page(site / f"{HALF}.html").source) == timed
+    asked = json.loads((site / "data/which/demo.js").read_text().split("]=", 1)[1][:-2])
+    speeds = {name: each["measured"] for name, each in asked.items() if each["speed"]}
+    assert [measured for name, measured in speeds.items() if "cpu-test" in name] == ([0] if timed else [])
 
 
-def test_nothing_stale_is_taken_from_other_hardware(tmp_path: Path) -> None:
+def test_what_is_stale_everywhere_stands_there_with_its_mark(tmp_path: Path) -> None:
     here = make_record(losses=losses(0.1))
     there = make_record("beta", losses=losses(0.1), hardware="cpu-other", key="old")
-    page = build([here, there], REGISTRY, tmp_path).index.parent / "suites/demo"
-    rows = json.loads((page / "cpu-test/tiny/toy/half.json").read_text())["rows"]
-    assert [row["method"] for row in rows] == ["alpha"]
+    site = build([here, there], REGISTRY, tmp_path).index.parent
+    rows = json.loads((site / f"{HALF}.json").read_text())["rows"]
+    assert {row["method"]: bool(row["stale"]) for row in rows} == {"alpha": False, "beta": True}
 
 
 def test_nobody_is_asked_to_beat_a_reference(tmp_path: Path) -> None:
@@ -190,7 +252,7 @@ def test_the_picture_marks_methods_controls_and_the_frontier(site: Path) -> None
 
 
 def test_the_record_page_holds_samples_environment_command_and_log(site: Path) -> None:
-    page = Page(site / f"{HALF}/random/default.html")
+    page = Page(site / f"{HOME}/random/default.html")
     assert [f"Seed {seed} ok" in " ".join(page.text.split()) for seed in range(4)] == [True, True, True, False]
     dots = [attrs["d"] for tag, attrs in page.tags if tag == "path" and (attrs.get("class") or "").startswith("dots")]
     assert [path.count("M") for path in dots[:9]] == 3 * [60, 20, 20]  # perplexities, candidate and baseline times
@@ -198,7 +260,7 @@ def test_the_record_page_holds_samples_environment_command_and_log(site: Path) -
     assert "Test CPU" in page.text
     assert "torch" in page.text
     assert "cpu-test/demo/random.jsonl" in page.text
-    slow = Page(site / f"{HALF}/slow/default.html")
+    slow = Page(site / f"{HOME}/slow/default.html")
     assert "last words" in slow.text
     assert "timeout" in slow.text
 
@@ -208,14 +270,14 @@ def test_older_records_stay_in_the_history_of_their_page(tmp_path: Path) -> None
     middle, new = make_record("alpha", losses=losses(0.9), age=9), make_record("alpha", losses=losses(0.2), age=1)
     gone = make_record("beta", losses=losses(0.1), age=40, suite_version="0")
     built = build([middle, new, old, gone], REGISTRY, tmp_path)
-    page = Page(built.index.parent / f"{HALF}/alpha/default.html")
+    page = Page(built.index.parent / f"{HOME}/alpha/default.html")
     rows = [" ".join(row.split()) for row in page.rows[1:]]
     assert [
         record.started.strftime("%Y-%m-%d") in row for record, row in zip((new, middle, old), rows, strict=True)
     ] == 3 * [True]
     assert ["superseded" in row for row in rows] == [False, True, True]
     assert "suite version 0" in rows[2]
-    assert "stands in no ranking" in Page(built.index.parent / f"{HALF}/beta/default.html").text
+    assert "stands in no ranking" in Page(built.index.parent / f"{HOME}/beta/default.html").text
     assert "beta" not in " ".join(Page(built.index.parent / f"{HALF}.html").rows)
 
 
@@ -263,6 +325,26 @@ def test_a_move_is_suspected_until_later_records_confirm_or_dismiss_it(tmp_path:
     assert kinds([*level, 0.5]) == ["suspected", "new"]
     assert kinds([*level, 0.5, 0.5, 0.5, 0.5]) == ["worse", "new"]
     assert kinds([*level, 0.5, 0.2, 0.2, 0.2]) == ["new"]
+
+
+def test_who_comes_to_the_frontier_is_told_on_page_history_and_feed(tmp_path: Path) -> None:
+    first = [make_record("random", losses=losses(0.5), age=30), make_record("dense", losses=losses(0.6), age=30)]
+    later = [
+        make_record("beta", losses=losses(0.8), age=20),  # behind
+        make_record("random", losses=losses(0.5), age=15, hardware="cpu-other"),  # the same again
+        make_record("alpha", losses=losses(0.1), age=10),
+        make_record("alpha", losses=losses(0.1), age=5),
+    ]
+    site = build([*first, *later], REGISTRY, tmp_path).index.parent
+    (came,) = [row for row in told(site) if "frontier" in row]
+    assert "alpha" in came
+    assert "on the frontier of Perplexity against Stored size" in came
+    assert "in place of random" in came
+    assert "on the frontier of Perplexity" in Page(site / "methods/demo/alpha.html").text
+    atom = "{http://www.w3.org/2005/Atom}"
+    feed = ElementTree.parse(site / "feed.xml").getroot()
+    (entry,) = [e for e in feed.iter(f"{atom}entry") if "frontier" in (e.findtext(f"{atom}title") or "")]
+    assert entry.find(f"{atom}link").attrib["href"] == f"{HALF}.html"  # type: ignore[union-attr]
 
 
 def test_new_configurations_do_not_bury_what_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -319,14 +401,14 @@ def test_each_point_is_read_by_its_own_problem(tmp_path: Path) -> None:
         for name in right for point in ("half", "other")
     ]  # fmt: skip
     site = build(records, registry, tmp_path).index.parent
-    half, at_other = Page(site / f"{HALF}.html"), Page(site / "suites/demo/cpu-test/tiny/toy/other.html")
+    half, at_other = Page(site / f"{HALF}.html"), Page(site / "suites/demo/tiny/toy/other.html")
     assert (half.row("beta")[0], at_other.row("alpha")[0]) == ("1", "1")
     assert "baseline" in at_other.row("beta")
     assert "control" in half.row("beta")
     assert "Perplexity" not in " ".join(at_other.rows)
-    data = json.loads((site / "suites/demo/cpu-test/tiny/toy/other.json").read_text())
+    data = json.loads((site / "suites/demo/tiny/toy/other.json").read_text())
     assert data["rows"][1]["beaten_by_control"] == ""
-    section = Page(site / "suites/demo/cpu-test/tiny/toy.html")
+    section = Page(site / "suites/demo/tiny/toy.html")
     for title in ("Perplexity versus Stored size", "Accuracy versus Peak memory"):
         assert title in section.text
     assert {"Main", "Other"} <= set(Page(site / "suites/demo.html").text.split())
@@ -342,13 +424,13 @@ def test_the_downloads_of_a_board_hold_its_figures(site: Path) -> None:
     stored = json.loads((site / f"{HALF}.json").read_text())
     by_name = {row["method"]: row for row in stored["rows"]}
     assert list(by_name) == ["alpha", "random", "beta", "dense", "slow"]
-    ratio = by_name["alpha"]["metrics"]["decode.tpot.ratio"]
+    ratio = by_name["alpha"]["on"]["cpu-test"]["decode.tpot.ratio"]
     assert ratio["value"] == pytest.approx(0.7)
     assert ratio["n"] == 20
     assert by_name["beta"]["beaten_by_control"] == "random"
     with (site / f"{HALF}.csv").open(newline="") as file:
         lines = {line["method"]: line for line in csv.DictReader(file)}
-    assert float(lines["alpha"]["decode.tpot.ratio"]) == ratio["value"]
+    assert float(lines["alpha"]["decode.tpot.ratio@cpu-test"]) == ratio["value"]
     assert lines["slow"]["reason"] == "stopped after 60 s"
     assert lines["slow"]["perplexity"] == ""
 
@@ -359,8 +441,8 @@ def test_the_script_of_a_board_knows_who_beats_whom(site: Path) -> None:
     beats = {names[i]: [names[j] for j in others] for i, others in enumerate(data["beats"])}
     assert beats["alpha"] == ["random", "beta"]
     assert beats["beta"] == beats["dense"] == []
-    column = [metric["name"] for metric in data["metrics"]].index("decode.tpot.ratio")
-    assert data["rows"][0]["cells"][column][0] == pytest.approx(0.7, rel=1e-4)
+    column = [metric["name"] for metric in data["metrics"] if metric["apart"]].index("decode.tpot.ratio")
+    assert data["on"]["cpu-test"][0][column][0] == pytest.approx(0.7, rel=1e-4)
 
 
 def test_parquet_holds_every_record_with_its_samples(site: Path) -> None:
@@ -387,7 +469,7 @@ def test_a_record_that_diverged_is_shown_and_its_data_is_json(tmp_path: Path) ->
     for path in site.index.parent.rglob("*.json"):
         if ".cache" not in path.parts:
             json.loads(path.read_text(), parse_constant=refuse)
-    assert "2 not finite" in Page(site.index.parent / f"{HALF}/alpha/default.html").text
+    assert "2 not finite" in Page(site.index.parent / f"{HOME}/alpha/default.html").text
 
 
 def test_a_site_without_records_says_so(tmp_path: Path) -> None:

@@ -41,7 +41,7 @@ def harmless(path: Path) -> None:
         assert not any(name.startswith("on") or name == "style" for name in attrs)
         if tag == "script":
             inside = (attrs["src"] or "").lstrip("./")
-            ours = ("data/boards.js", "data/which.js", f"{path.stem}.js")
+            ours = ("data/boards.js", "data/which.js", f"{path.stem}.js", f"{path.stem}.1.js")
             assert inside.startswith(("assets/", "data/which/")) or inside in ours
         for name in ("href", "src"):
             address = (attrs.get(name) or "").strip().lower()

@@ -17,6 +17,7 @@ from bench.registry.key import key_of, run_of
 from bench.run.local import LocalExecutor
 from bench.run.plan import Job, Selection, make_plan
 from bench.run.runner import planned, run_planned
+from bench.run.top import top_jobs
 from bench.run.wanted import SEEDS, Durations, to_do, wanted_jobs
 from tests.bench.analyse.record_factory import make_record
 from tests.bench.nightly.night_bench import Bench
@@ -234,6 +235,48 @@ def test_plan_counts_and_cuts_at_the_hours(said: Said, demo: Registry, tmp_path:
     assert said("run", "--plan", "--suite", "demo", "--dry-run").splitlines() == [job.label for job in jobs[2:]]
 
 
+BEST_FIRST = ("gamma:wide", "alpha", "gamma", "beta", "gamma:plain", "dense")
+
+
+def scored(registry: Registry, **changes: Any) -> list[Record]:
+    """A record of every configuration at half and tenth, from other hardware, without times."""
+    jobs = {f"{job.label}": job for job in make_plan(registry, Selection("demo", scale="tiny", seeds=(0,)))}
+    return [
+        record_of(
+            registry, jobs[f"{name} at {point}, seed 0"], "cpu-other", losses=[1.0 + place, 1.1 + place], **changes
+        )
+        for point in ("half", "tenth")
+        for place, name in enumerate(BEST_FIRST)
+    ]
+
+
+def test_the_best_of_every_board_are_to_be_timed(registry: Registry) -> None:
+    selection = Selection("demo", scale="tiny")
+    best = ["gamma:wide", "alpha", "gamma", "beta"]  # two methods, and the two best controls
+    jobs = top_jobs(registry, selection, scored(registry), 2)
+    assert [job.label for job in jobs] == [
+        "dense at free, seed 0", *(f"{name} at {point}, seed 0" for point in ("half", "tenth") for name in best),
+    ]  # fmt: skip
+    assert all(job.timed for job in jobs)
+    assert len(top_jobs(registry, selection, scored(registry), 1)) == 1 + 2 * 3
+    stale = top_jobs(registry, selection, scored(registry, key="of other code"), 2)
+    assert [job.label for job in stale] == ["dense at free, seed 0"]
+
+
+def test_time_top_says_and_runs_what_is_not_timed_here(said: Said, demo: Registry, tmp_path: Path) -> None:
+    results = tmp_path / "results"
+    records = scored(demo)
+    for record in records:
+        store.append(results, record)
+    jobs = top_jobs(demo, Selection("demo", scale="tiny"), records, 1)
+    store.append(results, record_of(demo, jobs[1], losses=[1.0, 1.1], **TIMES))
+    store.append(results, record_of(demo, jobs[2], "cpu-other", losses=[2.0, 2.1], **TIMES))
+    left = [job.label for job in jobs if job is not jobs[1]]  # what other hardware timed is not timed here
+    command = ("--time-top", "1", "--suite", "demo")
+    assert said("run", *command, "--dry-run").splitlines() == left
+    assert f"{len(left)} runs to do" in said("plan", *command)
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
@@ -260,7 +303,14 @@ def test_what_can_not_be_planned_is_refused(
 
 
 @pytest.mark.parametrize(
-    "arguments", [("--hours", "1"), *(("--plan", *each) for each in (("--seed", "0"), ("--again",)))]
+    "arguments",
+    [
+        ("--hours", "1"),
+        ("--plan", "--time-top", "5"),
+        ("--time-top", "5", "--untimed"),
+        ("--time-top", "0"),
+        *((chooser, *each) for chooser in ("--plan", "--time-top=5") for each in (("--seed", "0"), ("--again",))),
+    ],
 )
 def test_what_does_not_go_with_a_plan_is_refused(
     demo: Registry, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...]
@@ -268,7 +318,8 @@ def test_what_does_not_go_with_a_plan_is_refused(
     with pytest.raises(SystemExit) as stopped:
         cli.main(["run", "--dry-run", *arguments])
     assert stopped.value.code == 2
-    assert "--plan" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "--plan" in told or "--time-top" in told
 
 
 def test_no_run_begins_after_the_hours(toy_registry: Registry, tmp_path: Path) -> None:
