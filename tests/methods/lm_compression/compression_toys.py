@@ -3,11 +3,12 @@
 import copy
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 from torch import Tensor
 
@@ -102,3 +103,39 @@ def text_of(task: CausalLMTask, split: Split = "calibration") -> Tensor:
     """All tokens of a split, without drawing them."""
     supply = task.supplies[split].supply  # type: ignore[attr-defined]
     return torch.from_numpy(supply.take((0, len(supply))))
+
+
+@dataclass(frozen=True)
+class Fitting:
+    """A training that was asked for."""
+
+    model: Any
+    batches: Sequence[Tensor]
+    loss: Callable[[Tensor], Tensor]
+    settings: Mapping[str, Any]
+
+
+def fittings(monkeypatch: pytest.MonkeyPatch, module: str) -> list[Fitting]:
+    """The trainings that the functions of a module ask for from now on; none of them is done."""
+    found: list[Fitting] = []
+
+    def fit(model: Any, batches: Any, loss: Callable[[Tensor], Tensor], **settings: Any) -> list[float]:
+        found.append(Fitting(model, list(batches), loss, settings))
+        return []
+
+    monkeypatch.setattr(f"{module}.fit", fit)
+    return found
+
+
+@torch.no_grad()
+def divergence(teacher: Any, model: Any, ids: Tensor) -> float:
+    """KL(teacher || model) of the next token, nats, term by term; mean over the tokens of ids (batch, length)."""
+    p, q = (each(input_ids=ids).logits.double().softmax(-1) for each in (teacher, model))
+    return float((p * (p / q).log()).sum(-1).mean())
+
+
+@torch.no_grad()
+def next_token(model: Any, ids: Tensor) -> float:
+    """Mean cross entropy of the next token, nats; ids: (batch, length)."""
+    log_probs = model(input_ids=ids).logits.double().log_softmax(-1)[:, :-1]
+    return -float(log_probs.gather(-1, ids[:, 1:, None]).mean())

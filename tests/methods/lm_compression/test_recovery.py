@@ -12,6 +12,7 @@ from suites._language.adapters import with_lora
 from suites._language.blocks import walk_blocks
 from suites._language.toy import toy_model
 from suites._training.fit import fit
+from tests.methods.lm_compression.compression_toys import divergence
 
 
 @pytest.fixture
@@ -89,3 +90,10 @@ def test_merged_lora_computes_what_the_adapted_model_did(ids: Tensor) -> None:
     assert type(merged) is type(dense)
     assert merged.state_dict().keys() == dense.state_dict().keys()
     torch.testing.assert_close(merged(input_ids=ids).logits, logits, atol=1e-4, rtol=1e-4)
+
+
+def test_distillation_is_the_divergence_of_the_model_from_the_teacher_and_not_the_other_way_round(ids: Tensor) -> None:
+    teacher, student = toy_model(), toy_model(seed=1)
+    found = distillation_loss(student, teacher, ids).item()
+    assert found == pytest.approx(divergence(teacher, student, ids), rel=1e-4)
+    assert found != pytest.approx(divergence(student, teacher, ids), rel=1e-3)

@@ -130,16 +130,19 @@ def test_over_a_model_outputs_move_less_than_with_round_to_nearest(toy_task: Mak
     assert (ours - dense).norm() < 0.95 * (theirs - dense).norm()
 
 
-def test_the_first_layer_is_that_of_the_function_on_the_inputs_that_the_model_sees(toy_task: Make) -> None:
+@pytest.mark.parametrize("act_order", [False, True])
+def test_the_first_layer_is_that_of_the_function_on_the_inputs_that_the_model_sees(
+    toy_task: Make, act_order: bool
+) -> None:
     """Queries of block 0, from the quantised embeddings on, step by step."""
     task = toy_task()
-    candidate = GPTQ(bits=4, **SMALL).build(task)
+    candidate = GPTQ(bits=4, act_order=act_order, **SMALL).build(task)
     windows = calibration_batch(toy_task(), 4, 64)
     with torch.no_grad():
         inputs = task.model.model.layers[0].input_layernorm(candidate.get_input_embeddings()(windows))
     rows = inputs.flatten(0, 1).float()
     weight = task.model.model.layers[0].self_attn.q_proj.weight.detach()
-    expected = gptq(weight, rows.T @ rows / len(rows), how(4, 64, clip=False)).values
+    expected = gptq(weight, rows.T @ rows / len(rows), how(4, 64, act_order, clip=False)).values
     eye = torch.eye(64, dtype=torch.bfloat16)
     found = candidate.model.layers[0].self_attn.q_proj(eye).T.float()
     assert ((found - expected).abs() < 0.02 * expected.abs().max()).float().mean() > 0.995

@@ -19,7 +19,7 @@ from methods.lm_compression.quantisation._precision import (
 from methods.lm_compression.quantisation.gptq import GPTQ
 from methods.lm_compression.quantisation.int21 import INT21
 from suites.lm_compression.task import CausalLMTask
-from tests.methods.lm_compression.compression_toys import drawn, limited, text_of
+from tests.methods.lm_compression.compression_toys import divergence, drawn, fittings, limited, next_token, text_of
 
 Make = Callable[..., CausalLMTask]
 
@@ -131,3 +131,28 @@ def test_the_limit_counts_the_corrections(toy_task: Make) -> None:
     assert "still" in str(method.supports(tight))
     assert "needs a limit" in str(method.supports(limited(task)))
     assert "flops_ratio" in str(method.supports(limited(task, flops_ratio=0.75)))
+
+
+def test_what_is_trained_is_gptq_s_model_by_what_the_variant_says(
+    toy_task: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The divergence from the float model, in this direction, and a share of the usual loss; or that alone."""
+    trained = fittings(monkeypatch, "methods.lm_compression.quantisation.int21")
+    task = toy_task(model=toy_task().model.float())
+    ids = sample(task, 32)
+    plain = GPTQ(bits=2, samples=4, length=64).build(toy_task(model=task.model))
+    for settings in ({"share": 0.3}, INT21.variants["qlora"]):
+        model = INT21(bits=2, samples=4, length=64, **settings).build(toy_task(model=task.model))
+        (training,) = trained
+        trained.clear()
+        assert training.model is model
+        with torch.no_grad():
+            torch.testing.assert_close(model(ids).logits, plain(ids).logits, rtol=1e-3, atol=1e-3)
+            found = float(training.loss(ids))
+        there, back = divergence(task.model, model, ids), divergence(model, task.model, ids)
+        usual = next_token(model, ids)
+        if "share" in settings:
+            assert found == pytest.approx(there + 0.3 * usual, rel=1e-4)
+            assert found != pytest.approx(back + 0.3 * usual, rel=1e-3)
+        else:
+            assert found == pytest.approx(usual, rel=1e-4)

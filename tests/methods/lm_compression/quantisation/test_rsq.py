@@ -9,6 +9,7 @@ from torch import nn
 from transformers import LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM
 
 from methods.lm_compression._calibration import calibration_batch
+from methods.lm_compression.quantisation import rsq
 from methods.lm_compression.quantisation._gptq import Rounding, quantise_blocks
 from methods.lm_compression.quantisation._precision import borrowing_copy
 from methods.lm_compression.quantisation._rotation import hadamard, is_tied, random_rotation, rotate, unrotatable
@@ -174,6 +175,24 @@ def test_equal_weights_are_no_weights_and_the_attention_s_are_not(toy_task: Make
         built[name] = candidate.model.layers[0].mlp.down_proj.low
     assert torch.equal(built["none"], built["equal"])
     assert not torch.equal(built["none"], built["attention"])
+
+
+def test_the_build_weighs_tokens_by_the_attention_that_they_receive(
+    toy_task: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the model as it is rotated, and down to the weight that it is told."""
+    weights = []
+
+    def watch(candidate: Any, windows: torch.Tensor, how: Rounding, importance: Any) -> None:
+        for step in walk_blocks(candidate, windows):
+            weights.append((importance(step), token_weights(attention_received(step), 0.3)))
+
+    monkeypatch.setattr(rsq, "quantise_blocks", watch)
+    RSQ(bits=3, least_weight=0.3, **SMALL).build(toy_task())
+    assert len(weights) == 6
+    for found, wanted in weights:
+        assert torch.equal(found, wanted)
+        assert found.std() > 0.1
 
 
 def test_few_bits_hurt_less_in_rotated_coordinates_where_channels_stand_out(toy_task: Make) -> None:

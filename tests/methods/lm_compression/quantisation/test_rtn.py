@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from methods._techniques.grid import nearest
 from methods._techniques.packed import PackedEmbedding
 from methods.lm_compression.quantisation._precision import LADDER, Precision, blank, most_bits
 from methods.lm_compression.quantisation.int8_weight_only import Int8WeightOnly
@@ -44,6 +45,15 @@ def test_a_clipped_range_leaves_less_error(toy_task: Make) -> None:
         for clip in (True, False)
     )
     assert (clipped.float() - dense).norm() < 0.99 * (whole.float() - dense).norm()
+
+
+def test_weights_share_a_step_in_groups_of_the_size_that_is_asked_for(toy_task: Make) -> None:
+    task = toy_task(model=toy_task().model.float())
+    name = "model.layers.2.mlp.down_proj"
+    weight = task.model.get_submodule(name).weight.detach()
+    found = RTN(bits=3, group=16).build(task).get_submodule(name)(torch.eye(weight.shape[1])).T
+    asked, usual = (nearest(weight, 3, group, clip=True).values for group in (16, 64))
+    assert (found - asked).norm() < 0.05 * (found - usual).norm()
 
 
 def test_eight_bits_are_those_of_the_int8_control(toy_task: Make) -> None:

@@ -21,8 +21,9 @@ from methods._techniques.binary import (
     scale_values,
 )
 from methods._techniques.binary_gptq import binary_codes, column_order, in_order
-from methods._techniques.hessian import inverse_factor, output_error
+from methods._techniques.hessian import Hessian, inverse_factor, output_error
 from methods._techniques.shift_add import KERNEL_ROWS, ShiftAddLinear, packed_signs
+from methods.lm_compression._calibration import calibration_batch
 from methods.lm_compression.quantisation import shiftaddllm
 from methods.lm_compression.quantisation._bit_allocation import allocate
 from methods.lm_compression.quantisation._precision import block_linears
@@ -247,6 +248,38 @@ def test_the_build_orders_columns_and_makes_up_for_them(toy_task: Make, monkeypa
         assert whole < error()
     monkeypatch.setattr(f"{module}.column_order", lambda hessian, width: torch.arange(len(hessian)))
     assert whole != error()
+
+
+def test_the_first_codes_are_those_of_columns_that_make_up_for_each_other(toy_task: Make) -> None:
+    """Queries of block 0, from the rounded embeddings on, step by step."""
+    task = toy_task()
+    candidate = ShiftAddLLM(bits=2, mixed=False, samples=2, length=64, rounds=2).build(task)
+    block, seen = task.model.model.layers[0], Hessian()
+    with torch.no_grad():
+        seen.see(block.input_layernorm(candidate.get_input_embeddings()(calibration_batch(toy_task(), 2, 64))))
+    order = column_order(seen.matrix, 1)
+    factor = inverse_factor(seen.matrix[order][:, order], 0.01).float()
+    weight = block.self_attn.q_proj.weight.detach()
+    alone, wanted = (in_order(binary_codes(weight[:, order], each, 2, 3, 1, 2), order, 1) for each in (None, factor))
+    found = candidate.model.layers[0].self_attn.q_proj
+    assert (found.signs == wanted.signs).float().mean() > 0.99
+    assert (found.signs == alone.signs).float().mean() < 0.97
+
+
+def test_a_matrix_that_costs_more_gets_the_bits_that_are_left(toy_task: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    task = toy_task(stored_ratio=0.45)
+    names = block_linears(task.model)
+    dear = names[9]
+    monkeypatch.setattr(
+        ShiftAddLLM,
+        "_costs",
+        lambda self, model, windows, choices: [
+            {bits: (1e6 if name == dear else 1.0) / bits for bits in choices} for name in names
+        ],
+    )
+    candidate = ShiftAddLLM(**QUICK, width=8).build(task)
+    bits = {name: candidate.get_submodule(name).bits for name in names}
+    assert bits[dear] == max(bits.values()) > min(bits.values())
 
 
 def test_limits_say_who_supports_them(toy_task: Make) -> None:

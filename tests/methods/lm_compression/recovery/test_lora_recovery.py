@@ -1,11 +1,13 @@
 """LoRA recovery: the compression stays as it is, and the loss falls."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
 
 from methods.lm_compression._recovery import next_token_loss
+from methods.lm_compression.recovery import lora_recovery
 from methods.lm_compression.recovery.lora_recovery import COMPRESSIONS, LoRARecovery
 from suites.lm_compression.task import CausalLMTask
 from tests.methods.lm_compression.compression_toys import text_of
@@ -23,6 +25,22 @@ def test_what_is_recovered_has_the_form_of_the_compression(after: str, toy_task:
     assert shapes[0] == shapes[1]
     assert task.limits.met_by(task.weigh(recovered))
     assert not all(torch.equal(recovered.state_dict()[key], tensor) for key, tensor in compressed.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    "after", ["attention-drop-block", "layer-truncation", "random-block-drop", "svd", "unified-layer-skipping"]
+)
+def test_what_is_trained_is_what_the_compression_gives(
+    after: str, toy_task: ToyTask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To the weight: as many blocks are left by several of them."""
+    given: list[Any] = []
+    monkeypatch.setattr(lora_recovery, "lora_recovery", lambda model, task, **_: given.append(model) or model)
+    LoRARecovery(after=after).build(toy_task("size-75"))
+    compressed = COMPRESSIONS[after].build(toy_task("size-75")).state_dict()
+    (found,) = [model.state_dict() for model in given]
+    assert found.keys() == compressed.keys()
+    assert all(torch.equal(found[name], tensor) for name, tensor in compressed.items())
 
 
 def test_the_dense_model_learns_on_a_copy(toy_task: ToyTask) -> None:

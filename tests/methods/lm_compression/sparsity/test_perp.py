@@ -159,3 +159,23 @@ def test_same_seed_same_model(make_task: Callable[..., CausalLMTask], reconstruc
     one, again, other = state(1), state(1), state(2)
     assert all(torch.equal(tensor, again[name]) for name, tensor in one.items())
     assert not all(torch.equal(tensor, other[name]) for name, tensor in one.items())
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_what_a_variant_does_not_train_stays_as_pruning_left_it(
+    make_task: Callable[..., CausalLMTask], variant: str
+) -> None:
+    method = VARIANTS[variant]
+    task = make_task(stored_ratio=0.6)
+    control = Wanda(samples=8, length=32) if method.criterion == "wanda" else MagnitudeSparsity()
+    plain, retrained = (each.build(task).state_dict() for each in (control, method))
+    moved = {name for name, tensor in plain.items() if not torch.equal(tensor, retrained[name])}
+    matrices = {name for name in plain if name.endswith(".values")}
+    norms = {name for name in plain if "norm" in name}
+    wanted = {
+        "norms-and-biases": norms,
+        "full": {name for name in plain if not name.endswith(".bitmap")},
+        "reconstruct": matrices | norms - {"model.norm.weight"},
+    }.get(variant, matrices | norms)
+    assert len(matrices) == 42
+    assert moved == wanted

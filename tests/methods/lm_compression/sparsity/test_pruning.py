@@ -1,5 +1,6 @@
 """The pruning controls, against brute force and against what they promise."""
 
+import copy
 from collections.abc import Callable
 from fractions import Fraction
 
@@ -172,6 +173,29 @@ def test_later_blocks_are_scored_on_pruned_earlier_ones(make_task: Callable[...,
                 states.append(step.states)
                 break
     assert not torch.allclose(*states)
+
+
+@pytest.mark.parametrize("method", [Wanda(**SMALL), SparseGPT(**SMALL)], ids=name_of)
+def test_each_block_is_pruned_on_what_the_pruned_ones_before_it_give(
+    make_task: Callable[..., CausalLMTask], method: Wanda | SparseGPT
+) -> None:
+    """The build once more, step by step."""
+    task = make_task(stored_ratio=0.6)
+    layers, amount = sparse_layers(method.build(task)), least(task, "unstructured")
+    model = copy.deepcopy(task.model)
+    for step in walk_blocks(model, calibration_batch(make_task(), 8, 32)):
+        linears = block_linears(step.block)
+        masks, _ = wanda_masks(step, amount)
+        weights = {name: linears[name].weight.detach() * mask for name, mask in masks.items()}
+        if isinstance(method, SparseGPT):
+            hessians = shared_hessians(step, list(linears.values()))
+            for (name, linear), hessian in zip(linears.items(), hessians, strict=True):
+                factor = inverse_factor(hessian.matrix, 0.01)
+                weights[name], _ = compensated(linear.weight.detach(), factor, amount, step.index)
+        assert len(weights) == 7
+        for name, weight in weights.items():
+            torch.testing.assert_close(layers[f"model.layers.{step.index}.{name}"].dense(), weight)
+            linears[name].weight.data = weight
 
 
 def test_two_of_four_keeps_the_two_highest() -> None:

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from methods._techniques.moments import Moments, input_moments
 from methods.lm_compression._calibration import calibration_batch
-from methods.lm_compression.structured_pruning._cut import layers, query_channels
+from methods.lm_compression.structured_pruning import flap
+from methods.lm_compression.structured_pruning._cut import layers, output_projections, query_channels
 from methods.lm_compression.structured_pruning.flap import FLAP, fluctuation
 from suites.lm_compression.task import CausalLMTask
 from tests.methods.lm_compression.compression_toys import drawn, text_of
@@ -165,3 +166,19 @@ def test_bfloat16_models_stay_bfloat16(make_task: Callable[..., CausalLMTask]) -
     candidate = SMALL.build(task)
     assert {parameter.dtype for parameter in candidate.parameters()} == {torch.bfloat16}
     assert candidate(torch.ones(1, 4, dtype=torch.long)).logits.isfinite().all()
+
+
+def test_the_build_ranks_by_fluctuation_and_the_attention_by_its_square(
+    make_task: Callable[..., CausalLMTask], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ranked, ranking = [], flap.ranking
+    monkeypatch.setattr(flap, "ranking", lambda *given: ranked.append(given) or ranking(*given))
+    task = make_task(stored_ratio=0.7)
+    SMALL.build(task)
+    ((_, attention, mlp, block),) = ranked
+    projections = output_projections(task.model)
+    moments = input_moments(task.model, projections, calibration_batch(make_task(), 8, 32))
+    wanted = [fluctuation(linear, moment) for linear, moment in zip(projections, moments, strict=True)]
+    torch.testing.assert_close(list(attention), [score**2 for score in wanted[::2]])
+    torch.testing.assert_close(list(mlp), wanted[1::2])
+    assert block == 1

@@ -12,6 +12,7 @@ from torch import Tensor
 from methods.lm_compression._recovery import next_token_loss
 from methods.lm_compression.structured_pruning import loraprune
 from methods.lm_compression.structured_pruning._cut import all_kept, kv_groups, layers
+from methods.lm_compression.structured_pruning._importance import of_groups, of_neurons
 from methods.lm_compression.structured_pruning._order import Unit, even_ranking, without
 from methods.lm_compression.structured_pruning.loraprune import LoRAPrune, ProgressivePruning, cubic, estimated_gradient
 from suites._language.adapters import with_lora
@@ -120,6 +121,40 @@ def test_what_is_masked_comes_first_however_it_scores(make_task: Callable[..., C
     assert {(u.layer, u.kind, m) for u in before for m in u.members} == {
         (u.layer, u.kind, m) for u in after for m in u.members
     }
+
+
+def test_importance_is_a_moving_average_to_which_a_step_adds_a_tenth(make_task: Callable[..., CausalLMTask]) -> None:
+    task = make_task(stored_ratio=0.7)
+    adapted = with_lora(copy.deepcopy(task.model), rank=2, alpha=4, seed=0).get_base_model()
+    pruning = ProgressivePruning(SMALL, task, adapted, steps=12)
+
+    def seen(seed: int) -> Callable[[Any], Tensor]:
+        return lambda linear: torch.rand(
+            linear.get_base_layer().weight.shape, generator=torch.Generator().manual_seed(seed)
+        )
+
+    for seed in (1, 2):
+        pruning._observe(seen(seed))
+    layer = layers(adapted)[2]
+    groups, neurons = (
+        [of(part, seen(seed), normalised=True) for seed in (1, 2)]
+        for of, part in ((of_groups, layer.self_attn), (of_neurons, layer.mlp))
+    )
+    torch.testing.assert_close(pruning.groups[2], 0.09 * groups[0] + 0.1 * groups[1])
+    torch.testing.assert_close(pruning.neurons[2], 0.09 * neurons[0] + 0.1 * neurons[1])
+
+
+@pytest.mark.parametrize(
+    ("criterion", "by"),
+    [("lora", {loraprune.lora_importance}), ("magnitude", {loraprune.magnitude}), ("random", set())],
+)
+def test_each_criterion_observes_its_own(
+    make_task: Callable[..., CausalLMTask], monkeypatch: pytest.MonkeyPatch, criterion: Any, by: set[Any]
+) -> None:
+    seen: list[Any] = []
+    monkeypatch.setattr(ProgressivePruning, "_observe", lambda self, importance: seen.append(importance))
+    LoRAPrune(criterion=criterion, rank=2, block=4, keep_first=0.25).build(make_task(stored_ratio=0.75))
+    assert set(seen) == by
 
 
 def test_equal_seeds_agree_whatever_the_global_generator(make_task: Callable[..., CausalLMTask]) -> None:

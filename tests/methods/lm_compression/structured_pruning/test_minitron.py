@@ -8,12 +8,14 @@ import torch
 from torch import Tensor, nn
 
 from methods.lm_compression._recovery import distillation_loss
+from methods.lm_compression.structured_pruning import minitron
 from methods.lm_compression.structured_pruning._activations import importance
 from methods.lm_compression.structured_pruning._cut import layers
 from methods.lm_compression.structured_pruning._shapes import Figures, trimmed
 from methods.lm_compression.structured_pruning._trim import Shape, leading, norms, shape_of, trim
 from methods.lm_compression.structured_pruning.minitron import Minitron, initialise
 from suites.lm_compression.task import CausalLMTask
+from tests.methods.lm_compression.compression_toys import divergence, fittings, next_token
 from tests.methods.lm_compression.structured_pruning.conftest import VOCABULARY, parameters, random_model
 
 IDS = torch.randint(1, VOCABULARY, (6, 20), generator=torch.Generator().manual_seed(8))
@@ -152,6 +154,61 @@ def test_distillation_brings_the_trimmed_model_nearer_to_the_dense_one(make_task
     distilled = divergence()
     assert distilled < 0.9 * divergence(retraining="none")
     assert distilled < 0.9 * divergence(scratch=True)
+
+
+@pytest.mark.parametrize("retraining", ["distillation", "next-token"])
+def test_the_trimmed_model_is_retrained_by_what_it_is_told(
+    make_task: Callable[..., CausalLMTask], monkeypatch: pytest.MonkeyPatch, retraining: Any
+) -> None:
+    trained = fittings(monkeypatch, "methods.lm_compression.structured_pruning.minitron")
+    task = make_task(stored_ratio=0.6)
+    model = Minitron(**SMALL | {"axes": "depth", "retraining": retraining}).build(task)
+    (found,) = trained
+    assert found.model is model
+    with torch.no_grad():
+        loss = float(found.loss(IDS))
+    wanted = {"distillation": divergence(task.model, model, IDS), "next-token": next_token(model, IDS)}
+    assert loss == pytest.approx(wanted[retraining], rel=1e-4)
+    assert loss != pytest.approx(divergence(model, task.model, IDS), rel=1e-2)
+
+
+def test_of_the_widths_the_least_loss_decides_and_of_the_depths_a_trial(
+    make_task: Callable[..., CausalLMTask], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def built(**fields: Any) -> Shape:
+        return shape_of(Minitron(**SMALL | {"retraining": "none"} | fields).build(make_task(stored_ratio=0.6)))
+
+    found = {}
+    for sign in (1, -1):
+        monkeypatch.setattr(minitron, "calibration_loss", lambda model, _, sign=sign: sign * model.config.hidden_size)
+        monkeypatch.setattr(Minitron, "_trial", lambda self, task, scores, shape, *_, sign=sign: sign * shape.blocks)
+        found[sign] = built(axes="width").hidden, built(depths=(1.0, 0.75)).blocks
+    assert found[1][0] < found[-1][0]
+    assert (found[1][1], found[-1][1]) == (3, 4)
+
+
+def test_a_trial_distils_the_dense_model(
+    make_task: Callable[..., CausalLMTask], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained = fittings(monkeypatch, "methods.lm_compression.structured_pruning.minitron")
+    task = make_task(stored_ratio=0.6)
+    Minitron(**SMALL | {"retraining": "none", "depths": (1.0, 0.75)}).build(task)
+    assert len(trained) == 2
+    for trial in trained:
+        assert len(trial.batches) == 2
+        with torch.no_grad():
+            assert float(trial.loss(IDS)) == pytest.approx(divergence(task.model, trial.model, IDS), rel=1e-4)
+
+
+def test_the_block_that_does_least_goes_first(make_task: Callable[..., CausalLMTask]) -> None:
+    model = random_model()
+    with torch.no_grad():
+        layers(model)[1].self_attn.o_proj.weight.mul_(1e-3)
+        layers(model)[1].mlp.down_proj.weight.mul_(1e-3)
+    small = Minitron(axes="depth", retraining="none", samples=4, length=32).build(make_task(model, flops_ratio=0.8))
+    stay = [layers(model)[index].mlp.up_proj.weight for index in (0, 2, 3)]
+    for layer, weight in zip(layers(small), stay, strict=True):
+        torch.testing.assert_close(layer.mlp.up_proj.weight, weight)
 
 
 def test_from_scratch_has_the_same_shape_and_none_of_the_weights(make_task: Callable[..., CausalLMTask]) -> None:

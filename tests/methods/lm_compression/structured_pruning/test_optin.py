@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from torch.nn.functional import kl_div, log_softmax, normalize
 
 from bench.contract import OverBudget
+from methods.lm_compression._texts import beginnings
+from methods.lm_compression.structured_pruning import optin
 from methods.lm_compression.structured_pruning._cut import Kept, all_kept, cut, layers, query_channels
 from methods.lm_compression.structured_pruning._trajectory import Decoder, Effect
 from methods.lm_compression.structured_pruning.optin import (
@@ -152,6 +154,25 @@ def test_the_search_finds_the_best_of_all_sets(
     else:
         assert counts[0] * saving + counts[1] * other >= need
         assert sum(losses[0][: counts[0]]) + sum(losses[1][: counts[1]]) == min(sum(i[0] for i in s) for s in sets)
+
+
+@pytest.mark.parametrize("criterion", ["trajectory", "reconstruction"])
+def test_what_leaves_is_chosen_by_the_criterion_that_is_asked_for(
+    make_task: Callable[..., CausalLMTask], monkeypatch: pytest.MonkeyPatch, criterion: str
+) -> None:
+    chosen, removable = [], optin.removable
+    monkeypatch.setattr(optin, "removable", lambda *given: chosen.append(given) or removable(*given))
+    task = make_task(stored_ratio=0.7)
+    OPTIN(criterion=criterion, samples=2, length=16, probes=3, ratio=4.0, block=4).build(task)  # type: ignore[arg-type]
+    ((_, groups, neurons, _),) = chosen
+    windows = beginnings(make_task(), 2, 16)
+    if criterion == "trajectory":
+        decoder = Decoder(task.model, windows)
+        estimated = decoder.estimate(3, torch.Generator().manual_seed(task.seed))
+        wanted = combined(group_effects(decoder), estimated, 4.0)
+    else:
+        wanted = reconstruction_scores(task.model, windows)
+    torch.testing.assert_close((list(groups), list(neurons)), wanted)
 
 
 @pytest.mark.parametrize("limits", [{"stored_ratio": 0.7}, {"flops_ratio": 0.6}])

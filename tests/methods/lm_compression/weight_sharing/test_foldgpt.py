@@ -1,6 +1,7 @@
 """Folding stores a group's weights once; gates find what is useless; healing heals, and keeps what is shared shared."""
 
 import io
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from methods.lm_compression.weight_sharing._gates import Gates, gated, learn_gat
 from methods.lm_compression.weight_sharing.foldgpt import FoldGPT, recover, tail_distillation_loss
 from suites._language.toy import toy_model
 from suites.lm_compression.task import CausalLMTask
-from tests.methods.lm_compression.compression_toys import drawn, task_around, text_of
+from tests.methods.lm_compression.compression_toys import drawn, fittings, next_token, task_around, text_of
 
 IDS = torch.randint(0, 256, (2, 16), generator=torch.Generator().manual_seed(1))
 HOW = Fold(gone=frozenset({2}), sharing=frozenset({1, 4}))
@@ -221,6 +222,37 @@ def test_the_blocks_of_the_least_gates_go(monkeypatch: pytest.MonkeyPatch) -> No
     stay = [task.model.model.layers[index] for index in (0, 2, 3, 5)]
     for block, dense in zip(candidate.model.layers, stay, strict=True):
         assert torch.equal(block.mlp.up_proj.weight, dense.mlp.up_proj.weight)
+
+
+def test_gates_are_learned_for_what_must_go_and_the_rest_heals_by_the_tail_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    module, told = "methods.lm_compression.weight_sharing.foldgpt", {}
+
+    def gates(*_: Any, **settings: Any) -> list[float]:
+        told.update(settings)
+        return [5.0, 4.0, 3.0, 2.0, 1.0, 0.0]
+
+    monkeypatch.setattr(f"{module}.learn_gates", gates)
+    trained = fittings(monkeypatch, module)
+    task = make_task(flops_ratio=0.7)
+    model = FoldGPT(penalty=5.0, gate_rate=0.07, tail=3.0, learning_rate=1e-3, length=32).build(task)
+    assert told == {"kept": 1 - 2 / 6, "penalty": 5.0, "learning_rate": 0.07}
+    (found,) = trained
+    assert found.settings["learning_rate"] == 1e-3
+    with torch.no_grad():
+        loss = float(found.loss(IDS))
+        wanted, given = (each.model(input_ids=IDS).last_hidden_state for each in (task.model, model))
+        distance = float((wanted - given).norm() ** 2 / wanted.norm() ** 2)
+    assert loss == pytest.approx(next_token(model, IDS) + 3 * distance, rel=1e-4)
+
+
+@pytest.mark.parametrize("group", [2, 3])
+def test_no_more_blocks_share_than_a_group_has(group: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = "methods.lm_compression.weight_sharing.foldgpt.learn_gates"
+    monkeypatch.setattr(module, lambda *_, **__: [5.0, 4.0, 3.0, 2.0, 1.0, 0.0])
+    method = FoldGPT(removal=0.0, group=group, recovery=False, length=32)
+    candidate = method.build(make_task(stored_ratio=0.42 if group == 3 else 0.55))
+    sizes = Counter(id(block.mlp.up_proj.weight) for block in candidate.model.layers)
+    assert max(sizes.values()) == group
 
 
 def test_bytes_go_by_both_ways_and_flops_by_removal_alone() -> None:

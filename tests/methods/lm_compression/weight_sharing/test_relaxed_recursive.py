@@ -25,7 +25,7 @@ from methods.lm_compression.weight_sharing._looped import (
 from methods.lm_compression.weight_sharing.relaxed_recursive import RelaxedRecursive
 from suites._language.toy import toy_model
 from suites.lm_compression.task import CausalLMTask
-from tests.methods.lm_compression.compression_toys import limited
+from tests.methods.lm_compression.compression_toys import divergence, fittings, limited, next_token
 
 ToyTask = Callable[..., CausalLMTask]
 IDS = torch.randint(0, 256, (2, 24), generator=torch.Generator().manual_seed(1))
@@ -124,6 +124,40 @@ def test_the_build_starts_from_what_it_is_told_to(initialisation: Any, toy_task:
     task = toy_task("size-50")
     candidate = RelaxedRecursive(adapters=False, initialisation=initialisation, training="none").build(task)
     torch.testing.assert_close(logits(candidate), logits(loop(task.model, 2, initialisation, 0)))
+
+
+def test_with_updates_too_the_build_goes_round_the_looped_blocks(toy_task: ToyTask) -> None:
+    """Depth l uses block l modulo 2, the mean of those that it stands for, and what it lacks then as far as its rank
+    goes."""
+    task = toy_task("size-50")
+    candidate = RelaxedRecursive(training="none").build(task)
+    dense = blocks(task.model)
+    for depth, block in enumerate(blocks(candidate)):
+        for name in linears(dense[depth]):
+            layer: Any = block.get_submodule(name)
+            each = torch.stack([one.get_submodule(name).weight.detach() for one in list(dense)[depth % 2 :: 2]])
+            torch.testing.assert_close(layer.shared.weight, each.mean(0))
+            lacking, rank = each[depth // 2] - each.mean(0), layer.update.rank
+            up, down = layer.update.up.weight, layer.update.down.weight
+            assert 0 < rank < min(lacking.shape)
+            left = torch.linalg.svdvals(lacking)[rank:].square().sum()
+            torch.testing.assert_close((lacking - up @ down).square().sum(), left, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("training", ["next-token", "distillation"])
+def test_what_is_trained_is_the_looped_model_by_what_it_is_told(
+    training: str, toy_task: ToyTask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained = fittings(monkeypatch, "methods.lm_compression.weight_sharing.relaxed_recursive")
+    task = toy_task("size-50")
+    model = RelaxedRecursive(training=training).build(task)
+    (found,) = trained
+    assert found.model is model
+    with torch.no_grad():
+        loss = float(found.loss(IDS))
+    wanted = {"next-token": next_token(model, IDS), "distillation": divergence(task.model, model, IDS)}
+    assert loss == pytest.approx(wanted[training], rel=1e-4)
+    assert loss != pytest.approx(divergence(model, task.model, IDS), rel=1e-2)
 
 
 def test_looped_weights_are_stored_once_and_stay_shared_in_training(toy_task: ToyTask) -> None:

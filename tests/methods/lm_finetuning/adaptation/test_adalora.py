@@ -7,7 +7,7 @@ import torch
 
 from methods._techniques.orthogonality import distance_from_orthonormal
 from methods.lm_finetuning.adaptation._rank import shipped_parameters, with_singular_values
-from methods.lm_finetuning.adaptation.adalora import AdaLoRA
+from methods.lm_finetuning.adaptation.adalora import AdaLoRA, Masked
 from suites._language.adapters import decoder_linears
 from tests.methods.lm_finetuning.finetuning_toys import make, toy_task
 
@@ -44,3 +44,22 @@ def test_the_penalty_is_zero_of_orthonormal_factors_alone() -> None:
     q, _ = torch.linalg.qr(torch.randn(8, 3, generator=torch.Generator().manual_seed(0)))
     assert float(distance_from_orthonormal([(q.T, q)])) == pytest.approx(0, abs=1e-5)
     assert float(distance_from_orthonormal([(2 * q.T, q)])) == pytest.approx(0.5 * 3 * 3**0.5, rel=1e-4)
+
+
+def test_triplets_go_little_by_little_while_it_trains(monkeypatch: pytest.MonkeyPatch) -> None:
+    budgets, mask = [], Masked._mask
+    monkeypatch.setattr(Masked, "_mask", lambda self, budget: budgets.append(budget) or mask(self, budget))
+    task = toy_task(tokens=2000)
+    make(AdaLoRA(rank=4, rate=1e-2), task)
+    assert budgets == sorted(budgets, reverse=True)
+    assert budgets[0] > 4 * len(decoder_linears(task.model)) >= budgets[-1]
+
+
+def test_what_is_built_was_held_near_orthonormal_by_the_weight_that_it_is_told() -> None:
+    task = toy_task(tokens=150)
+    learner = make(AdaLoRA(rank=4, orthogonality=0.7, rate=1e-2), task).trainer.learner
+    assert isinstance(learner, Masked)
+    factors = [(each.lora_A["default"], each.lora_B["default"]) for each in learner.layers().values()]
+    distance = float(distance_from_orthonormal(factors))
+    assert distance > 0
+    assert float(learner.penalty()) == pytest.approx(0.7 * distance)

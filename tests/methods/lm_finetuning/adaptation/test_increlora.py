@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 import torch
 
+from methods._techniques.orthogonality import distance_from_orthonormal
 from methods.lm_finetuning.adaptation._rank import shipped_parameters, with_singular_values
 from methods.lm_finetuning.adaptation.increlora import Growing, IncreLoRA
 from suites._language.adapters import decoder_linears
@@ -55,6 +56,40 @@ def test_the_most_important_layers_get_them() -> None:
     learner.before_update(Moment(0, 10))
     learner._grow(6)
     assert [n for n, layer in learner.layers.items() if layer.rank > 1] == names[10:13]
+
+
+def test_importance_is_the_smoothed_sensitivity_times_how_much_it_varies() -> None:
+    """A layer that is always sensitive goes after one that is less so on average, and varies."""
+    _, learner = started(warm_up=0.0, gain=2)
+    steady, varied = list(learner.layers)[4], list(learner.layers)[20]
+    for step in range(40):
+        learner.layers[steady].sensed.fill_(1.2)
+        learner.layers[varied].sensed.fill_(0.0 if step % 2 else 2.0)
+        learner.before_update(Moment(step, 50))
+        assert not any(layer.sensed for layer in learner.layers.values())
+    assert learner._mean[steady] > learner._mean[varied]
+    learner._grow(2)
+    assert [name for name, layer in learner.layers.items() if layer.rank > 1] == [varied]
+
+
+def test_sensitivity_and_its_deviation_are_smoothed_over_the_steps() -> None:
+    _, learner = started(smoothing=0.75)
+    name, layer = next(iter(learner.layers.items()))
+    for sensed in (4.0, 8.0):
+        layer.sensed.fill_(sensed)
+        learner.before_update(Moment(0, 10))
+    assert learner._mean[name] == pytest.approx(0.75 * 1.0 + 0.25 * 8.0)
+    assert learner._deviation[name] == pytest.approx(0.75 * 0.25 * (4.0 - 1.0) + 0.25 * (8.0 - 2.75))
+
+
+def test_a_layer_gets_half_of_the_average_rank_at_a_time_and_is_held_near_orthonormal() -> None:
+    for fields, gain in (({}, 3), ({"gain": 2}, 2)):
+        _, learner = started(rank=6, orthogonality=0.3, **fields)
+        assert {layer.gain for layer in learner.layers.values()} == {gain}
+    factors = [layer.factors() for layer in learner.layers.values()]
+    distance = float(distance_from_orthonormal((a, b) for a, _, b in factors))
+    assert float(learner.penalty()) == pytest.approx(0.3 * distance)
+    assert distance > 0
 
 
 def test_giving_ranks_changes_nothing_of_what_the_model_does() -> None:

@@ -45,6 +45,14 @@ def test_nothing_is_added_at_the_start_and_the_update_is_what_the_layer_adds(set
     assert torch.allclose(adapted(x), x @ (weight + adapted.update()).T, atol=1e-3)
 
 
+def test_without_the_nystrom_start_nothing_of_the_weight_is_in_the_factors() -> None:
+    base, weight = layer()
+    factors = NLoRA(nystrom=False).around(base, 4, torch.Generator().manual_seed(1)).trained
+    assert not factors["b"].any()
+    assert not torch.allclose(factors["a"], weight[:4], atol=1e-2)
+    assert factors["n"].any()
+
+
 def test_a_rank_above_a_layer_s_side_is_that_side() -> None:
     base, weight = layer()
     assert torch.allclose(product(NLoRA(), base, 64), weight, atol=1e-3)

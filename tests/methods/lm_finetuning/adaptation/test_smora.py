@@ -73,6 +73,18 @@ def test_the_largest_gates_are_taken() -> None:
     assert (layer.route(tokens)[0] == 5).any(1).all()
 
 
+def test_the_bias_is_in_the_gates_that_are_compared_and_in_those_that_weigh() -> None:
+    """As in the authors' code."""
+    layer, x = mixture(active=3)
+    layer.bias.copy_(torch.linspace(-0.4, 0.4, 8)[[3, 7, 0, 5, 1, 6, 2, 4]])
+    tokens = x.reshape(-1, 6)
+    gates = torch.sigmoid(tokens @ layer.router.T) + layer.bias
+    wanted, chosen = gates.sort(dim=1, descending=True)
+    ranks, weights = layer.route(tokens)
+    assert torch.equal(ranks, chosen[:, :3])
+    torch.testing.assert_close(weights, wanted[:, :3] / wanted[:, :3].mean(1, keepdim=True))
+
+
 def test_gradients_are_those_of_the_sum() -> None:
     generator = torch.Generator().manual_seed(0)
 
@@ -116,6 +128,19 @@ def test_biases_move_against_the_load_in_training_alone() -> None:
     assert load.sum() == 2 * batch.tokens
 
 
+def test_the_load_is_that_of_one_step_alone() -> None:
+    task = toy_task()
+    method = SMoRA(rank=8, active=2)
+    learner = method._start(task, decoder_linears(task.model), 8)
+    layer = learner.model.get_submodule(decoder_linears(task.model)[0])
+    for step, batch in enumerate(task.training()[:3]):
+        learner.model.train()
+        learner.before_step(Moment(step, 10))
+        learner.loss(batch)
+        assert layer.load.sum() == 2 * batch.tokens
+        learner.after_update(Moment(step, 10))
+
+
 def test_a_smaller_mixture_keeps_the_share_that_is_active() -> None:
     layer = nn.Linear(6, 5, bias=False)
     taken = {rank: SMoRA().around(layer, rank, torch.Generator()).taken for rank in (64, 32, 8, 2)}
@@ -134,4 +159,6 @@ def test_what_is_built_routes_each_token_to_some_ranks_and_has_been_balanced() -
     assert all(isinstance(layer, RankMixture) for layer in layers)
     assert {(layer.taken, len(layer.a)) for layer in layers} == {(2, 8)}
     assert all(layer.bias.any() for layer in layers)
+    trained = [tuned.trainer.learner.model.get_submodule(name) for name in decoder_linears(task.model)]
+    assert all(torch.equal(layer.bias, own.bias) for layer, own in zip(layers, trained, strict=True))
     assert all(layer.b.any(1).sum() > 2 for layer in layers)  # other tokens have taught other ranks

@@ -68,6 +68,16 @@ def test_what_is_built_trains_the_blocks_with_outliers() -> None:
     assert {name.split(".")[2] for name in found.shipped if ".layers." in name} == {"1", "4"}
 
 
+def test_what_is_built_moves_its_matrices_by_the_rank() -> None:
+    task = toy_task()
+    found = make(OwLore(blocks=2, period=1000, rank=4, rate=1e-2), task)
+    changes = {
+        name: weight - task.model.get_parameter(name) for name, weight in found.shipped.items() if "_proj" in name
+    }
+    assert len(changes) == 2 * 7
+    assert {int(torch.linalg.matrix_rank(change, rtol=1e-3)) for change in changes.values()} == {4}
+
+
 def test_without_outliers_all_blocks_are_drawn_alike() -> None:
     task = toy_task()
     assert OwLore().scores(task).sum() == 0  # uniform weights and normed inputs: nothing is 13 times the mean

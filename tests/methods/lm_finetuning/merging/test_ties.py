@@ -55,6 +55,26 @@ def test_the_density_is_of_each_tasks_changes(merge_task: MakeTask) -> None:
     assert set(found.shipped) == {f"{name}.weight" for name in layers}
 
 
+def test_what_is_built_is_the_merge_by_hand(merge_task: MakeTask) -> None:
+    """Trimmed over the model, then a sign for each weight, then the mean of what has it; weight by weight."""
+    task = merge_task()
+    found = make(TIES(density=0.3, scale=2.0), task)
+    each = [updates(lora) for lora in task.loras.values()]
+    changes = {name: torch.stack([of[name] for of in each]) for name in each[0]}
+    flat = torch.cat([rows.flatten(1) for rows in changes.values()], 1)
+    floors = flat.abs().sort(1).values[:, -round(0.3 * flat.shape[1])]
+    told = 0
+    for name, whole in changes.items():
+        trimmed = whole * (whole.abs() >= floors[:, None, None])
+        signs = trimmed.sum(0).sign()
+        agree = (trimmed.sign() == signs) & (trimmed != 0)
+        mean = (trimmed * agree).sum(0) / agree.sum(0).clamp_min(1)
+        wanted = task.model.get_submodule(name).weight + 2.0 * mean
+        torch.testing.assert_close(found.shipped[f"{name}.weight"], wanted, rtol=1e-4, atol=1e-5)
+        told += int(((whole.sum(0).sign() != signs) & (signs != 0)).sum())
+    assert told > 100  # that untrimmed changes would have given another sign
+
+
 def test_it_is_for_merging_alone(merge_task: MakeTask) -> None:
     task = merge_task()
     assert TIES().supports(task) is None

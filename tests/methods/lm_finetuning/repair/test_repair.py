@@ -298,6 +298,29 @@ def test_what_dpo_builds_was_taught_by_preferences() -> None:
     assert tuned.losses[-1] < tuned.losses[0]
 
 
+def log_probability(model: Any, part: Any) -> Tensor:
+    """Of each example's answer, its tokens one by one: (examples,)."""
+    found = []
+    for ids, labels, length in zip(part.input_ids, part.labels, part.attention_mask.sum(1), strict=True):
+        tokens = model(input_ids=ids[None, :length]).logits[0, :-1].log_softmax(-1)
+        taught = [place for place in range(length - 1) if labels[place + 1] != IGNORED]
+        found.append(sum(tokens[place, labels[place + 1]] for place in taught))
+    return torch.stack(found)  # type: ignore[arg-type]
+
+
+def test_what_dpo_builds_was_taught_by_the_loss_over_whole_answers() -> None:
+    task = task_of()
+    learner = make(DPO(rate=1e-3, beta=0.3), task).trainer.learner
+    batch = task_of().preferences(rejected=True, general=False, batch=4)[0]
+    with torch.no_grad():
+        right, wrong = (
+            log_probability(learner.model, part) - log_probability(task.model, part) for part in (batch, batch.rejected)
+        )
+        wanted = -torch.sigmoid(0.3 * (right - wrong)).log().mean()
+        torch.testing.assert_close(learner.loss(batch), wanted, rtol=1e-4, atol=1e-5)
+    assert abs(float(wanted) - math.log(2)) > 1e-3
+
+
 def test_what_domain_adaptive_training_builds_has_moved_everywhere() -> None:
     task = task_of()
     tuned = make(DomainAdaptiveTraining(rate=1e-3), task)
@@ -315,6 +338,22 @@ def test_what_irepair_builds_has_moved_in_its_slices_alone(settings: dict[str, A
     assert -1 not in moved
     assert len(moved) in blocks
     assert tuned.losses[-1] < tuned.losses[0]
+
+
+@pytest.mark.parametrize("settings", [{}, {"sensitivity": "repair"}, {"dynamic": False}], ids=str)
+def test_what_irepair_builds_chose_its_slice_at_each_step_or_once(
+    settings: dict[str, Any], looked_at: list[Tensor]
+) -> None:
+    """By the faulty answers, but where it is told otherwise."""
+    task = task_of()
+    tuned = make(IRepair(rate=1e-4, **settings), task)
+    assert len(looked_at) == (len(tuned.losses) if settings.get("dynamic", True) else 1)
+    if settings.get("dynamic", True):
+        batch = task_of().preferences(rejected="sensitivity" not in settings, general=True, batch=4)[0]
+        model = task.copied().requires_grad_(True)
+        answer_loss(model, batch if settings else batch.rejected).backward()
+        norms = norms_of([[w.grad for w in block.parameters()] for block in model.get_decoder().layers])
+        torch.testing.assert_close(looked_at[0], norms)
 
 
 def test_what_irepair_builds_was_held_by_the_divergence() -> None:

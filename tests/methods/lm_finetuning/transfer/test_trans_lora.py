@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-from methods.lm_finetuning.transfer import _synthesis
+from methods.lm_finetuning.transfer import _synthesis, trans_lora
 from methods.lm_finetuning.transfer._discriminator import Discriminator, likeliest, realness, trained_discriminator
 from methods.lm_finetuning.transfer._distillation import Distilled
 from methods.lm_finetuning.transfer._synthesis import answered, form_of, write_prompts
@@ -147,8 +147,6 @@ def test_the_filter_chooses_among_more_and_leaves_as_many() -> None:
 
 
 def test_prompts_that_the_discriminator_refuses_are_not_learned(monkeypatch: pytest.MonkeyPatch) -> None:
-    from methods.lm_finetuning.transfer import trans_lora
-
     refused: list[str] = []
 
     def scores(task: Any, discriminator: Any, prompts: list[str]) -> list[float]:
@@ -262,6 +260,46 @@ def test_what_is_built_has_learned_the_teacher_s_probabilities() -> None:
     task.source = Source(task.model, LoRA(adapter.a, adapter.b, 0.0), task.source.seeds)
     assert make(small(), task).losses[0] == pytest.approx(0, abs=1e-5)
     assert make(small(), task_of()).losses[0] > 0.01
+
+
+def test_who_writes_who_sorts_out_and_who_teaches(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The target writes the samples, the source the negatives, the source sorts out, and the source with its LoRA
+    answers and is learned from."""
+    written, sorters, answering = [], [], []
+    write, train, answer = trans_lora.write_prompts, trans_lora.trained_discriminator, trans_lora.answered
+
+    def writing(model: Any, tokenizer: Any, seeds: Any, count: int, *rest: Any, **sampling: Any) -> list[str]:
+        prompts = write(model, tokenizer, seeds, count, *rest, **sampling)
+        written.append((model, count, prompts))
+        return prompts
+
+    def training(task: Any, base: Any, real: Any, made_up: Any, **settings: Any) -> Any:
+        sorters.append((base, list(real), list(made_up)))
+        return train(task, base, real, made_up, **settings)
+
+    def speaking(model: Any, *rest: Any) -> list[Example]:
+        answering.append(model)
+        return answer(model, *rest)
+
+    for name, spy in (("write_prompts", writing), ("trained_discriminator", training), ("answered", speaking)):
+        monkeypatch.setattr(trans_lora, name, spy)
+    task = task_of(tokens=4000)
+    learner = make(small(samples=24, negatives=3), task).trainer.learner
+    source = task.source
+    assert [model is task.model for model, count, _ in written if count != 3] == [True] * len(TASKS)
+    assert [model is source.model for model, count, _ in written if count == 3] == [True] * len(TASKS)
+    ((base, real, made_up),) = sorters
+    assert base is source.model
+    assert real == [seed.prompt for seed in source.seeds]
+    assert made_up == [prompt for _, count, prompts in written if count == 3 for prompt in prompts]
+    ids = collate(task.tokenizer, source.seeds, "cpu").input_ids
+    with torch.no_grad():
+        taught = merged(source.model, updates(source.adapter))
+        alone, wanted = (model(input_ids=ids).logits for model in (source.model, taught))
+        for teacher in (*answering, *learner.references):
+            torch.testing.assert_close(teacher(input_ids=ids).logits, wanted)
+    assert len(answering) == len(TASKS)
+    assert not torch.allclose(alone, wanted, atol=1e-2)
 
 
 def test_what_is_built_hangs_on_who_made_the_examples_up() -> None:

@@ -1,6 +1,7 @@
 """S3T: a deletion switches off what has seen the example and leaves a model that never did."""
 
 import math
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -155,6 +156,24 @@ def test_the_expected_prefix_is_that_of_a_simulation() -> None:
     drawn = torch.multinomial(torch.tensor(odds), 20_000 * deletions, replacement=True, generator=generator)
     found = drawn.reshape(-1, deletions).min(1).values.float().mean()
     assert expected_prefix(odds, deletions) == pytest.approx(float(found), abs=0.02)
+
+
+def test_matching_goes_by_the_share_of_the_examples_that_a_slice_has() -> None:
+    slices = [list(range(count)) for count in (1, 5, 2, 8)]
+    found = S3T(selection="matching").orders_of(slices)
+    assert found == matched_orders([1 / 16, 5 / 16, 2 / 16, 8 / 16], 2)
+    assert found != cyclic_orders(range(4), 2) == S3T().orders_of(slices)
+
+
+def test_the_first_place_of_an_order_has_the_topmost_blocks() -> None:
+    service = service_of(orders=1)
+    blocks = [
+        {int(name.split(".layers.")[1].split(".")[0]) for name in service.voters.weights(part)}
+        for part in service.parts(0, 0, 4)
+    ]
+    assert max(blocks[0]) == 5
+    assert min(blocks[3]) == 0
+    assert all(min(upper) > max(lower) for upper, lower in pairwise(blocks))
 
 
 def test_one_seed_one_model() -> None:

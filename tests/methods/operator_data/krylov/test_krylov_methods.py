@@ -1,5 +1,6 @@
 """Sorting, and the methods as candidates of the suite."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from bench.registry import open_registry
 from bench.registry.registry import load_problem
 from bench.run import artefact
 from methods._techniques.greedy_walk import greedy_order
+from methods.operator_data.krylov import _sequence
 from methods.operator_data.krylov.gcrot import Gcrot
 from methods.operator_data.krylov.gmres import Gmres
 from methods.operator_data.krylov.recycling import Recycling
@@ -125,3 +127,36 @@ def test_skr_solves_neighbours_one_after_the_other() -> None:
     a, b = draw_sequence("darcy", 10, 2, np.random.default_rng(0))
     found = Skr().build(task("darcy-none"))
     assert [solution.index for solution in found.solve([a, b, a, b, a])] == [0, 2, 4, 1, 3]
+
+
+def test_skr_goes_by_the_whole_field() -> None:
+    """Not by its corner, nor its mean, by which the chequered field would be next."""
+    chequered = np.indices((10, 10)).sum(0) % 2 * 2.0 - 1
+    chequered[0, 0] = 0
+    fields = np.zeros((10, 10)), chequered, np.full((10, 10), 0.2)
+    systems = draw_sequence("darcy", 10, 3, np.random.default_rng(0))
+    found = Skr().build(task("darcy-none"))
+    given = [replace(system, parameters=field) for system, field in zip(systems, fields, strict=True)]
+    assert [solution.index for solution in found.solve(given)] == [0, 2, 1]
+
+
+def test_skr_recycles_from_each_system_to_the_next_in_its_order() -> None:
+    def draw() -> list[System]:
+        return draw_sequence("darcy", 32, 5, np.random.default_rng(0))
+
+    order = greedy_order([system.parameters for system in draw()])
+    assert order != list(range(5))
+    found = products(Skr(), draw())
+    assert found == products(Recycling(), [draw()[index] for index in order])
+    assert found < 0.8 * products(Gmres(), draw())
+
+
+@pytest.mark.parametrize(("name", "variant"), METHODS)
+def test_each_method_takes_the_preconditioner_of_its_problem(
+    name: str, variant: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken, make = [], _sequence.make_preconditioner
+    monkeypatch.setattr(_sequence, "make_preconditioner", lambda kind, A: taken.append(kind) or make(kind, A))
+    for point in ("darcy-jacobi", "darcy-ilu"):
+        list(solver(name, variant, task(point)).solve(draw_sequence("darcy", 10, 2, np.random.default_rng(0))))
+    assert taken == ["jacobi"] * 2 + ["ilu"] * 2
