@@ -11,6 +11,7 @@ from methods.volumetric_segmentation._network import UNet, halves
 from methods.volumetric_segmentation._training import NARROWEST, WIDTH, widest
 from methods.volumetric_segmentation.baseline.atlas import TumourAtlas, best_mask
 from methods.volumetric_segmentation.baseline.unet import PlainUNet
+from methods.volumetric_segmentation.baseline.unet_narrow import NarrowUNet
 from suites.volumetric_segmentation.learning import VolumeBatch, segmentation_loss
 from suites.volumetric_segmentation.task import SegmentationTask
 from tests.methods.volumetric_segmentation.conftest import Make
@@ -40,7 +41,7 @@ def test_a_voxel_sees_far(volume: VolumeBatch) -> None:
 
 def test_it_is_the_widest_that_the_limit_leaves(segmentation: Make) -> None:
     task = segmentation("memory-50")
-    method = PlainUNet()
+    method = NarrowUNet()
     assert method.supports(task) is None
     built = method.build(task)
     assert task.left("sample_passes") == 64 - 3
@@ -50,29 +51,39 @@ def test_it_is_the_widest_that_the_limit_leaves(segmentation: Make) -> None:
     assert task.weigh(built)["training_memory_ratio"] == ratios[0]
 
 
-def ratio(task: SegmentationTask, method: PlainUNet, width: int) -> float:
+def ratio(task: SegmentationTask, method: NarrowUNet, width: int) -> float:
     trainer = method._training(width)
     return task.weigh(Built(trainer.learner.model, rig=trainer))["training_memory_ratio"]
 
 
-def test_at_the_plain_ones_memory_it_is_whole(segmentation: Make) -> None:
+def test_the_plain_one_has_all_channels_or_none(segmentation: Make) -> None:
+    task = segmentation("memory-100", passes=1)
+    assert PlainUNet().supports(task) is None
+    built = PlainUNet().build(task)
+    assert built.figures["channels"] == WIDTH
+    assert task.weigh(built)["training_memory_ratio"] == 1.0
+    assert "is still 1.000 with all 16 channels" in str(PlainUNet().supports(segmentation("memory-50")))
+
+
+def test_at_the_plain_ones_memory_fewer_channels_save_nothing(segmentation: Make) -> None:
     task = segmentation("memory-100")
-    assert widest(task, PlainUNet()._training, WIDTH) == WIDTH
+    assert "no memory to save" in str(NarrowUNet().supports(task))
+    assert widest(task, NarrowUNet()._training, WIDTH) == WIDTH
 
 
 def test_a_limit_that_is_too_low_is_said(segmentation: Make) -> None:
     task = segmentation("memory-25")
     task.limits = replace(task.limits, result={"training_memory_ratio": 1e-3})
-    reason = PlainUNet().supports(task)
+    reason = NarrowUNet().supports(task)
     assert reason is not None
     assert f"with {NARROWEST} channels" in reason
 
 
 def test_it_learns(segmentation: Make) -> None:
     task = segmentation("memory-25", passes=40)
-    before = PlainUNet()._training(8).learner.model
+    before = NarrowUNet()._training(8).learner.model
     held = task.validation()[0]
-    built = PlainUNet().build(task)
+    built = NarrowUNet().build(task)
     with torch.no_grad():
         losses = [float(segmentation_loss(net(held.inputs), held.labels)) for net in (before, built.candidate)]
     assert losses[1] < losses[0] / 2

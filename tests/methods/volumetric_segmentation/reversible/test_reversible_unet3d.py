@@ -9,8 +9,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from bench.contract import Built
 from methods.volumetric_segmentation._network import Coupling, Stage, UNet
-from methods.volumetric_segmentation._training import WIDTH
+from methods.volumetric_segmentation._training import WIDTH, widest
 from methods.volumetric_segmentation.baseline.unet import PlainUNet
+from methods.volumetric_segmentation.baseline.unet_narrow import NarrowUNet
 from methods.volumetric_segmentation.reversible import _reversed
 from methods.volumetric_segmentation.reversible._reversed import ReversibleStage, RunReversed, undone
 from methods.volumetric_segmentation.reversible.reversible_unet3d import ReversibleUNet3D
@@ -182,9 +183,8 @@ def test_what_is_built_is_reversible_and_keeps_its_width_where_the_plain_one_can
     assert blocks <= {id(block) for block in undone_blocks}
     assert built.figures["channels"] == WIDTH
     assert task.weigh(built)["training_memory_ratio"] <= 0.25
-    plain = PlainUNet().build(segmentation("memory-25"))
-    assert plain.figures["channels"] < WIDTH / 2
-    whole = PlainUNet()._training(WIDTH)
+    assert widest(task, NarrowUNet()._training, WIDTH) < WIDTH / 2
+    whole = PlainUNet()._training()
     volumes = [task.weigh(each)["largest_volume"] for each in (built, Built(whole.learner.model, rig=whole))]
     assert volumes[0] > 2 * volumes[1]
 
