@@ -61,9 +61,7 @@ class Hashing(Method[ClickTask]):
 
     def build(self, task: ClickTask) -> nn.Module:
         share = largest_share(task, lambda share: self._hollow(task, share))
-        rng = np.random.default_rng([task.seed, 0x4A54])
-        # The two tables of a field, vectors and first-order weights, have the same hash.
-        hashes = {each.name: (int(rng.integers(1, PRIME)), int(rng.integers(PRIME))) for each in task.fields}
+        hashes = drawn_hashes(task)
         replaced: dict[str, nn.Module] = {
             name: shared(each, entries(each, share), *hashes[name.rpartition(".")[2]])
             for name, each in every_table(task.model).items()
@@ -73,11 +71,18 @@ class Hashing(Method[ClickTask]):
         return model
 
     def _hollow(self, task: ClickTask, share: float) -> nn.Module:
+        hashes = drawn_hashes(task)  # of equal numbers in all tables the artefact would be smaller: it is compressed
         replaced: dict[str, nn.Module] = {
-            name: Hashed(torch.zeros(entries(each, share), each.embedding_dim), PRIME - 1, PRIME - 1)
+            name: Hashed(torch.zeros(entries(each, share), each.embedding_dim), *hashes[name.rpartition(".")[2]])
             for name, each in every_table(task.model).items()
         }
         return copied(task.model, replaced | dict(hollow_layers(task.model, share, self.whole_first)))
+
+
+def drawn_hashes(task: ClickTask) -> dict[str, tuple[int, int]]:
+    """By field, from the seed. Both tables of a field, vectors and first-order weights, have the same hash."""
+    rng = np.random.default_rng([task.seed, 0x4A54])
+    return {each.name: (int(rng.integers(1, PRIME)), int(rng.integers(PRIME))) for each in task.fields}
 
 
 def entries(table: nn.Embedding, share: float) -> int:
