@@ -121,6 +121,16 @@ def _attention_backward(_gradient: Shape, query: Shape, key: Shape, value: Shape
     return 2 * math.prod(query[:-1]) * key[-2] * (3 * query[-1] + 2 * value[-1])
 
 
+def _recurrent_layer(x: Shape, of_inputs: Shape, of_states: Shape, *_: Any, **__: Any) -> int:
+    """Inputs (steps, batch, width) and the states before, times their matrices, (gates, width) and (gates, states)."""
+    return 2 * math.prod(x[:2]) * (math.prod(of_inputs) + math.prod(of_states))
+
+
+def _recurrent_layer_backward(x: Shape, of_inputs: Shape, of_states: Shape, *_: Any, **__: Any) -> int:
+    """A gradient of each of what was multiplied."""
+    return 2 * _recurrent_layer(x, of_inputs, of_states)
+
+
 _KERNELS = ("flash_attention_for_cpu", "flash_attention", "efficient_attention", "cudnn_attention",
             "fused_attention_overrideable")  # fmt: skip
 
@@ -134,6 +144,8 @@ _LACKING: Mapping[str, Formula] = {
     "aten._dyn_quant_matmul_4bit": _packed_product,
     "aten._int_mm": _packed_product,
     "aten.mkldnn_linear": _packed_product,
+    "aten.mkldnn_rnn_layer": _recurrent_layer,
+    "aten.mkldnn_rnn_layer_backward": _recurrent_layer_backward,
     "quantized.linear": _packed_product,
     "quantized.linear_dynamic": _packed_product,
     "onednn.qlinear_pointwise": _packed_product,

@@ -62,7 +62,6 @@ class LSTM(Method[SignalTask]):
             "States of 56 numbers or fewer, where the paper has 128.",
             "The mean of the states is classified, not the last: it learns in far fewer passes.",
         ),
-        notes="PyTorch's fused LSTM has no count of FLOPs.",
     )
 
     width: int = 56

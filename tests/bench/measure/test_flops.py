@@ -221,3 +221,14 @@ def test_products_are_known_by_name(name: str) -> None:
 )
 def test_other_operators_are_not_taken_for_products(name: str) -> None:
     assert not is_product(name)
+
+
+def test_a_recurrent_layer_counts_its_products_forward_and_back() -> None:
+    """Each of 7 steps of 3 sequences: inputs and states times the matrices of four gates."""
+    layers = torch.nn.LSTM(2, 5, num_layers=2, batch_first=True)
+    x = torch.randn(3, 7, 2)
+    by_hand = 2 * 3 * 7 * (20 * 2 + 20 * 5 + 20 * 5 + 20 * 5)
+    with torch.no_grad():
+        assert count_operators(lambda: layers(x)).products == by_hand
+    trained = count_operators(lambda: layers(x)[0].sum().backward()).products
+    assert trained == 3 * by_hand
