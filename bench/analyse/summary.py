@@ -131,11 +131,17 @@ def figure(row: Row, metric: Metric) -> Cost:
 
 def within(found: Cost, bounds: tuple[float, float]) -> Cost:
     """The figure with an interval that leaves no bound. Between two bounds it is Wilson's (1927) for as many items as
-    would have this error, which no share can leave (Korn and Graubard, 1998); at a single bound it ends. A value that
-    lies beyond a bound stays as it is: `beyond` tells of it."""
+    would have this error, which no share can leave (Korn and Graubard, 1998); at a single bound it ends. An estimate
+    that is corrected for its bias may fall beyond a bound: while its interval reaches back, it is the bound. Else a
+    value that lies beyond stays as it is: `beyond` tells of it."""
     least, most = bounds
-    if found.value is None or beyond(found, bounds):
+    if found.value is None:
         return found
+    if beyond(found, bounds):
+        if not (math.isfinite(found.high - found.low) and found.low < most and found.high > least):
+            return found
+        value = min(max(found.value, least), most)
+        return replace(found, value=value, low=max(found.low, least), high=min(found.high, most))
     low, high = found.low, found.high
     width = most - least
     if math.isfinite(width) and math.isfinite(low) and math.isfinite(high) and (low < least or high > most):

@@ -17,7 +17,7 @@ from bench.analyse.pairs import pairwise
 from bench.analyse.ranks import ranks
 from bench.analyse.rows import Row, make_rows
 from bench.analyse.seeds import fitted
-from bench.analyse.summary import costs, figure, quality, ragged, row_quality, uneven
+from bench.analyse.summary import Cost, costs, figure, quality, ragged, row_quality, uneven, within
 from bench.contract import Card, Claim
 from bench.record.schema import Batch, Record, Samples, Throughput
 from bench.registry import open_registry
@@ -149,6 +149,15 @@ def test_a_value_beyond_its_bounds_is_an_alarm() -> None:
     (alarm,) = alarms(bad, INFO)
     assert "alpha at half" in alarm
     assert "perplexity is 0.606531" in alarm
+
+
+def test_an_estimate_beyond_a_bound_is_the_bound_while_its_interval_reaches_back() -> None:
+    """As of a calibration error near zero, corrected for its bias."""
+    near, far = (Cost(value, value - 0.01, value + 0.01, 60, "", "measured") for value in (-0.005, -0.02))
+    found = within(near, (0.0, 1.0))
+    assert (found.value, found.low) == (0.0, 0.0)
+    assert 0 < found.high < 0.01
+    assert within(far, (0.0, 1.0)) == far
 
 
 def test_every_score_of_every_suite_states_its_bounds_or_is_of_either_sign() -> None:
