@@ -39,12 +39,16 @@ class Axis:
         return round(self.start + share * (self.end - self.start), 1)
 
 
-def make_axis(metric: Metric, costs: Sequence[Cost], start: float, end: float, kept: Sequence[float] = ()) -> Axis:
-    """The axis of a metric, from pixel `start` to `end`, over the useful range of these figures (`useful`).
+def make_axis(
+    metric: Metric, costs: Sequence[Cost], start: float, end: float, kept: Sequence[float] = (), *, whole: bool = False
+) -> Axis:
+    """The axis of a metric, from pixel `start` to `end`, over the useful range of these figures (`useful`), or over the
+    whole of it.
 
     Logarithmic where the largest in it is more than five times the smallest, but for what has a most, such as a share.
     """
-    low, high = useful([_drawable(value_of(cost)) for cost in costs], metric.better, kept)
+    values = [_drawable(value_of(cost)) for cost in costs]
+    low, high = (min(values), max(values)) if whole else useful(values, metric.better, kept)
     log = low > 0 and high / low > _LOG and math.isinf(metric.bounds[1])
     low, high = _with_bars(low, high, [cost for cost in costs if low <= value_of(cost) <= high], log)
     if log:

@@ -106,7 +106,7 @@ def _over_points(chart: ChartInfo, tables: Sequence[Table], rows: Mapping[str, S
     costs = [x for pairs in figures.values() for x, _ in pairs if value_of(x) in kept]
     if not costs:
         return None
-    axis = make_axis(cost, costs, LEFT, RIGHT)
+    axis = make_axis(cost, costs, LEFT, RIGHT, whole=True)
     return _draw(chart, "", points, tables, score, replace(axis, title=chart.x or axis.title))
 
 
@@ -128,7 +128,8 @@ def _draw(
 ) -> Chart | None:
     if not points:
         return None
-    y = make_axis(score, [cost for line in points.values() for _, cost in line], BOTTOM, TOP)
+    scores = [cost for line in points.values() for _, cost in line]
+    y = make_axis(score, scores, BOTTOM, TOP, whole=math.isfinite(score.bounds[1] - score.bounds[0]))
     roles = _roles(tables)
     curves = [_curve(name, roles.get(name, "rest"), line, score, x, y) for name, line in points.items()]
     curves.sort(key=lambda curve: ("rest", "control", "frontier").index(curve.role))  # what is in colour lies on top

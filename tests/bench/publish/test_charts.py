@@ -64,6 +64,16 @@ def test_over_the_points_a_line_goes_from_the_cheapest_to_the_dearest() -> None:
     assert lines["alpha"].path == "M" + "L".join(f"{spot.x} {spot.y}" for spot in lines["alpha"].spots)
 
 
+def test_no_size_lies_beyond_the_axis() -> None:
+    """Bytes are better few, and a line goes on to where there are many."""
+    sizes = {"half": 0.01, "all": 1.0}
+    records = [record(f"method-{i}", 0.1 + 0.01 * i, at, size) for i in range(6) for at, size in sizes.items()]
+    (chart,) = drawn(OVER_BYTES, records)
+    assert chart.x.holds(0.01)
+    assert chart.x.holds(1.0)
+    assert all(len({spot.x for spot in curve.spots}) == 2 for curve in chart.curves)
+
+
 def test_the_first_method_and_the_best_control_are_in_colour_and_on_top() -> None:
     _, half = drawn(OVER_SNR, RECORDS)
     assert [(curve.name, curve.role) for curve in half.curves[-2:]] == [("random", "control"), ("alpha", "frontier")]
