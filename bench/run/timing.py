@@ -73,9 +73,8 @@ class Bench:
             throttle=Throttle(device),
             inspect=inspector.look,
         )
-        plain = list(self.baseline.side.seen)
-        check_stamps(side.seen, plain)
-        check_at_once(workload, side, side.seen, plain, times, self.rng)
+        check_stamps(side.seen, self.baseline.side.seen)
+        check_at_once(workload, side, side.seen, self.baseline.side.seen, times, self.rng)
         self.candidate.check()
         check_cores(times, self.order.threads)
         check_streams(times)

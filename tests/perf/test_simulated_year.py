@@ -154,7 +154,7 @@ def between_deviations(records: Sequence[Record], repeated: dict[str, dict[str, 
 
     Of the committed records: the baseline against itself, whose ratio is known to be 1, methods that drop as many
     equal blocks and so do the same work (equal FLOPs, bytes, parameters), and seeds of one method with the same work
-    by the same code. Not other methods of equal FLOPs: a norm less is a difference that is there (4 %). Only quiet
+    by the same code. Not other methods of equal FLOPs: a norm less is a difference that is there. Only quiet
     runs, as in the others the error within the run hides all else. And `repeated_runs.json`: two configurations run 10
     and 7 times in fresh processes on a busy machine, [log ratio, error] of each series, less the share of their spread
     that these errors explain.

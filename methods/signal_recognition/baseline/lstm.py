@@ -60,7 +60,7 @@ class LSTM(Method[SignalTask]):
         stochastic=True,
         differences=(
             "States of 56 numbers or fewer, where the paper has 128.",
-            "The mean of the states is classified, not the last: it learns in far fewer passes.",
+            "The mean of the states is classified, where the paper classifies the last.",
         ),
     )
 

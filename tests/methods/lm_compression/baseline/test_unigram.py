@@ -27,6 +27,8 @@ def test_it_gives_the_same_shares_of_the_training_text_whatever_was_read(base) -
         logits = model(input_ids=torch.tensor([[5, 6, 7, 8], [9, 9, 9, 250]])).logits
     wanted = torch.from_numpy(shares(np.array(TEXT), 258)).float()
     assert torch.allclose(logits.softmax(-1), wanted.expand(2, 4, -1), atol=1e-6)
+    for name in ("bos_token_id", "eos_token_id", "pad_token_id"):
+        assert getattr(model.config, name) == getattr(task.model.config, name)
     assert model.config.max_position_embeddings == getattr(task.model.config, "max_position_embeddings", 2048)
 
 
