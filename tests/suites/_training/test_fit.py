@@ -1,6 +1,7 @@
 """Training without a learner: the schedule, the hooks, and 16 bits."""
 
 from collections.abc import Callable
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -8,9 +9,10 @@ from torch import Tensor, nn
 
 from suites._training import loop
 from suites._training.fit import fit
+from suites._training.learner import Moment
 from suites._training.schedules import by_parts, by_steps
 from suites._training.trainer import Trainer
-from tests.suites._training.toys import Lines, batches
+from tests.suites._training.toys import Lines, Points, batches
 
 
 def squares(model: nn.Module) -> Callable[[Tensor], Tensor]:
@@ -85,3 +87,33 @@ def test_the_curve_is_taken_in_equal_parts() -> None:
     assert len(curve.losses) == 16
     assert curve.validation[-1] < curve.validation[0]
     assert curve.seconds == sorted(curve.seconds)
+
+
+class Rates(Trainer[Points]):
+    """Learns nothing, and keeps the rates that it was to learn with."""
+
+    def __init__(self) -> None:
+        super().__init__(Lines())
+        self.rates: list[float] = []
+
+    def step(self, batch: Points, rate: float, moment: Moment) -> float:
+        self.rates.append(rate)
+        return 1.0
+
+
+def test_each_step_has_the_rate_that_the_schedule_says() -> None:
+    parts, steps = Rates(), Rates()
+    loop.train(parts, batches(20), 0.3)
+    assert parts.rates == pytest.approx([0.3 * by_parts(index, 20, 1 - index / 20) for index in range(20)])
+    loop.train(steps, batches(20), 0.3, schedule=by_steps(0.5))
+    assert steps.rates == pytest.approx([0.3 * by_steps(0.5)(index, 20, 1 - index / 20) for index in range(20)])
+    assert min(parts.rates) < 0.1 * max(parts.rates)
+
+
+def test_where_the_clock_is_further_on_than_the_steps_the_rate_falls_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second for each look at the clock: a step takes one, and ten of twenty are made."""
+    clock = iter(range(1000))
+    monkeypatch.setattr(loop, "time", SimpleNamespace(perf_counter=lambda: float(next(clock))))
+    trainer = Rates()
+    loop.train(trainer, batches(20), 0.3, seconds=10.0)
+    assert trainer.rates == pytest.approx([0.3 * by_parts(index, 20, 1 - index / 10) for index in range(10)])
